@@ -1,0 +1,16 @@
+"""Interchangeable laws over the codes of an autoencoder. Start with `base` (the contract) and `registry`."""
+
+from priors.base import Density, Host, OptimiserSettings, Player, Prior, Unsupported
+from priors.registry import available, make, register
+
+__all__ = [
+    "Density",
+    "Host",
+    "OptimiserSettings",
+    "Player",
+    "Prior",
+    "Unsupported",
+    "available",
+    "make",
+    "register",
+]

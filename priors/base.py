@@ -1,0 +1,140 @@
+"""The contract between a prior and the autoencoder that trains it.
+
+A prior is a law p(z) on R^D. It sees its autoencoder through a `Host`, says what else must be trained beside the
+model's own loss through `players`, and, if it has a normalised density, says so by its type: `Density`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from priors.space import Range
+
+
+class Unsupported(ValueError):
+    """This pair is undefined (a density asked of a prior that has none, say): the table shows '-' and the reason."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """The autoencoder as its prior sees it: callables, so that it is never a submodule of the prior.
+
+    latent_dim: D. data_shape: of one x. bounded: x lies in [0, 1]. stochastic: q(z|x) has a density.
+    encode: x (B, *data_shape) -> q(z|x), batch (B,), event (D,). decode: z (B, D) -> E[x|z], (B, *data_shape).
+    examples: n -> n training inputs drawn at random (n, *data_shape), for priors whose parameters start from data.
+    """
+
+    latent_dim: int
+    data_shape: tuple[int, ...]
+    bounded: bool
+    stochastic: bool
+    encode: Callable[[Tensor], Distribution]
+    decode: Callable[[Tensor], Tensor]
+    examples: Callable[[int], Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss is computed on: x (B, *data_shape), the KL's warm-up weight in [0, 1], and the steps taken so far."""
+
+    x: Tensor
+    warm_up: float = 1.0
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """Adam's settings. `lr` of None is the suite's own learning rate."""
+
+    lr: float | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+
+class Player(NamedTuple):
+    """One side of an alternating game: `loss` is descended in `parameters`, `turns` times a step.
+
+    loss: batch -> (loss to descend, a scalar; its parts by name, detached scalars in nats an image for the display).
+    """
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+    loss: Callable[[Batch], tuple[Tensor, Mapping[str, Tensor]]]
+    optimiser: OptimiserSettings = OptimiserSettings()
+    turns: int = 1
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The training set as codes, for what is fitted once after training.
+
+    posterior: gives q(z|x) of all N training images, batch (N,), event (D,); encoded when asked.
+    """
+
+    posterior: Callable[[], Distribution]
+
+
+class Prior(nn.Module, ABC):
+    """A law on R^D known at least through its samples.
+
+    A subclass's constructor takes the host, then settings by keyword, each annotated and with a default; the runner
+    validates a suite's values against these annotations. `space` names the settings worth tuning.
+    """
+
+    space: ClassVar[Mapping[str, Range]] = {}
+
+    @abstractmethod
+    def sample(self, n: int) -> Tensor:
+        """z ~ p, (n, D), from torch's global random state."""
+
+    def players(self) -> Sequence[Player]:
+        """What is trained beside the model's own loss: critics, density-ratio nets, generators."""
+        return ()
+
+    def fit(self, codes: Codes) -> None:
+        """Called once, after training, on the weights that are kept: for a GMM, a second stage, log Z."""
+
+    def shared_parameters(self) -> tuple[nn.Parameter, ...]:
+        """What descends the model's own loss: every parameter that no player of this prior owns."""
+        owned = {id(p) for player in self.players() for p in player.parameters}
+        return tuple(p for p in self.parameters() if id(p) not in owned)
+
+
+class Density(Prior):
+    """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator."""
+
+    certainty: ClassVar[Literal["exact", "estimate", "bound"]] = "exact"
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """ln p(z) in nats, (..., D) -> (...)."""
+
+    def frozen(self) -> Callable[[Tensor], Tensor]:
+        """`log_prob` with all that does not depend on z computed once: for many calls with weights that stay."""
+        return self.log_prob
+
+    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
+        """One-sample estimate of KL(q(z|x) || p) in nats, (B,), from one draw z ~ q: ln q(z|x) - ln p(z).
+
+        The same estimate for every prior: a closed form would flatter the Gaussian by a lower variance.
+        """
+        return q.log_prob(z) - self.log_prob(z)
+
+
+def density(prior: Prior) -> Density:
+    """The prior as a `Density`, or Unsupported with the reason."""
+    if isinstance(prior, Density):
+        return prior
+    raise Unsupported(f"{type(prior).__name__} is known through its samples only: it has no density for this figure")
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trained scalars."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+

@@ -1,0 +1,40 @@
+"""A small autoencoder to try a prior on, without training anything: for tests, examples and plug-in authors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from priors.base import Host
+from priors.normal import DiagonalNormal
+
+
+def toy_host(latent_dim: int = 2, data_dim: int = 6, dtype: torch.dtype = torch.float32) -> Host:
+    """A host with random linear networks: x in [0, 1]^data_dim, q(z|x) a diagonal normal.
+
+    Its parameters are `host.encode.__self__.parameters()`; they take part in the gradient as a real encoder's do.
+    """
+    toy = ToyAutoencoder(latent_dim, data_dim).to(dtype)
+    return Host(
+        latent_dim=latent_dim,
+        data_shape=(data_dim,),
+        bounded=True,
+        stochastic=True,
+        encode=toy.encode,
+        decode=toy.decode,
+        examples=lambda n: torch.rand(n, data_dim, dtype=dtype),
+    )
+
+
+class ToyAutoencoder(nn.Module):
+    def __init__(self, latent_dim: int, data_dim: int):
+        super().__init__()
+        self.encoder = nn.Linear(data_dim, 2 * latent_dim)
+        self.decoder = nn.Linear(latent_dim, data_dim)
+
+    def encode(self, x: Tensor) -> DiagonalNormal:
+        mean, log_variance = self.encoder(x).chunk(2, dim=-1)
+        return DiagonalNormal(2 * mean, log_variance)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z).sigmoid()

@@ -1,0 +1,69 @@
+"""The variational mixture of posteriors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from priors.base import Density, Host, Unsupported
+from priors.normal import DiagonalNormal, NormalMixture
+from priors.registry import register
+from priors.space import Choice, Int
+
+
+@register("vampprior")
+class VampPrior(Density):
+    """VampPrior: p(z) = 1/K sum_k q(z | u_k), u_1..u_K learned pseudo-inputs (Tomczak and Welling 2018, eq. 9).
+
+    The components are the encoder's posteriors, so the prior's gradient also reaches the encoder. Pseudo-inputs are
+    clipped to [0, 1] where the data lie there, as in the authors' experiments and IOP's.
+
+    start: "data" begins at K training images plus noise of standard deviation `noise`; "normal" at
+        N(level, noise^2) in every pixel, as the authors' code does.
+    Raises Unsupported on an encoder whose posterior is not a diagonal normal: the mixture has no such form then.
+    """
+
+    space = {"components": Int(10, 2000, log=True), "start": Choice(("data", "normal"))}
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        components: int = 500,
+        start: Literal["data", "normal"] = "data",
+        level: float = 0.5,
+        noise: float = 0.01,
+    ):
+        super().__init__()
+        if components < 1:
+            raise ValueError(f"vampprior needs components >= 1, not {components}")
+        if not host.stochastic:
+            raise Unsupported("vampprior mixes posteriors q(z|u), and this model's encoder is deterministic: use a VAE")
+        shape = (components, *host.data_shape)
+        centre = host.examples(components) if start == "data" else torch.full(shape, level)
+        self.pseudo_inputs = nn.Parameter(centre + noise * torch.randn(shape))
+        self.encode, self.bounded = host.encode, host.bounded
+
+    def law(self) -> NormalMixture:
+        """The mixture at the present pseudo-inputs and encoder."""
+        u = self.pseudo_inputs.clamp(0, 1) if self.bounded else self.pseudo_inputs
+        q = self.encode(u)
+        if not isinstance(q, DiagonalNormal):
+            raise Unsupported(f"vampprior needs diagonal normal posteriors, not {type(q).__name__}")
+        weight = q.mean.new_full((len(u),), -math.log(len(u)))
+        return NormalMixture(q.mean, q.log_variance, weight)
+
+    def sample(self, n: int) -> Tensor:
+        with torch.no_grad():
+            return self.law().sample(n)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return self.law().log_prob(z)
+
+    def frozen(self) -> Callable[[Tensor], Tensor]:
+        law = self.law().double()
+        return lambda z: law.log_prob(z.double())
