@@ -1,0 +1,180 @@
+"""Laws p(x|z): from the decoder's output to a log-density and a mean.
+
+A likelihood reads `outputs` numbers for every element of x, laid out as (..., P, *data_shape).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from priors.normal import LOG_2PI
+
+
+class Likelihood(nn.Module, ABC):
+    """p(x|z) with independent elements."""
+
+    outputs: ClassVar[int]
+    discrete: ClassVar[bool]
+    """ln p(x|z) is a probability of grey levels, not a density on [0, 1]; bits/dim differ by 8 bits."""
+
+    def __init__(self, data_shape: tuple[int, ...]):
+        super().__init__()
+        self.data_shape = data_shape
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        """ln p(x|z) in nats, x (B, *data_shape), out (..., B, P, *data_shape) -> (..., B)."""
+
+    @abstractmethod
+    def mean(self, out: Tensor) -> Tensor:
+        """E[x|z], (..., P, *data_shape) -> (..., *data_shape)."""
+
+    @abstractmethod
+    def sample(self, out: Tensor) -> Tensor:
+        """x ~ p(x|z), (..., P, *data_shape) -> (..., *data_shape)."""
+
+    def split(self, out: Tensor) -> tuple[Tensor, ...]:
+        """The P numbers of every element, each (..., *data_shape)."""
+        return out.unbind(dim=-1 - len(self.data_shape))
+
+    def total(self, elements: Tensor) -> Tensor:
+        """Sum over the elements of x, (..., *data_shape) -> (...)."""
+        return elements.flatten(-len(self.data_shape)).sum(-1)
+
+
+class Bernoulli(Likelihood):
+    """ln p(x|z) = sum x l - softplus(l) with logits l. For grey x in [0, 1] this is the expectation over x's draw."""
+
+    outputs = 1
+    discrete = True
+
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        (logits,) = self.split(out)
+        return self.total(torch.addcmul(-F.softplus(logits), x, logits))
+
+    def mean(self, out: Tensor) -> Tensor:
+        return self.split(out)[0].sigmoid()
+
+    def sample(self, out: Tensor) -> Tensor:
+        return torch.bernoulli(self.mean(out))
+
+
+class Gaussian(Likelihood):
+    """N(x | mean(z), variance), a density: the mean through a sigmoid where x lies in [0, 1].
+
+    ln p(x|z) = -1/2 sum [ (x - mean)^2 / v + ln v + ln 2 pi ].
+    """
+
+    discrete = False
+
+    def __init__(self, data_shape: tuple[int, ...], squash: Callable[[Tensor], Tensor] = torch.sigmoid):
+        super().__init__(data_shape)
+        self.squash = squash
+
+    @abstractmethod
+    def log_variance(self, out: Tensor) -> Tensor:
+        """ln v, broadcastable to (..., B, *data_shape)."""
+
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        log_variance = self.log_variance(out)
+        elements = (x - self.mean(out)).square() * (-log_variance).exp() + log_variance + LOG_2PI
+        return -0.5 * self.total(elements)
+
+    def mean(self, out: Tensor) -> Tensor:
+        return self.squash(self.split(out)[0])
+
+    def sample(self, out: Tensor) -> Tensor:
+        mean = self.mean(out)
+        return mean + (0.5 * self.log_variance(out)).exp() * torch.randn_like(mean)
+
+
+class GaussianPixel(Gaussian):
+    """A variance for every element of x, given by the decoder (IOP's released code)."""
+
+    outputs = 2
+
+    def log_variance(self, out: Tensor) -> Tensor:
+        return self.split(out)[1]
+
+
+class GaussianScalar(Gaussian):
+    """One learned variance for all elements and images (sigma-VAE; 2-Stage VAE's gamma)."""
+
+    outputs = 1
+
+    def __init__(self, data_shape: tuple[int, ...], squash: Callable[[Tensor], Tensor] = torch.sigmoid):
+        super().__init__(data_shape, squash)
+        self.scalar = nn.Parameter(torch.zeros(()))
+
+    def log_variance(self, out: Tensor) -> Tensor:
+        return self.scalar
+
+
+class GaussianFixed(Gaussian):
+    """A variance that is given, 1/2 by default: then ln p(x|z) = -SSE + const."""
+
+    outputs = 1
+
+    def __init__(
+        self,
+        data_shape: tuple[int, ...],
+        squash: Callable[[Tensor], Tensor] = torch.sigmoid,
+        variance: float = 0.5,
+    ):
+        super().__init__(data_shape, squash)
+        self.register_buffer("fixed", torch.tensor(math.log(variance)))
+
+    def log_variance(self, out: Tensor) -> Tensor:
+        return self.fixed
+
+
+class Logistic(Likelihood):
+    """Logistic law of mean m in (0, 1) and scale s, integrated over 256 bins around the grey levels k/255.
+
+    p(k|z) = F((k + 1/2)/255) - F((k - 1/2)/255), F(t) = sigmoid((t - m)/s), the outer bins open (Kingma et al. 2016,
+    appendix C). x must lie on the grid up to rounding: it is moved to the nearest level, so grids of k/256 do as well.
+    Written as ln[e^b - e^a] of log-sigmoids, so that far tails keep their gradient.
+    """
+
+    outputs = 2
+    discrete = True
+    levels = 256
+
+    def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
+        mean, log_scale = self.split(out)
+        level = (x * (self.levels - 1)).round()
+        width = 1 / (self.levels - 1)
+        inverse_scale = (-log_scale.clamp(-7.0, 3.0)).exp()
+        upper = (level * width + 0.5 * width - mean.sigmoid()) * inverse_scale
+        lower = upper - width * inverse_scale
+        # ln(F(u) - F(l)) = ln sigmoid(u) + ln sigmoid(-l) + ln(1 - exp(l - u)): exact, and finite in both tails
+        inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
+        first = F.logsigmoid(upper)
+        last = F.logsigmoid(-lower)
+        elements = torch.where(level <= 0, first, torch.where(level >= self.levels - 1, last, inside))
+        return self.total(elements)
+
+    def mean(self, out: Tensor) -> Tensor:
+        return self.split(out)[0].sigmoid()
+
+    def sample(self, out: Tensor) -> Tensor:
+        mean, log_scale = self.split(out)
+        u = torch.rand_like(mean).clamp(1e-6, 1 - 1e-6)
+        x = mean.sigmoid() + log_scale.clamp(-7.0, 3.0).exp() * u.logit()
+        return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "bernoulli": Bernoulli,
+    "gaussian": GaussianPixel,
+    "gaussian-scalar": GaussianScalar,
+    "gaussian-fixed": GaussianFixed,
+    "logistic": Logistic,
+}

@@ -1,0 +1,57 @@
+"""Models, backbones, posteriors and likelihoods by name, and the one function that puts them together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from models.backbones import BACKBONES
+from models.base import Autoencoder
+from models.likelihoods import LIKELIHOODS, Gaussian, Likelihood
+from models.posteriors import POSTERIORS
+from models.vae import VAE
+
+MODELS: dict[str, type[Autoencoder]] = {"vae": VAE}
+
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    "type": MODELS,
+    "backbone": BACKBONES,
+    "posterior": POSTERIORS,
+    "likelihood": LIKELIHOODS,
+}
+
+
+def make(
+    data_shape: tuple[int, ...],
+    bounded: bool,
+    *,
+    type: str,
+    backbone: str,
+    widths: tuple[int, ...],
+    latent_dim: int,
+    posterior: str,
+    likelihood: str,
+) -> Autoencoder:
+    """An autoencoder for x of `data_shape`, `bounded` if x lies in [0, 1]; its weights from torch's random state."""
+    p_x = make_likelihood(likelihood, data_shape, bounded)
+    q_z = POSTERIORS[posterior](latent_dim)
+    networks = BACKBONES[backbone](data_shape, q_z.outputs, latent_dim, p_x.outputs, widths)
+    return MODELS[type](networks, q_z, p_x)
+
+
+def make_likelihood(name: str, data_shape: tuple[int, ...], bounded: bool) -> Likelihood:
+    """The likelihood; ValueError where it cannot describe the data."""
+    kind = LIKELIHOODS[name]
+    if issubclass(kind, Gaussian):
+        return kind(data_shape, torch.sigmoid if bounded else torch.nn.Identity())
+    if not bounded:
+        raise ValueError(f"the {name} likelihood needs x in [0, 1]; this data set is unbounded: use a gaussian one")
+    return kind(data_shape)
+
+
+def elements(data_shape: tuple[int, ...]) -> int:
+    """Dimensions of x."""
+    return math.prod(data_shape)
