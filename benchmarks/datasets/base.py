@@ -1,0 +1,216 @@
+"""What a data set is: three splits as tensors, a binarisation rule, and a checksum of where they came from."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Binarisation = Literal["dynamic", "static", "none"]
+
+FIXED_DRAW = 777
+"""Seed of the one Bernoulli draw that validation and test images get: the same for every run and every method."""
+
+
+class DataError(ValueError):
+    """A data set that is unknown, missing, corrupt or unusable; the message is one sentence with the fix."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a loader may behave.
+
+    download: fetch what is missing. any_checksum: take files whose checksum is not the published one.
+    size: side of the square that images are cropped and scaled to (None: as stored).
+    """
+
+    download: bool = False
+    any_checksum: bool = False
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a loader returns: the three splits as stored, (N, *shape), uint8 or float, before any binarisation.
+
+    An element is `stored * scale`. `binarisation` is the rule of the field for this data set, which a suite may change.
+    `bounded` says that elements lie in [0, 1]; `levels` is the number of grey levels on that grid (None: continuous).
+    `log_prob` is the exact log p(x) in nats, (B, *shape) -> (B,), where the data's law is known.
+    """
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    scale: float = 1.0
+    binarisation: Binarisation = "none"
+    bounded: bool = True
+    levels: int | None = None
+    log_prob: Callable[[Tensor], Tensor] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split, resident on a device. `split.batch(index)` gives x (B, *shape) as floating point."""
+
+    stored: Tensor
+    scale: float
+    draws: bool = False  # a fresh Bernoulli draw for every batch
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def batch(self, index: Tensor | slice, dtype: torch.dtype = torch.float32) -> Tensor:
+        x = self.stored[index].to(dtype) * self.scale
+        return torch.bernoulli(x) if self.draws else x
+
+    def to(self, device: torch.device | str) -> Split:
+        return replace(self, stored=self.stored.to(device))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set ready for use. Under dynamic binarisation `train` draws afresh; the others never change."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    binarisation: Binarisation
+    bounded: bool
+    levels: int | None
+    log_prob: Callable[[Tensor], Tensor] | None
+    digest: str
+    note: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.train.stored.shape[1:])
+
+    def to(self, device: torch.device | str) -> Dataset:
+        splits = {name: getattr(self, name).to(device) for name in ("train", "validation", "test")}
+        return replace(self, **splits)
+
+
+Loader = Callable[[Path, Options], Source]
+
+
+@dataclass(frozen=True)
+class Entry:
+    load: Loader
+    summary: str
+    resizable: bool
+
+
+_loaders: dict[str, Entry] = {}
+
+
+def register(name: str, summary: str, resizable: bool = False) -> Callable[[Loader], Loader]:
+    """Names a loader. `summary` is what `list` prints of it; a `resizable` one heeds `Options.size`."""
+
+    def keep(load: Loader) -> Loader:
+        _loaders[name] = Entry(load, summary, resizable)
+        return load
+
+    return keep
+
+
+def available() -> dict[str, str]:
+    """Data set names with a line each."""
+    return {name: _loaders[name].summary for name in sorted(_loaders)}
+
+
+def check(name: str) -> None:
+    """Raises DataError for a name that no loader has, with the near one."""
+    key = name.partition(":")[0]
+    if key not in _loaders:
+        near = difflib.get_close_matches(key, _loaders, 1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise DataError(f"Unknown data set '{name}'. {hint}Available: {', '.join(sorted(_loaders))}.")
+
+
+def load(
+    name: str, folder: Path, options: Options = Options(), binarisation: Binarisation | None = None
+) -> Dataset:
+    """The data set `name`, or `folder:PATH` for a user's own images, read below `folder`.
+
+    Raises DataError where it is unknown, missing, corrupt, or cannot be binarised as asked.
+    """
+    check(name)
+    key, _, path = name.partition(":")
+    if options.size and not _loaders[key].resizable:
+        raise DataError(f"Data set '{name}' has one size only: leave out protocol.size.")
+    source = _loaders[key].load(Path(path) if path else folder, options)
+    rule = binarisation or source.binarisation
+    if rule != "none" and not source.bounded:
+        raise DataError(f"Data set '{name}' has values outside [0, 1]: binarisation must be 'none', not '{rule}'.")
+    train = Split(source.train, source.scale, draws=rule == "dynamic")
+    held_out = [Split(part, source.scale) for part in (source.validation, source.test)]
+    if rule != "none":
+        held_out = [draw_once(part, FIXED_DRAW + i) for i, part in enumerate(held_out)]
+    if rule == "static":
+        train = draw_once(train, FIXED_DRAW + 2)
+    return Dataset(
+        name=name,
+        train=train,
+        validation=held_out[0],
+        test=held_out[1],
+        binarisation=rule,
+        bounded=source.bounded,
+        levels=source.levels if rule == "none" else 2,
+        log_prob=source.log_prob,
+        digest=digest(source),
+        note=source.note,
+    )
+
+
+def draw_once(split: Split, seed: int) -> Split:
+    """x ~ Bernoulli(grey), drawn once, kept as 0 and 1."""
+    generator = torch.Generator().manual_seed(seed)
+    grey = split.stored.to(torch.float32) * split.scale
+    return Split(torch.bernoulli(grey, generator=generator).to(torch.uint8), 1.0)
+
+
+def digest(source: Source) -> str:
+    """SHA-256 of what was loaded (values, shapes, types, scale), which goes into the protocol of every figure."""
+    total = hashlib.sha256(repr(source.scale).encode())
+    for part in (source.train, source.validation, source.test):
+        total.update(f"{tuple(part.shape)}{part.dtype}".encode())
+        total.update(part.contiguous().numpy().data)
+    return total.hexdigest()
+
+
+def require(path: Path, name: str, how: str) -> Path:
+    """The path, or DataError with how to get the file."""
+    if not path.is_file():
+        raise DataError(f"Data set '{name}' needs {path}, which is missing: {how}")
+    return path
+
+
+def verify(path: Path, name: str, sha256: str, options: Options) -> None:
+    """Raises DataError unless the file's SHA-256 is the published one (or options.any_checksum)."""
+    if options.any_checksum:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"Data set '{name}': {path} has SHA-256 {found[:12]}..., the published file {sha256[:12]}...: it is "
+            "corrupt or another version; delete it and get it again, or pass --any-checksum to use it as it is."
+        )
+
+
+def split_off(images: Tensor, sizes: tuple[int, int, int], seed: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Train, validation and test of the given sizes, in the stored order or shuffled once by `seed`."""
+    if sum(sizes) > len(images):
+        raise DataError(f"{len(images)} examples cannot be split into {sizes[0]} + {sizes[1]} + {sizes[2]}.")
+    if seed is not None:
+        images = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))]
+    train, validation, test = images[: sum(sizes)].split(sizes)
+    return train, validation, test
