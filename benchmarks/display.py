@@ -1,0 +1,200 @@
+"""What a person sees while a suite runs: a live view on a terminal, plain lines elsewhere.
+
+It reads the runs' folders and nothing else, so it shows workers of any kind.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.execute import Outcome, Place
+from benchmarks.settings import Run
+
+MARKS = {
+    "ok": "[green]done[/]",
+    "unsupported": "[yellow]unsupported[/]",
+    "diverged": "[red]diverged[/]",
+    "failed": "[red]failed[/]",
+}
+
+
+class Display:
+    """Progress of a list of runs. `watch()` shows it; `ended(outcome)` tells it of a run's end."""
+
+    def __init__(self, console: Console, runs: Sequence[Run], place: Place, workers: int):
+        self.console, self.place, self.workers = console, place, workers
+        self.left = {run.name: run for run in runs}
+        self.total, self.start, self.worked = len(runs), time.monotonic(), 0.0
+        self.count = 0
+
+    @contextmanager
+    def watch(self) -> Iterator[None]:
+        if self.console.is_terminal:
+            with Live(get_renderable=self.view, console=self.console, refresh_per_second=2, transient=True):
+                yield
+        else:
+            yield
+
+    def ended(self, outcome: Outcome) -> None:
+        """A line a run, above the live view or alone."""
+        self.left.pop(outcome.run.name, None)
+        self.count += 1
+        self.worked += outcome.seconds
+        run, note = outcome.run, escape(outcome.note)
+        self.console.print(
+            f"{self.count:>{len(str(self.total))}}/{self.total} {MARKS[outcome.status]} "
+            f"{escape(run.method)} on {escape(run.dataset)}, seed {run.seed} "
+            f"[dim]({duration(outcome.seconds)})[/] {note}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def view(self) -> RenderableType:
+        """The suite's bar over one line for every run that is under way."""
+        running = [(run, status) for run in self.left.values() if (status := self.status(run))]
+        done = self.count + sum(share(status) for _, status in running)
+        elapsed = time.monotonic() - self.start
+        left = duration(elapsed * (self.total - done) / done) if done > 0.02 else "?"
+        grid = Table.grid(padding=(0, 1))
+        so_far = f"{self.count}/{self.total} runs, {duration(elapsed)} so far, about {left} left"
+        grid.add_row(Text("suite", "bold"), ProgressBar(self.total, done, width=24), so_far)
+        for run, status in running:
+            name = Text(f"{run.method} on {run.dataset}, seed {run.seed}")
+            grid.add_row(name, ProgressBar(1.0, share(status), width=24), Text(describe(status)))
+        return Group(grid)
+
+    def status(self, run: Run) -> dict[str, Any] | None:
+        """The run's own word, unless it is of an earlier command."""
+        record = self.place.record(run)
+        try:
+            fresh = (record.folder / "status.json").stat().st_mtime > time.time() - 120
+            status = record.read("status.json") if fresh else None
+        except (OSError, ValueError):
+            return None
+        return status if status and status["stage"] not in ("done", "failed") else None
+
+
+def share(status: dict[str, Any]) -> float:
+    """How much of a run is over: training counts for 90 %."""
+    if status["stage"] == "training":
+        return 0.9 * status["epoch"] / max(1, status["epochs"])
+    if status["stage"] == "evaluating":
+        return 0.9 + 0.1 * status["done"] / max(1, status["of"])
+    return 0.0
+
+
+def describe(status: dict[str, Any]) -> str:
+    if status["stage"] == "training":
+        losses = "  ".join(f"{key.split('.')[-1]} {value:.2f}" for key, value in status["losses"].items())
+        left = status["seconds"] / max(1, status["epoch"]) * (status["epochs"] - status["epoch"])
+        return f"epoch {status['epoch']}/{status['epochs']}, {duration(left)} left  {losses}"
+    if status["stage"] == "evaluating":
+        return f"{status['what']} {status['done']}/{status['of']} images"
+    return str(status["stage"])
+
+
+def duration(seconds: float) -> str:
+    """`2 h 05 min`, `3 min 20 s`, `12 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def show(console: Console, frame: pd.DataFrame, title: str) -> None:
+    """The table for people: a block a data set, rows by metric so that methods stand under each other."""
+    for dataset, part in frame.groupby("dataset", sort=False):
+        everywhere = common_note(part["note"])
+        notes = Notes(everywhere)
+        console.print(Text(f"{title}: {dataset}", "bold"))
+        if everywhere:
+            console.print(Text(f"all rows: {everywhere}", "yellow"), soft_wrap=True)
+        console.print(block(part, notes))
+        for line in notes.lines():
+            console.print(Text(line, "dim"), soft_wrap=True)
+        console.print()
+
+
+def block(part: pd.DataFrame, notes: Notes) -> Table:
+    """One data set's rows."""
+    published = part["published"].notna().any()
+    table = Table(box=None, pad_edge=False, header_style="underline")
+    for column in ("metric", "estimator", "best", "method"):
+        table.add_column(column, no_wrap=True)
+    for column in ("mean", "± s.e.", "n", *(["published"] if published else []), ""):
+        table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
+    previous = None
+    for row in ordered(part):
+        key = (row["metric"], row["estimator"])
+        best = {"lower": "low", "higher": "high"}.get(row["direction"], "")
+        labels = ("", "", "") if key == previous else (*map(text, key), best)
+        cells = [*labels, text(row["method"]), *value(row), str(row["n"])]
+        cells += [published_value(row)] if published else []
+        table.add_row(*map(escape, cells), escape(notes.mark(text(row["note"]))))
+        previous = key
+    return table
+
+
+class Notes:
+    """Footnotes: each distinct note gets a letter, and what all rows share is said once above."""
+
+    def __init__(self, everywhere: str):
+        self.everywhere = everywhere
+        self.letters: dict[str, str] = {}
+
+    def mark(self, note: str) -> str:
+        rest = "; ".join(part for part in note.split("; ") if part not in self.everywhere.split("; "))
+        if not rest:
+            return ""
+        return self.letters.setdefault(rest, chr(ord("a") + len(self.letters)) if len(self.letters) < 26 else "*")
+
+    def lines(self) -> list[str]:
+        return [f"  {letter}  {note}" for note, letter in self.letters.items()]
+
+
+def common_note(notes: pd.Series) -> str:
+    """The parts that every row's note has."""
+    parts = [text(note).split("; ") for note in notes]
+    return "; ".join(part for part in parts[0] if part and all(part in other for other in parts))
+
+
+def ordered(part: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows by metric and estimator, methods in the suite's order."""
+    rows = part.to_dict("records")
+    keys = dict.fromkeys((text(row["metric"]), text(row["estimator"])) for row in rows)
+    place = {key: i for i, key in enumerate(keys)}
+    return sorted(rows, key=lambda row: place[text(row["metric"]), text(row["estimator"])])
+
+
+def value(row: dict[str, Any]) -> tuple[str, str]:
+    """(mean, standard error), to two digits of the error."""
+    if row["status"] != "ok":
+        return ("-" if row["status"] == "unsupported" else str(row["status"])), ""
+    error = row["stderr"]
+    if pd.isna(error) or error <= 0:
+        return f"{row['mean']:.6g}", ""
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{row['mean']:.{digits}f}", f"{error:.{digits}f}"
+
+
+def published_value(row: dict[str, Any]) -> str:
+    if pd.isna(row["published"]):
+        return ""
+    return f"{row['published']:g}" + (f" ± {row['published_std']:g} (std)" if pd.notna(row["published_std"]) else "")
+
+
+def text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)

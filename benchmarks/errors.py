@@ -1,0 +1,18 @@
+"""What a user did wrong, told in one sentence, and the near names that such sentences offer."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """A mistake in a command, a suite or the data: shown without a traceback, exit status 2."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """`Unknown prior 'vamp'. Did you mean 'vampprior'? Available: ...`"""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    return UsageError(f"Unknown {kind} '{name}'. {hint}Available: {', '.join(names) or 'none'}.")

@@ -1,0 +1,266 @@
+"""One run from its settings to its figures, in whatever process it is called."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_bytes
+from torch import nn
+from torch.distributions import Distribution
+
+from benchmarks import pictures
+from benchmarks.datasets import Dataset, Options, load
+from benchmarks.evaluate import METRICS, Subject
+from benchmarks.metrics.figure import Figure
+from benchmarks.record import Record, sweep, write_atomically
+from benchmarks.seeds import seed_for
+from benchmarks.settings import Run, digest, protocol_of
+from benchmarks.train import Diverged, Progress, Trainer
+from models import registry as models
+from models.base import Autoencoder
+from priors import registry as priors
+from priors.base import Codes, Prior, Unsupported, parameter_count
+
+Status = Literal["ok", "unsupported", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs happen: what is the same for all of a command's runs and changes no figure but by its device."""
+
+    results: Path
+    data: Path
+    device: str = "cpu"
+    options: Options = field(default_factory=Options)
+    plugins: tuple[str, ...] = ()
+
+    def record(self, run: Run) -> Record:
+        return Record(self.results / "runs" / run.suite / run.name)
+
+    def dataset(self, run: Run) -> Dataset:
+        """The run's data set on the device, loaded once a process."""
+        rule = None if run.protocol.binarisation == "auto" else run.protocol.binarisation
+        options = Options(self.options.download, self.options.any_checksum, run.protocol.size or None)
+        return _dataset(run.dataset, self.data, options, rule, self.device)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run: Run
+    status: Status
+    note: str = ""
+    seconds: float = 0.0
+
+
+@lru_cache(maxsize=2)
+def _dataset(name: str, folder: Path, options: Options, rule: Any, device: str) -> Dataset:
+    return load(name, folder, options, rule).to(device)
+
+
+def execute(run: Run, place: Place) -> Outcome:
+    """Runs, or takes up, or finds done. Never raises for what goes wrong inside the run: it says so in the outcome.
+
+    Failures are not kept: the next command tries again. A divergence is, since it would only come back.
+    """
+    record = place.record(run)
+    start = time.monotonic()
+    try:
+        with record.claim():
+            if not record.done(run):
+                sweep(record.folder)
+                _perform(run, place, record)
+        record.remove("error.txt")
+        ended = record.read("training.json")
+        return Outcome(run, ended["status"], ended["note"], time.monotonic() - start)
+    except Exception as error:
+        note = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        record.folder.mkdir(parents=True, exist_ok=True)
+        (record.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        record.report(stage="failed", note=note)
+        return Outcome(run, "failed", note, time.monotonic() - start)
+
+
+def _perform(run: Run, place: Place, record: Record) -> None:
+    """Trains unless that is done, evaluates what is not, and marks the run."""
+    record.report(stage="starting")
+    for plugin in place.plugins:
+        priors.load_plugin(plugin)
+    priors.load_entry_points()
+    data = place.dataset(run)
+    record.write("config.json", run.model_dump(mode="json"))
+    record.write("env.json", environment(place.device))
+    try:
+        model, prior = build(run, data)
+        ended = _train(run, model, prior, data, record)
+        if ended["status"] == "ok":
+            _evaluate(run, model, prior, data, record)
+    except Unsupported as reason:
+        record.write("training.json", {"status": "unsupported", "note": str(reason)})
+    record.report(stage="done")
+    record.write("done", {"evaluation": run.evaluation, "metrics": run.metrics})
+    record.remove("checkpoint")
+
+
+def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
+    """Model and prior on the data's device. The model's first weights depend on the seed alone, not on the prior."""
+    device = data.train.stored.device
+    torch.manual_seed(seed_for(run.seed, "model"))
+    model = models.make(data.shape, data.bounded, **run.model.model_dump()).to(device)
+
+    def examples(n: int) -> torch.Tensor:
+        return data.train.batch(torch.randperm(len(data.train))[torch.arange(n) % len(data.train)].to(device))
+
+    torch.manual_seed(seed_for(run.seed, "prior"))
+    host = model.host(data.shape, data.bounded, examples)
+    return model, priors.make(run.prior.name, host, **run.prior.settings).to(device)
+
+
+def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> dict[str, Any]:
+    """Puts the trained weights into model and prior, and tells how training ended."""
+    both = nn.ModuleDict({"model": model, "prior": prior})
+    ended = record.read("training.json")
+    if ended is None or ended["status"] == "unsupported":
+        if data.train.stored.device.type == "cpu":
+            reset_peak_memory()
+        ended = {"status": "ok", "note": ""}
+        try:
+            progress = Trainer(both, data, run.training, run.seed, record).run()
+            weights = {name: value.contiguous() for name, value in both.state_dict().items()}
+            write_atomically(record.folder / "weights.safetensors", lambda file: file.write(safetensors_bytes(weights)))
+            ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
+            ended["cost"] = [figure.as_dict() for figure in cost(both, progress, data.train.stored.device)]
+        except Diverged as reason:
+            ended = {"status": "diverged", "note": str(reason)}
+        record.write("training.json", ended)
+    elif ended["status"] == "ok":
+        both.load_state_dict(load_file(record.folder / "weights.safetensors", data.train.stored.device.type))
+    both.eval()
+    return ended
+
+
+def _evaluate(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:
+    """Fits what is fitted after training, then every metric that is not in metrics.json yet, then the pictures."""
+    torch.manual_seed(seed_for(run.seed, "fit"))
+    prior.fit(training_codes(model, data))
+    protocol = protocol_of(run, data)
+    content = record.read("metrics.json")
+    if content is None or content["evaluation"] != run.evaluation:
+        content = {"evaluation": run.evaluation, "protocol": protocol, "hash": digest(protocol), "metrics": {}}
+    subject = Subject(model, prior, data, run.protocol, run.seed, reporter(record))
+    with torch.no_grad():
+        for name in run.metrics:
+            if name not in content["metrics"]:
+                content["metrics"][name] = measure(name, subject)
+                record.write("metrics.json", content)
+        pictures.save(record.folder, model, prior, data, seed_for(run.seed, "pictures"))
+
+
+def measure(name: str, subject: Subject) -> dict[str, Any]:
+    """A metric's figures with the seconds that they took, or the reason why they are undefined here."""
+    start = time.monotonic()
+    try:
+        figures = [figure.as_dict() for figure in METRICS[name](subject)]
+    except Unsupported as reason:
+        return {"unsupported": str(reason)}
+    return {"figures": figures, "seconds": round(time.monotonic() - start, 3)}
+
+
+def training_codes(model: Autoencoder, data: Dataset) -> Codes:
+    """q(z|x) of the training set, encoded when asked: most priors never do."""
+
+    def encode() -> Distribution:
+        index = torch.arange(len(data.train), device=data.train.stored.device)
+        with torch.no_grad():
+            return model.posterior(torch.cat([model.encoder(data.train.batch(part)) for part in index.split(1000)]))
+
+    return Codes(encode)
+
+
+def cost(both: nn.Module, progress: Progress, device: torch.device) -> list[Figure]:
+    """What training took; but for the parameters it differs from machine to machine and from time to time."""
+    memory = "process" if device.type == "cpu" else "device"
+    return [
+        Figure("parameters", "exact", parameter_count(both), "count", "lower"),
+        Figure("training_time", "wall-clock", round(progress.seconds, 3), "s", "lower"),
+        Figure("training_time_an_epoch", "wall-clock", progress.seconds / max(1, progress.epoch), "s", "lower"),
+        Figure("training_memory", memory, round(peak_memory(device), 1), "MiB", "lower"),
+    ]
+
+
+def reporter(record: Record) -> Callable[[str, int, int], None]:
+    """Tells the display how far a metric is, a few times a second at most."""
+    last = [0.0]
+
+    def report(what: str, done: int, of: int) -> None:
+        if time.monotonic() - last[0] > 0.5:
+            record.report(stage="evaluating", what=what, done=done, of=of)
+            last[0] = time.monotonic()
+
+    return report
+
+
+def reset_peak_memory() -> None:
+    """Starts the process's peak anew, so that a run is not charged for the one before it (Linux; elsewhere it is)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_memory(device: torch.device) -> float:
+    """MiB: of the device's tensors on an accelerator, of the whole process otherwise."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 2**10
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+@lru_cache
+def environment(device: str) -> dict[str, Any]:
+    """What the figures were computed with."""
+    packages = ("torch", "numpy", "scipy", "pydantic")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """The harness's own git commit, where it runs from a checkout."""
+    folder = Path(__file__).parent
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def prepare_worker() -> None:
+    """One thread a worker (more only get in each other's way), and products in full float32."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")

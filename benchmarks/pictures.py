@@ -1,0 +1,64 @@
+"""A look at every run: draws from the prior and reconstructions, as PNG."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.datasets import Dataset
+from benchmarks.datasets.vision import torchvision
+from benchmarks.record import write_atomically
+from models.base import Autoencoder
+from priors.base import Prior
+
+SIDE = 8
+
+
+def save(folder: Path, model: Autoencoder, prior: Prior, data: Dataset, seed: int) -> None:
+    """samples.png: E[x|z] at z ~ p. reconstructions.png: test images over E[x|z] at one z ~ q(z|x).
+
+    Images become grids of 8 x 8; two-dimensional data a scatter plot; other data have no picture.
+    """
+    torch.manual_seed(seed)
+    x = data.test.batch(slice(0, SIDE * SIDE // 2))
+    reconstruction = model.decode(model.encode(x).sample())
+    if len(data.shape) == 3:
+        write_grid(folder / "samples.png", model.decode(prior.sample(SIDE * SIDE)))
+        rows = torch.stack([x.reshape(-1, SIDE, *data.shape), reconstruction.reshape(-1, SIDE, *data.shape)], 1)
+        write_grid(folder / "reconstructions.png", rows.reshape(-1, *data.shape))
+    elif data.shape == (2,):
+        many = data.test.batch(slice(0, 1000))
+        drawn = model.likelihood.sample(model.parameters_of_x(prior.sample(1000)))
+        write_scatter(folder / "samples.png", {"test data": many, "samples": drawn})
+        pairs = {"test data": many, "E[x|z], z ~ q(z|x)": model.decode(model.encode(many).sample())}
+        write_scatter(folder / "reconstructions.png", pairs)
+
+
+def write_grid(path: Path, images: Tensor) -> None:
+    """Images (N, C, H, W) in [0, 1], eight a row, enlarged to a readable size."""
+    from PIL import Image
+
+    sheet = torchvision().utils.make_grid(images.cpu().clamp(0, 1), nrow=SIDE, padding=1, pad_value=0.5)
+    pixels = (sheet * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    picture = Image.fromarray(pixels)
+    scale = max(1, 480 // picture.width)
+    picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    write_atomically(path, lambda file: picture.save(file, format="PNG"))
+
+
+def write_scatter(path: Path, clouds: dict[str, Tensor]) -> None:
+    """Two-dimensional points, a marker a cloud."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for (label, points), marker, colour in zip(clouds.items(), ("o", "x"), ("0.65", "#b2182b"), strict=True):
+        axes.scatter(*points.cpu().T.numpy(), s=8, marker=marker, color=colour, linewidths=0.8, label=label)
+    axes.set(xlabel="x1", ylabel="x2", aspect="equal")
+    axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    write_atomically(path, lambda file: file.write(buffer.getvalue()))

@@ -1,0 +1,243 @@
+"""The command `python -m benchmarks.run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from rich.console import Console
+
+from benchmarks import datasets, display, suite, table
+from benchmarks.datasets import DataError, Options
+from benchmarks.errors import UsageError
+from benchmarks.execute import Place
+from benchmarks.executors import EXECUTORS
+from benchmarks.settings import Run, digest
+from benchmarks.suite import Request, Suite
+from priors import registry
+from priors.registry import PluginError
+
+Several = tyro.conf.UseAppendAction
+
+
+@dataclass(frozen=True)
+class Command:
+    """Trains, evaluates and tabulates the runs of a suite.
+
+    The table goes to RESULTS/SUITE.csv and its costs to RESULTS/SUITE-cost.csv; every run keeps its record below
+    RESULTS/runs. What is finished is never done again: the same command goes on where a former one stopped.
+
+    Other commands: `python -m benchmarks.run list` (suites, priors, data sets, metrics) and
+    `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them).
+    """
+
+    suite: str
+    """Name of a suite (see `list`), or path of a TOML file."""
+    dataset: tuple[str, ...] = ()
+    """Only these data sets; one that the suite does not name runs with the suite's own settings."""
+    method: tuple[str, ...] = ()
+    """Only these methods; any registered prior's name is one."""
+    seeds: tuple[int, ...] = ()
+    """Only these seeds."""
+    preset: str | None = None
+    """A smaller budget that the suite offers, such as 'laptop': every output is marked as a trial."""
+    set: Annotated[tuple[str, ...], Several] = ()
+    """Override a setting: --set training.epochs=5. May be repeated; every output is marked as a trial."""
+    name: str | None = None
+    """Name of the table's file (default: the suite's, with a hash where settings are overridden)."""
+    limit: int | None = None
+    """Stop after this many unfinished runs."""
+    data: Path = Path(os.environ.get("PRIORBENCH_DATA", "data"))
+    """Folder of the data sets (environment: PRIORBENCH_DATA)."""
+    results: Path = Path("results")
+    """Folder of the results."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    workers: int = 0
+    """Processes at once; 0: one a core on a CPU, one on a GPU."""
+    executor: Literal["local", "serial"] = "local"
+    """local: worker processes. serial: everything in this process."""
+    plugin: Annotated[tuple[Path, ...], Several] = ()
+    """A Python file that registers priors. May be repeated; their names become methods."""
+    download: bool = False
+    """Fetch missing data sets."""
+    any_checksum: bool = False
+    """Accept data files that are not the published ones; the protocol column tells them apart."""
+    skip_missing: bool = False
+    """Leave out data sets that are not there, instead of refusing to start."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all runs fine, 1 some failed or diverged, 2 wrong usage, 130 stopped by Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    console = Console()
+    try:
+        if arguments[:1] in (["list"], ["validate"]):
+            return {"list": list_everything, "validate": validate}[arguments[0]](arguments[1:], console)
+        command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.run", use_underscores=False)
+        return run_suite(command, console)
+    except (UsageError, DataError, PluginError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def run_suite(command: Command, console: Console) -> int:
+    """Expands, checks all that can be checked beforehand, runs, and writes the table after every run."""
+    plugins = load_plugins(command.plugin)
+    chosen = suite.read(command.suite)
+    request = Request(command.dataset, command.method, command.seeds, command.preset, command.set, plugins)
+    wanted = suite.expand(chosen, request)
+    place = make_place(command)
+    wanted, missing = check_data(wanted, place, command.skip_missing)
+    everything = whole_table(chosen, request, wanted)
+    target = command.results / table_name(command, wanted, chosen)
+    check_writable(command.results)
+
+    left = [run for run in wanted if not place.record(run).done(run)]
+    console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
+    left = left[: command.limit]
+    workers = command.workers or default_workers(place.device)
+    view = display.Display(console, left, place, workers)
+    bad = 0
+    with view.watch():
+        for outcome in EXECUTORS[command.executor](left, place, workers):
+            view.ended(outcome)
+            bad += outcome.status in ("failed", "diverged")
+            write_tables(chosen, everything, place, target)
+    frame = write_tables(chosen, everything, place, target)
+    display.show(console, frame[frame["status"] != "not-computed"], chosen.title)
+    for line in missing:
+        console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)
+    console.print(f"table: {target}.csv", highlight=False)
+    return 1 if bad else 0
+
+
+def whole_table(chosen: Suite, request: Request, wanted: list[Run]) -> list[Run]:
+    """The suite's own cells, done or not, and the wanted ones that it does not name, so that no part command
+    takes another's rows out of the table. The command's seeds are all seeds only where the suite's are not theirs."""
+    own = suite.expand(chosen, Request(preset=request.preset, overrides=request.overrides, plugins=request.plugins))
+    return list({run.name: run for run in (*own, *wanted)}.values())
+
+
+def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path):
+    """The table as the runs now stand."""
+    frame, costs = table.build(chosen, runs, place)
+    table.write(frame, target.with_name(target.name + ".csv"))
+    table.write(costs, target.with_name(target.name + "-cost.csv"))
+    return frame
+
+
+def table_name(command: Command, runs: list[Run], chosen: Suite) -> str:
+    """Trials never take the place of the suite's own table."""
+    if command.name:
+        return command.name
+    parts = [chosen.name]
+    if command.preset:
+        parts.append(command.preset)
+    if command.set:
+        parts.append(digest(sorted(command.set)))
+    return "-".join(parts)
+
+
+def make_place(command: Command) -> Place:
+    device = command.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from None
+    options = Options(command.download, command.any_checksum)
+    return Place(command.results, command.data, device, options, tuple(str(p.resolve()) for p in command.plugin))
+
+
+def default_workers(device: str) -> int:
+    return len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
+
+
+def load_plugins(paths: Sequence[Path]) -> dict[str, str]:
+    """Imports plug-ins; the SHA-256 of the file by every prior's name."""
+    registry.load_entry_points()
+    return {name: suite.plugin_digest(path) for path in paths for name in registry.load_plugin(path)}
+
+
+def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], list[str]]:
+    """Loads every data set once, so that a missing one is told before hours of work, all of them in one message."""
+    problems: dict[str, str] = {}
+    for run in {run.dataset: run for run in runs}.values():
+        try:
+            place.dataset(run)
+        except DataError as error:
+            problems[run.dataset] = str(error)
+    if problems and not (skip and len(problems) < len({run.dataset for run in runs})):
+        others = " Or pass --skip-missing to go on without." if len({r.dataset for r in runs}) > len(problems) else ""
+        raise DataError("\n       ".join(problems.values()) + others)
+    return [run for run in runs if run.dataset not in problems], list(problems.values())
+
+
+def check_writable(folder: Path) -> None:
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        probe = folder / "runs" / f".write-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"Results cannot be written to {folder}: {reason}; choose another with --results.") from None
+
+
+def list_everything(arguments: Sequence[str], console: Console) -> int:
+    """Suites, priors, data sets and metrics, a line each."""
+    tyro.cli(_nothing, args=arguments, prog="python -m benchmarks.run list")
+    from benchmarks.evaluate import METRICS
+
+    registry.load_entry_points()
+    suites = {name: suite.read(name) for name in suite.names()}
+    sections: dict[str, dict[str, str]] = {
+        "suites": {name: f"{one.title}. {one.summary}" for name, one in suites.items()},
+        "priors": {name: first_line(prior) for name, prior in registry.available().items()},
+        "data sets": datasets.available(),
+        "metrics": {name: first_line(function) for name, function in METRICS.items()},
+    }
+    for title, entries in sections.items():
+        console.print(f"[bold]{title}[/]")
+        for name, line in entries.items():
+            console.print(f"  {name:24} {line}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def validate(arguments: Sequence[str], console: Console) -> int:
+    """Reads and expands suites without running anything."""
+    chosen = tyro.cli(_names, args=arguments, prog="python -m benchmarks.run validate")
+    for name in chosen or suite.names():
+        runs = suite.expand(suite.read(name))
+        for preset in suite.read(name).preset:
+            suite.expand(suite.read(name), Request(preset=preset))
+        console.print(f"{name}: fine, {len(runs)} runs", highlight=False, markup=False)
+    return 0
+
+
+def first_line(thing: Callable[..., object] | type) -> str:
+    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
+
+
+def _nothing() -> None:
+    """Lists suites, priors, data sets and metrics."""
+
+
+def _names(suites: tyro.conf.Positional[tuple[str, ...]] = ()) -> tuple[str, ...]:
+    """Checks suites (all of the project's by default, or names or TOML files) without running them."""
+    return suites
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Everything that a run is made of, as frozen and validated settings. A run's name carries their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from benchmarks.datasets import Dataset
+from benchmarks.errors import UsageError, unknown
+from models.registry import PARTS
+from priors import registry
+
+FORMAT = 1
+"""To be raised when a default or an algorithm changes what a run's figures mean: no older run is then taken for new."""
+
+AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol": {"samples", "images"}}
+"""What a run's weights do not depend on."""
+
+
+class Settings(BaseModel):
+    """Frozen; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _part(name: str) -> Any:
+    """A string that must name a registered part of a model."""
+
+    def known(value: str) -> str:
+        if value not in PARTS[name]:
+            raise ValueError(str(unknown(name, value, PARTS[name])))
+        return value
+
+    return Annotated[str, AfterValidator(known)]
+
+
+class ModelSettings(Settings):
+    """The autoencoder. widths: of the hidden layers (mlp) or channels (conv). latent_dim: D."""
+
+    type: _part("type") = "vae"
+    backbone: _part("backbone") = "mlp"
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = (300, 300)
+    latent_dim: int = Field(40, ge=1)
+    posterior: _part("posterior") = "normal"
+    likelihood: _part("likelihood") = "bernoulli"
+
+
+class PriorSettings(Settings):
+    """A registered prior and the settings of its constructor, defaults filled in. `plugin` is its file's SHA-256."""
+
+    name: str
+    settings: dict[str, Any] = {}
+    plugin: str | None = None
+
+
+class Schedule(Settings):
+    """The learning rate over epochs: constant, `step` (times `factor` every `every` epochs) or `cosine` to zero."""
+
+    type: Literal["constant", "step", "cosine"] = "constant"
+    every: int = Field(200, ge=1)
+    factor: float = Field(0.5, gt=0, le=1)
+
+
+class TrainingSettings(Settings):
+    """The budget and the optimiser.
+
+    warm_up: epochs over which the KL's weight rises linearly to 1; the best weights are looked for only after it.
+    patience: epochs without a better validation loss after which training ends (0: never).
+    clip: largest norm of a player's gradient (0: no clipping).
+    precision: of the networks' products while training; bfloat16 is up to twice as fast. Evaluation is never in it.
+    """
+
+    epochs: int = Field(100, ge=0)
+    batch_size: int = Field(100, ge=1)
+    lr: float = Field(5e-4, gt=0)
+    schedule: Schedule = Schedule()
+    warm_up: int = Field(0, ge=0)
+    patience: int = Field(0, ge=0)
+    clip: float = Field(0.0, ge=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+class ProtocolSettings(Settings):
+    """What makes two numbers comparable, beside the data and the likelihood.
+
+    binarisation: 'auto' takes the data set's own rule. size: side to scale images to (0: as stored).
+    samples: importance samples K, from one stream. images: test images that the likelihood is estimated on (0: all).
+    """
+
+    binarisation: Literal["auto", "dynamic", "static", "none"] = "auto"
+    size: int = Field(0, ge=0)
+    samples: tuple[Annotated[int, Field(ge=1)], ...] = (10, 100, 1000, 5000)
+    images: int = Field(0, ge=0)
+
+
+class Run(Settings):
+    """One cell of a suite: a method on a data set with a seed."""
+
+    suite: str
+    dataset: str
+    method: str
+    seed: int = Field(ge=0)
+    prior: PriorSettings
+    model: ModelSettings
+    training: TrainingSettings
+    protocol: ProtocolSettings
+    metrics: tuple[str, ...]
+    trial: tuple[str, ...] = ()
+    """Overrides of the suite's own settings, as the command line or a preset gave them: shown in every note."""
+
+    @cached_property
+    def hash8(self) -> str:
+        """Of all that training depends on. Settings at their default are left out, so that a new one moves no run."""
+        how = self.model_dump(mode="json", exclude=AFTER_TRAINING, exclude_defaults=True)
+        return digest({"format": FORMAT, **how})
+
+    @cached_property
+    def evaluation(self) -> str:
+        """Of all that the figures of the trained weights depend on, but for which figures are asked for."""
+        return digest(self.protocol.model_dump(mode="json"))
+
+    @property
+    def name(self) -> str:
+        """The run's folder below the suite's."""
+        return f"{slug(self.dataset)}-{slug(self.method)}-s{self.seed}-{self.hash8}"
+
+
+def protocol_of(run: Run, dataset: Dataset) -> dict[str, Any]:
+    """All that two figures must share to be compared, hashed by `digest` for the table's protocol column."""
+    return {
+        "dataset": run.dataset,
+        "data_sha256": dataset.digest,
+        "splits": [len(dataset.train), len(dataset.validation), len(dataset.test)],
+        "binarisation": dataset.binarisation,
+        "likelihood": run.model.likelihood,
+        "images": run.protocol.images,
+    }
+
+
+def digest(content: Any) -> str:
+    """Eight hexadecimal digits of the SHA-256 of the content as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def slug(name: str) -> str:
+    """The name as a part of a folder's name."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+def prior_settings(name: str, given: dict[str, Any], plugin: str | None = None) -> PriorSettings:
+    """Settings of the prior's constructor, validated against its annotations, with the defaults filled in."""
+    try:
+        prior = registry.find(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    fields = {key: (p.annotation, p.default) for key, p in registry.settings_of(prior).items()}
+    schema = create_model(f"prior.{name}", __config__=ConfigDict(extra="forbid"), **fields)
+    values = validated(schema, given, f"prior.{name}").model_dump(mode="json")
+    return PriorSettings(name=name, settings=values, plugin=plugin)
+
+
+def validated(schema: type[BaseModel], content: Any, where: str) -> Any:
+    """The content as `schema`, or UsageError in one sentence that names the key, with the near one."""
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(explain(error.errors()[0], schema, where)) from None
+
+
+def explain(error: Any, schema: type[BaseModel], where: str) -> str:
+    """A sentence from pydantic's first complaint."""
+    *path, last = error["loc"] or ("",)
+    place = ".".join(map(str, (where, *path))).strip(".")
+    if error["type"] == "extra_forbidden":
+        return f"{place}: {unknown('key', str(last), _keys(schema, path))}"
+    message = str(error.get("ctx", {}).get("error") or error["msg"])
+    key = ".".join(map(str, (*path, last)))
+    return f"{where}: {key} = {error['input']!r} is not valid: {message}" if key else f"{where}: {message}"
+
+
+def _keys(schema: type[BaseModel], path: list[str | int]) -> list[str]:
+    """Field names of the model at `path` inside `schema`."""
+    for part in path:
+        field = schema.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        schema = field.annotation
+    return list(schema.model_fields)

@@ -1,0 +1,208 @@
+"""From a TOML file to a list of frozen runs.
+
+Settings are laid over each other in this order, the later over the earlier: the suite's own sections, those under
+`[dataset.NAME]`, those under `[method.NAME]`, a preset, the command line's `--set`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from benchmarks import datasets
+from benchmarks.errors import UsageError, unknown
+from benchmarks.evaluate import METRICS
+from benchmarks.settings import (
+    ModelSettings,
+    ProtocolSettings,
+    Run,
+    Settings,
+    TrainingSettings,
+    prior_settings,
+    validated,
+)
+from priors import registry
+
+FOLDER = Path(__file__).parent / "suites"
+SECTIONS = ("model", "training", "protocol", "prior")
+
+
+class Published(Settings):
+    """The paper's table that this suite repeats, and which of our figures stands beside it."""
+
+    paper: str
+    table: str
+    metric: str
+    estimator: str
+
+
+class Suite(Settings):
+    """The file as it stands. Overrides stay plain tables until they are laid over the sections and validated there."""
+
+    name: str
+    title: str
+    summary: str = ""
+    datasets: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
+    metrics: tuple[str, ...] = ("nll",)
+    model: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    protocol: dict[str, Any] = {}
+    prior: dict[str, dict[str, Any]] = {}
+    dataset: dict[str, dict[str, Any]] = {}
+    method: dict[str, dict[str, Any]] = {}
+    preset: dict[str, dict[str, Any]] = {}
+    published: Published | None = None
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def count_or_list(cls, value: Any) -> Any:
+        """`seeds = 8` means 0 to 7."""
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks of a suite.
+
+    `datasets`, `methods` and `seeds` replace the suite's own where given (all that it names are expanded otherwise).
+    """
+
+    datasets: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+    preset: str | None = None
+    overrides: tuple[str, ...] = ()
+    plugins: Mapping[str, str] = field(default_factory=dict)  # prior's name to its file's SHA-256
+
+
+def names() -> list[str]:
+    """The suites that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(name: str) -> Suite:
+    """A suite by name, or by the path of a TOML file; UsageError in one sentence."""
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        if name.endswith(".toml"):
+            raise UsageError(f"There is no suite file {name}.")
+        raise unknown("suite", name, names())
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name} is not valid TOML: {error}") from None
+    return validated(Suite, {"name": path.stem, **content}, path.name)
+
+
+def expand(suite: Suite, request: Request = Request()) -> list[Run]:
+    """All runs of the suite, data set by data set, methods innermost so that a table fills evenly, seed by seed."""
+    check_names(suite, request)
+    preset = _preset(suite, request.preset)
+    given = [parse_override(text) for text in request.overrides]
+    trial = ((f"preset {request.preset}",) if request.preset else ()) + request.overrides
+    cells = [
+        (dataset, seed, method)
+        for dataset in (request.datasets or suite.datasets)
+        for seed in (request.seeds or suite.seeds)
+        for method in (request.methods or suite.methods)
+    ]
+    return [_run(suite, *cell, (preset, *given), trial, request.plugins) for cell in cells]
+
+
+def check_names(suite: Suite, request: Request) -> None:
+    """Raises UsageError for a data set, method, metric or section that does not exist."""
+    for name in (*suite.datasets, *request.datasets):
+        datasets.check(name)
+    for name in (*suite.methods, *request.methods):
+        if name not in suite.method and name not in registry.available():
+            raise unknown("method", name, {*suite.method, *registry.available()})
+    for name in suite.metrics:
+        if name not in METRICS:
+            raise unknown("metric", name, METRICS)
+    for section, known in (("dataset", {*suite.datasets, *request.datasets}), ("method", None)):
+        for name, content in getattr(suite, section).items():
+            if known is not None and name not in known:
+                raise UsageError(f"{suite.name}: section [{section}.{name}] names no {section} of the suite.")
+            for key in content:
+                allowed = (*SECTIONS, "use") if section == "method" else SECTIONS
+                if key not in allowed:
+                    raise UsageError(f"{suite.name}: [{section}.{name}]: {unknown('key', key, allowed)}")
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """`training.epochs=5` as a nested table; the value is TOML, and a bare word is a string."""
+    key, equals, value = text.partition("=")
+    section = key.split(".")[0]
+    if not equals or "." not in key:
+        raise UsageError(f"--set {text}: write it as section.key=value, for example --set training.epochs=5.")
+    if section not in SECTIONS:
+        raise UsageError(f"--set {text}: {unknown('section', section, SECTIONS)}")
+    try:
+        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    for part in reversed(key.split(".")):
+        parsed = {part: parsed}
+    return parsed
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`, table by table."""
+    result = dict(below)
+    for key, value in above.items():
+        nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = merge(result[key], value) if nested else value
+    return result
+
+
+def plugin_digest(path: Path) -> str:
+    """SHA-256 of a plug-in's file, which goes into the hash of the runs that use it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _preset(suite: Suite, name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in suite.preset:
+        raise unknown("preset", name, suite.preset)
+    return suite.preset[name]
+
+
+def _run(
+    suite: Suite,
+    dataset: str,
+    seed: int,
+    method: str,
+    above: Sequence[Mapping[str, Any]],
+    trial: tuple[str, ...],
+    plugins: Mapping[str, str],
+) -> Run:
+    own = {section: getattr(suite, section) for section in SECTIONS}
+    definition = dict(suite.method.get(method, {}))
+    prior = definition.pop("use", method)
+    for layer in (suite.dataset.get(dataset, {}), definition, *above):
+        own = merge(own, layer)
+    where = f"{suite.name} ({method} on {dataset})"
+    for section in own:
+        if section not in SECTIONS:
+            raise UsageError(f"{where}: {unknown('section', section, SECTIONS)}")
+    return Run(
+        suite=suite.name,
+        dataset=dataset,
+        method=method,
+        seed=seed,
+        prior=prior_settings(prior, own["prior"].get(prior, {}), plugins.get(prior)),
+        model=validated(ModelSettings, own["model"], f"{where}: model"),
+        training=validated(TrainingSettings, own["training"], f"{where}: training"),
+        protocol=validated(ProtocolSettings, own["protocol"], f"{where}: protocol"),
+        metrics=suite.metrics,
+        trial=trial,
+    )
