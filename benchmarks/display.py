@@ -6,6 +6,7 @@ It reads the runs' folders and nothing else, so it shows workers of any kind.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from rich.text import Text
 from benchmarks.execute import Outcome, Place
 from benchmarks.settings import Run
 
+LINE_SECONDS = 60.0
+"""Between two plain lines on a run that is under way."""
+
 MARKS = {
     "ok": "[green]done[/]",
     "unsupported": "[yellow]unsupported[/]",
@@ -36,34 +40,50 @@ class Display:
     def __init__(self, console: Console, runs: Sequence[Run], place: Place, workers: int):
         self.console, self.place, self.workers = console, place, workers
         self.left = {run.name: run for run in runs}
-        self.total, self.start, self.worked = len(runs), time.monotonic(), 0.0
+        self.total, self.start = len(runs), time.monotonic()
         self.count = 0
 
     @contextmanager
     def watch(self) -> Iterator[None]:
+        """A live view on a terminal; elsewhere a line for every run under way, once a minute."""
         if self.console.is_terminal:
             with Live(get_renderable=self.view, console=self.console, refresh_per_second=2, transient=True):
                 yield
-        else:
+            return
+        over = threading.Event()
+        thread = threading.Thread(target=self.narrate, args=(over,), daemon=True)
+        thread.start()
+        try:
             yield
+        finally:
+            over.set()
+            thread.join()
+
+    def narrate(self, over: threading.Event) -> None:
+        while not over.wait(LINE_SECONDS):
+            for run, status in self.running():
+                line = f"{run.method} on {run.dataset}, seed {run.seed}: {describe(status)}"
+                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def running(self) -> list[tuple[Run, dict[str, Any]]]:
+        return [(run, status) for run in list(self.left.values()) if (status := self.status(run))]
 
     def ended(self, outcome: Outcome) -> None:
         """A line a run, above the live view or alone."""
         self.left.pop(outcome.run.name, None)
         self.count += 1
-        self.worked += outcome.seconds
         run, note = outcome.run, escape(outcome.note)
         self.console.print(
             f"{self.count:>{len(str(self.total))}}/{self.total} {MARKS[outcome.status]} "
             f"{escape(run.method)} on {escape(run.dataset)}, seed {run.seed} "
-            f"[dim]({duration(outcome.seconds)})[/] {note}",
+            f"[dim]({duration(outcome.seconds)})[/]{': ' if note else ''}{note}",
             highlight=False,
             soft_wrap=True,
         )
 
     def view(self) -> RenderableType:
         """The suite's bar over one line for every run that is under way."""
-        running = [(run, status) for run in self.left.values() if (status := self.status(run))]
+        running = self.running()
         done = self.count + sum(share(status) for _, status in running)
         elapsed = time.monotonic() - self.start
         left = duration(elapsed * (self.total - done) / done) if done > 0.02 else "?"

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -24,7 +23,6 @@ from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
 from priors.base import Prior, density
 
-CHUNK = 1000
 RELIABLE = 0.7
 """Pareto k-hat above which an importance-sampling estimate is not to be trusted (Vehtari et al. 2024)."""
 
@@ -44,22 +42,16 @@ class Subject:
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, of: None)
 
     @cached_property
-    def x(self) -> Tensor:
-        """The test images, (N, *shape)."""
-        return self.data.test.batch(slice(None))
-
-    @cached_property
     def q(self) -> Distribution:
         """q(z|x) of every test image, encoded once."""
-        parts = [self.model.encoder(chunk) for chunk in self.x.split(CHUNK)]
-        return self.model.posterior(torch.cat(parts))
+        return self.model.encode_all(self.data.test)
 
     @cached_property
     def importance(self) -> Importance:
         """The likelihood's estimates for the protocol's images: all, or the first of them."""
-        count = min(self.protocol.images or len(self.x), len(self.x))
+        count = min(self.protocol.images or len(self.data.test), len(self.data.test))
         return importance_sampling(
-            self.x[:count],
+            self.data.test,
             self.q[:count],
             self.model.log_likelihood,
             density(self.prior).frozen(),
@@ -100,7 +92,7 @@ def nll(subject: Subject) -> list[Figure]:
     """-ln p(x) at every K, the negative ELBO, and its parts; nats an image."""
     result, plus = subject.importance, subject.certainty
     figures = [
-        mean_figure("nll", f"is-{k}{plus}", -values, "lower", "nats", reliability(result) if k == last(result) else "")
+        mean_figure("nll", f"is-{k}{plus}", -values, "lower", "nats", warning(result, k))
         for k, values in result.log_likelihood.items()
     ]
     figures.append(mean_figure("nll", f"elbo{plus}", -result.elbo, "lower", "nats", "an upper bound"))
@@ -112,9 +104,10 @@ def nll(subject: Subject) -> list[Figure]:
 @metric("log_likelihood")
 def log_likelihood(subject: Subject) -> list[Figure]:
     """ln p(x) at every K, for papers that print it with this sign."""
+    result, plus = subject.importance, subject.certainty
     return [
-        mean_figure("log_likelihood", f"is-{k}{subject.certainty}", values, "higher", "nats")
-        for k, values in subject.importance.log_likelihood.items()
+        mean_figure("log_likelihood", f"is-{k}{plus}", values, "higher", "nats", warning(result, k))
+        for k, values in result.log_likelihood.items()
     ]
 
 
@@ -136,7 +129,7 @@ def bits_per_dim(subject: Subject) -> list[Figure]:
 
 
 @metric("reliability")
-def reliability_figures(subject: Subject) -> list[Figure]:
+def reliability(subject: Subject) -> list[Figure]:
     """Effective sample size, largest weight and Pareto k-hat of the importance weights at the largest K."""
     result = subject.importance
     k = f"is-{last(result)}"
@@ -157,7 +150,7 @@ def excess_nll(subject: Subject) -> list[Figure]:
     if subject.data.log_prob is None:
         return []
     result = subject.importance
-    exact = subject.data.log_prob(subject.x[: len(result.elbo)]).double()
+    exact = subject.data.log_prob(subject.data.test[: len(result.elbo)].cpu()).to(result.elbo)
     figures = [mean_figure("nll", "exact", -exact, "lower", "nats", "of the data's own law, not of the model")]
     for k, values in result.log_likelihood.items():
         figure = mean_figure("excess_nll", f"is-{k}{subject.certainty}", exact - values, "lower", "nats")
@@ -176,7 +169,9 @@ def last(result: Importance) -> int:
     return max(result.log_likelihood)
 
 
-def reliability(result: Importance) -> str:
-    """A warning for the figure at the largest K, where its weights call for one."""
+def warning(result: Importance, k: int) -> str:
+    """A note for the figure at K draws, where it is the largest K and its weights call for one."""
     unreliable = (result.pareto_k > RELIABLE).double().mean().item()
-    return f"unreliable: k-hat > {RELIABLE} for over {TOLERATED:.0%} of images" if unreliable > TOLERATED else ""
+    if k < last(result) or unreliable <= TOLERATED:
+        return ""
+    return f"unreliable: k-hat > {RELIABLE} for over {TOLERATED:.0%} of images"

@@ -20,7 +20,6 @@ import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import nn
-from torch.distributions import Distribution
 
 from benchmarks import pictures
 from benchmarks.datasets import Dataset, Options, load
@@ -157,7 +156,7 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
 def _evaluate(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:
     """Fits what is fitted after training, then every metric that is not in metrics.json yet, then the pictures."""
     torch.manual_seed(seed_for(run.seed, "fit"))
-    prior.fit(training_codes(model, data))
+    prior.fit(Codes(lambda: model.encode_all(data.train)))
     protocol = protocol_of(run, data)
     content = record.read("metrics.json")
     if content is None or content["evaluation"] != run.evaluation:
@@ -168,7 +167,7 @@ def _evaluate(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record:
             if name not in content["metrics"]:
                 content["metrics"][name] = measure(name, subject)
                 record.write("metrics.json", content)
-        pictures.save(record.folder, model, prior, data, seed_for(run.seed, "pictures"))
+        pictures.save(record.folder, subject)
 
 
 def measure(name: str, subject: Subject) -> dict[str, Any]:
@@ -179,17 +178,6 @@ def measure(name: str, subject: Subject) -> dict[str, Any]:
     except Unsupported as reason:
         return {"unsupported": str(reason)}
     return {"figures": figures, "seconds": round(time.monotonic() - start, 3)}
-
-
-def training_codes(model: Autoencoder, data: Dataset) -> Codes:
-    """q(z|x) of the training set, encoded when asked: most priors never do."""
-
-    def encode() -> Distribution:
-        index = torch.arange(len(data.train), device=data.train.stored.device)
-        with torch.no_grad():
-            return model.posterior(torch.cat([model.encoder(data.train.batch(part)) for part in index.split(1000)]))
-
-    return Codes(encode)
 
 
 def cost(both: nn.Module, progress: Progress, device: torch.device) -> list[Figure]:
@@ -260,7 +248,12 @@ def _commit() -> str | None:
 
 
 def prepare_worker() -> None:
-    """One thread a worker (more only get in each other's way), and products in full float32."""
+    """One thread a worker (more only get in each other's way), and products in full float32.
+
+    Numbers below float32's normal range (1e-38) count as zero: the responsibilities of a mixture's far components give
+    such gradients by the million, and a processor multiplies them more than ten times slower.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     torch.set_float32_matmul_precision("highest")

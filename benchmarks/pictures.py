@@ -8,33 +8,39 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.datasets import Dataset
 from benchmarks.datasets.vision import torchvision
+from benchmarks.evaluate import Subject
 from benchmarks.record import write_atomically
-from models.base import Autoencoder
-from priors.base import Prior
+from benchmarks.seeds import seed_for
 
 SIDE = 8
+POINTS = 1000
+WIDTH = 640
 
 
-def save(folder: Path, model: Autoencoder, prior: Prior, data: Dataset, seed: int) -> None:
+def save(folder: Path, subject: Subject) -> None:
     """samples.png: E[x|z] at z ~ p. reconstructions.png: test images over E[x|z] at one z ~ q(z|x).
 
     Images become grids of 8 x 8; two-dimensional data a scatter plot; other data have no picture.
     """
-    torch.manual_seed(seed)
-    x = data.test.batch(slice(0, SIDE * SIDE // 2))
-    reconstruction = model.decode(model.encode(x).sample())
-    if len(data.shape) == 3:
-        write_grid(folder / "samples.png", model.decode(prior.sample(SIDE * SIDE)))
-        rows = torch.stack([x.reshape(-1, SIDE, *data.shape), reconstruction.reshape(-1, SIDE, *data.shape)], 1)
-        write_grid(folder / "reconstructions.png", rows.reshape(-1, *data.shape))
-    elif data.shape == (2,):
-        many = data.test.batch(slice(0, 1000))
-        drawn = model.likelihood.sample(model.parameters_of_x(prior.sample(1000)))
-        write_scatter(folder / "samples.png", {"test data": many, "samples": drawn})
-        pairs = {"test data": many, "E[x|z], z ~ q(z|x)": model.decode(model.encode(many).sample())}
-        write_scatter(folder / "reconstructions.png", pairs)
+    torch.manual_seed(seed_for(subject.seed, "pictures"))
+    model, shape = subject.model, subject.data.shape
+    if len(shape) == 3:
+        write_grid(folder / "samples.png", model.decode(subject.prior.sample(SIDE * SIDE)))
+        x, again = reconstructions(subject, SIDE * SIDE // 2)
+        rows = torch.stack([x.reshape(-1, SIDE, *shape), again.reshape(-1, SIDE, *shape)], dim=1)
+        write_grid(folder / "reconstructions.png", rows.reshape(-1, *shape))
+    elif shape == (2,):
+        x, again = reconstructions(subject, POINTS)
+        drawn = model.likelihood.sample(model.parameters_of_x(subject.prior.sample(POINTS)))
+        write_scatter(folder / "samples.png", {"test data": x, "samples": drawn})
+        write_scatter(folder / "reconstructions.png", {"test data": x, "E[x|z], z ~ q(z|x)": again})
+
+
+def reconstructions(subject: Subject, count: int) -> tuple[Tensor, Tensor]:
+    """The first test images, whole rows of them, and E[x|z] at one z ~ q(z|x) each."""
+    count = min(count, len(subject.data.test) // SIDE * SIDE)
+    return subject.data.test[:count], subject.model.decode(subject.q[:count].sample())
 
 
 def write_grid(path: Path, images: Tensor) -> None:
@@ -44,7 +50,7 @@ def write_grid(path: Path, images: Tensor) -> None:
     sheet = torchvision().utils.make_grid(images.cpu().clamp(0, 1), nrow=SIDE, padding=1, pad_value=0.5)
     pixels = (sheet * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     picture = Image.fromarray(pixels)
-    scale = max(1, 480 // picture.width)
+    scale = max(1, WIDTH // picture.width)
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     write_atomically(path, lambda file: picture.save(file, format="PNG"))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -12,6 +14,14 @@ from models.backbones import Backbone
 from models.likelihoods import Likelihood
 from models.posteriors import Posterior
 from priors.base import Host, Player, Prior
+
+
+class Indexed(Protocol):
+    """Images that need not exist as floating point all at once."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: slice, /) -> Tensor: ...
 
 
 class Autoencoder(nn.Module, ABC):
@@ -25,6 +35,12 @@ class Autoencoder(nn.Module, ABC):
     def encode(self, x: Tensor) -> Distribution:
         """x (B, *data_shape) -> q(z|x), batch (B,), event (D,)."""
         return self.posterior(self.encoder(x).to(x.dtype))
+
+    def encode_all(self, x: Indexed, chunk: int = 1000) -> Distribution:
+        """q(z|x) of all images, batch (N,), in chunks and without a gradient. x is indexed by slices."""
+        with torch.no_grad():
+            parts = [self.encoder(x[i : i + chunk]) for i in range(0, len(x), chunk)]
+        return self.posterior(torch.cat(parts))
 
     def parameters_of_x(self, z: Tensor) -> Tensor:
         """What the likelihood needs at each code, z (..., D) -> (..., P, *data_shape)."""

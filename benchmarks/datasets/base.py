@@ -57,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Split:
-    """One split, resident on a device. `split.batch(index)` gives x (B, *shape) as floating point."""
+    """One split, resident on a device as stored. `split.batch(index)` or `split[index]` gives x as floating point."""
 
     stored: Tensor
     scale: float
@@ -66,9 +66,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.stored)
 
-    def batch(self, index: Tensor | slice, dtype: torch.dtype = torch.float32) -> Tensor:
+    def batch(self, index: Tensor | slice | int, dtype: torch.dtype = torch.float32) -> Tensor:
         x = self.stored[index].to(dtype) * self.scale
         return torch.bernoulli(x) if self.draws else x
+
+    def __getitem__(self, index: int | slice | Tensor) -> Tensor:
+        return self.batch(index)
 
     def to(self, device: torch.device | str) -> Split:
         return replace(self, stored=self.stored.to(device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,8 @@ def _pool(runs: Sequence[Run], place: Place, workers: int) -> Iterator[tuple[Run
 
 
 def _prepare(parent: int) -> None:
+    """Ctrl-C is the command's to handle: it ends its workers, and their checkpoints are whole at any moment."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_worker()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +13,12 @@ from torch.distributions import Distribution
 
 ROWS = 1024
 """Codes decoded at a time: enough for full-speed products, few enough that activations stay in the cache."""
+
+
+class Indexed(Protocol):
+    """Images one by one, so that not all of them need to exist as floating point at once."""
+
+    def __getitem__(self, index: int, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Importance:
 
 
 def importance_sampling(
-    x: Tensor,
+    x: Indexed,
     q: Distribution,
     log_likelihood: Callable[[Tensor, Tensor], Tensor],
     log_prior: Callable[[Tensor], Tensor],
@@ -47,13 +54,15 @@ def importance_sampling(
     Every K takes the first K draws of one stream. Image i draws from its own stream, seeded by seed(i), so neither
     the number of rows at a time nor the other images change its figures.
 
-    x (N, *shape); q: batch (N,), already encoded. log_likelihood: (x (B, *shape), z (S, B, D)) -> (S, B).
-    log_prior: (S, B, D) -> (S, B). samples: the values of K. Memory: `rows` decoded codes, and max(K) numbers an image.
+    x: the images, x[i] (*shape), a tensor or anything indexed like one. q: batch (N,), already encoded.
+    log_likelihood: (x (B, *shape), z (S, B, D)) -> (S, B). log_prior: (S, B, D) -> (S, B).
+    samples: the values of K. Memory: `rows` decoded codes, and max(K) numbers an image.
     """
     most, parts = max(samples), []
     size = max(1, 16 * rows // most)  # images summarised together: bounds memory, and how often progress is told
-    for start in range(0, len(x), size):
-        images = range(start, min(start + size, len(x)))
+    count = q.batch_shape[0]
+    for start in range(0, count, size):
+        images = range(start, min(start + size, count))
         terms = [draw(x[i], q[i : i + 1], log_likelihood, log_prior, most, seed(i), rows) for i in images]
         distortion, rate = (torch.stack(list(term)) for term in zip(*terms, strict=True))  # (B, K) each
         parts.append(summarise(distortion, rate, sorted(samples)))

@@ -1,0 +1,1 @@
+"""Measurements of speed and memory, to be run by hand: never part of a test."""

@@ -1,0 +1,134 @@
+"""How near a VampPrior's training step comes to the speed of its matrix products alone.
+
+    python -m benchmarks.speed.vampprior [--data DIR]
+
+One training step on MNIST is watched, and every matrix product in it is noted with its shapes and strides. Then whole
+steps and those products alone are timed in turn, on one thread, so that a drift of the machine's speed meets both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks import suite
+from benchmarks.datasets import DataError
+from benchmarks.execute import Place, build, peak_memory, prepare_worker, reset_peak_memory
+from benchmarks.record import Record
+from benchmarks.suite import Request
+from benchmarks.train import Trainer
+
+PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
+
+
+class Products(TorchDispatchMode):
+    """Notes every matrix product made under it, as calls that repeat it on random operands of the same layout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Callable[[], Tensor]] = []
+        self.flop = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in PRODUCTS:
+            *_, a, b = operands = [like(arg) for arg in args]
+            self.flop += 2 * a.shape[0] * a.shape[1] * b.shape[1]
+            self.calls.append(partial(function, *operands))
+        return function(*args, **(kwargs or {}))
+
+
+def like(x: Tensor) -> Tensor:
+    """Random numbers with the shape and strides of x."""
+    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).normal_()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times VampPrior's training step against its matrix products."""
+
+    data: Path = Path("data")
+    """Folder that holds MNIST."""
+    components: int = 500
+    """Pseudo-inputs K."""
+    width: int = 300
+    """Of both hidden layers, encoder and decoder (VampPrior's own: 300; IOP's: 500)."""
+    steps: int = 20
+    """Steps a round."""
+    rounds: int = 9
+    """Rounds of steps and of products in turn; the median of the rounds' ratios is printed."""
+
+
+def measure(settings: Settings) -> dict[str, float]:
+    """Seconds a step and of its products (medians over rounds), the ratio's median, and the peak memory in MiB."""
+    prepare_worker()
+    trainer = make_trainer(settings)
+    order = torch.randperm(len(trainer.data.train)).split(100)
+    reset_peak_memory()
+    for index in order[:5]:
+        trainer.step(index)
+    with Products() as products:
+        trainer.step(order[5])
+    step_times, product_times = [], []
+    for _ in range(settings.rounds):
+        step_times.append(timed([partial(trainer.step, index) for index in order[: settings.steps]]) / settings.steps)
+        memory = peak_memory(torch.device("cpu"))
+        product_times.append(timed(products.calls * settings.steps) / settings.steps)
+    ratios = [alone / whole for alone, whole in zip(product_times, step_times, strict=True)]
+    return {
+        "step": statistics.median(step_times),
+        "products": statistics.median(product_times),
+        "ratio": statistics.median(ratios),
+        "flop": products.flop,
+        "memory": memory,
+    }
+
+
+def make_trainer(settings: Settings) -> Trainer:
+    """Of the suite iop-table2's vampprior on MNIST with these sizes."""
+    sizes = (f"prior.vampprior.components={settings.components}", f"model.widths=[{settings.width}, {settings.width}]")
+    request = Request(datasets=("mnist",), methods=("vampprior",), seeds=(0,), overrides=sizes)
+    (run,) = suite.expand(suite.read("iop-table2"), request)
+    data = Place(Path(tempfile.gettempdir()), settings.data).dataset(run)
+    model, prior = build(run, data)
+    record = Record(Path(tempfile.mkdtemp(prefix="priorbench-")))
+    return Trainer(nn.ModuleDict({"model": model, "prior": prior}), data, run.training, run.seed, record)
+
+
+def timed(calls: Sequence[Callable[[], object]]) -> float:
+    """Seconds of all calls one after another."""
+    start = time.perf_counter()
+    for call in calls:
+        call()
+    return time.perf_counter() - start
+
+
+def main() -> int:
+    settings = tyro.cli(Settings, prog="python -m benchmarks.speed.vampprior")
+    try:
+        result = measure(settings)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"VampPrior, K = {settings.components}, widths {settings.width}, MNIST, batch 100, one thread, float32")
+    print(f"training step         {1 / result['step']:8.1f} steps/s")
+    print(f"its matrix products   {1 / result['products']:8.1f} steps/s"
+          f"   ({result['flop'] / result['products'] / 1e9:.0f} GFLOP/s)")
+    print(f"share reached         {result['ratio']:8.0%}   (median of {settings.rounds} rounds)")
+    print(f"peak memory           {result['memory']:8.0f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
