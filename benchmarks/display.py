@@ -136,6 +136,7 @@ def duration(seconds: float) -> str:
 
 def show(console: Console, frame: pd.DataFrame, title: str) -> None:
     """The table for people: a block a data set, rows by metric so that methods stand under each other."""
+    console = Console(file=console.file, force_terminal=console.is_terminal, width=1000)  # no figure is cut off
     for dataset, part in frame.groupby("dataset", sort=False):
         everywhere = common_note(part["note"])
         notes = Notes(everywhere)

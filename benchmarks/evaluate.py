@@ -21,7 +21,7 @@ from benchmarks.metrics.likelihood import Importance, importance_sampling
 from benchmarks.seeds import seed_for
 from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
-from priors.base import Prior, density
+from priors.base import Prior, Unsupported, density
 
 RELIABLE = 0.7
 """Pareto k-hat above which an importance-sampling estimate is not to be trusted (Vehtari et al. 2024)."""
@@ -122,7 +122,7 @@ def bits_per_dim(subject: Subject) -> list[Figure]:
     dimensions = math.prod(subject.data.shape)
     discrete = subject.model.likelihood.discrete
     if not discrete and subject.data.levels is None:
-        return []
+        raise Unsupported("bits/dim needs data on a grid of grey levels, and these are real-valued")
     shift = 0.0 if discrete else dimensions * math.log(subject.data.levels)
     bits = (values + shift) / (dimensions * math.log(2))
     return [mean_figure("bits_per_dim", f"is-{last(subject.importance)}{subject.certainty}", bits, "lower", "bits")]
@@ -148,7 +148,7 @@ def reliability(subject: Subject) -> list[Figure]:
 def excess_nll(subject: Subject) -> list[Figure]:
     """NLL minus the exact one of the data's law, example by example: estimates KL(data || model), which is >= 0."""
     if subject.data.log_prob is None:
-        return []
+        raise Unsupported("the exact log p(x) of this data set is not known")
     result = subject.importance
     exact = subject.data.log_prob(subject.data.test[: len(result.elbo)].cpu()).to(result.elbo)
     figures = [mean_figure("nll", "exact", -exact, "lower", "nats", "of the data's own law, not of the model")]

@@ -90,7 +90,8 @@ def execute(run: Run, place: Place) -> Outcome:
     except Exception as error:
         note = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         record.folder.mkdir(parents=True, exist_ok=True)
-        (record.folder / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        text = f"{note}\n\n{traceback.format_exc()}"
+        write_atomically(record.folder / "error.txt", lambda file: file.write(text.encode()))
         record.report(stage="failed", note=note)
         return Outcome(run, "failed", note, time.monotonic() - start)
 
@@ -120,7 +121,7 @@ def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     """Model and prior on the data's device. The model's first weights depend on the seed alone, not on the prior."""
     device = data.train.stored.device
     torch.manual_seed(seed_for(run.seed, "model"))
-    model = models.make(data.shape, data.bounded, **run.model.model_dump()).to(device)
+    model = models.make(data.shape, data.bounded, step=data.step, **run.model.model_dump()).to(device)
 
     def examples(n: int) -> torch.Tensor:
         return data.train.batch(torch.randperm(len(data.train))[torch.arange(n) % len(data.train)].to(device))

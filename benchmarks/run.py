@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import pandas as pd
 import torch
 import tyro
 from rich.console import Console
 
 from benchmarks import datasets, display, suite, table
 from benchmarks.datasets import DataError, Options
-from benchmarks.errors import UsageError
-from benchmarks.execute import Place
+from benchmarks.errors import UsageError, unknown
+from benchmarks.execute import Place, build
 from benchmarks.executors import EXECUTORS
 from benchmarks.settings import Run, digest
 from benchmarks.suite import Request, Suite
 from priors import registry
+from priors.base import Unsupported
 from priors.registry import PluginError
 
 Several = tyro.conf.UseAppendAction
+STYLE = (tyro.conf.FlagCreatePairsOff,)
+
+
+def named(metavar: str) -> Any:
+    """How --help calls a flag's value."""
+    return tyro.conf.arg(metavar=metavar)
 
 
 @dataclass(frozen=True)
@@ -35,23 +45,28 @@ class Command:
 
     Other commands: `python -m benchmarks.run list` (suites, priors, data sets, metrics) and
     `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them).
+
+    For example:
+      python -m benchmarks.run --suite quickstart
+      python -m benchmarks.run --suite quickstart --method gaussian vampprior --seeds 0 --set training.epochs=20
+      python -m benchmarks.run --suite iop-table2 --dataset freyfaces --data DIR --download
     """
 
-    suite: str
+    suite: Annotated[str, named("NAME")]
     """Name of a suite (see `list`), or path of a TOML file."""
-    dataset: tuple[str, ...] = ()
+    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Only these data sets; one that the suite does not name runs with the suite's own settings."""
-    method: tuple[str, ...] = ()
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Only these methods; any registered prior's name is one."""
-    seeds: tuple[int, ...] = ()
+    seeds: Annotated[tuple[int, ...], named("SEED ...")] = ()
     """Only these seeds."""
-    preset: str | None = None
+    preset: Annotated[str | None, named("NAME")] = None
     """A smaller budget that the suite offers, such as 'laptop': every output is marked as a trial."""
-    set: Annotated[tuple[str, ...], Several] = ()
+    set: Annotated[tuple[str, ...], Several, named("KEY=VALUE")] = ()
     """Override a setting: --set training.epochs=5. May be repeated; every output is marked as a trial."""
-    name: str | None = None
+    name: Annotated[str | None, named("NAME")] = None
     """Name of the table's file (default: the suite's, with a hash where settings are overridden)."""
-    limit: int | None = None
+    limit: Annotated[int | None, named("N")] = None
     """Stop after this many unfinished runs."""
     data: Path = Path(os.environ.get("PRIORBENCH_DATA", "data"))
     """Folder of the data sets (environment: PRIORBENCH_DATA)."""
@@ -63,7 +78,7 @@ class Command:
     """Processes at once; 0: one a core on a CPU, one on a GPU."""
     executor: Literal["local", "serial"] = "local"
     """local: worker processes. serial: everything in this process."""
-    plugin: Annotated[tuple[Path, ...], Several] = ()
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
     """A Python file that registers priors. May be repeated; their names become methods."""
     download: bool = False
     """Fetch missing data sets."""
@@ -78,9 +93,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     console = Console()
     try:
-        if arguments[:1] in (["list"], ["validate"]):
-            return {"list": list_everything, "validate": validate}[arguments[0]](arguments[1:], console)
-        command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.run", use_underscores=False)
+        if arguments and not arguments[0].startswith("-"):
+            if arguments[0] not in COMMANDS:
+                raise unknown("command", arguments[0], COMMANDS)
+            return COMMANDS[arguments[0]](arguments[1:], console)
+        check_flags(arguments)
+        command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.run", config=STYLE)
         return run_suite(command, console)
     except (UsageError, DataError, PluginError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -92,43 +110,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_suite(command: Command, console: Console) -> int:
     """Expands, checks all that can be checked beforehand, runs, and writes the table after every run."""
+    for flag in ("workers", "limit"):
+        if (getattr(command, flag) or 0) < 0:
+            raise UsageError(f"--{flag} {getattr(command, flag)}: it is 0 or larger.")
     plugins = load_plugins(command.plugin)
     chosen = suite.read(command.suite)
     request = Request(command.dataset, command.method, command.seeds, command.preset, command.set, plugins)
     wanted = suite.expand(chosen, request)
     place = make_place(command)
     wanted, missing = check_data(wanted, place, command.skip_missing)
-    everything = whole_table(chosen, request, wanted)
-    target = command.results / table_name(command, wanted, chosen)
+    everything = whole_table(chosen, request, wanted, place)
+    target = command.results / table_name(command, chosen)
     check_writable(command.results)
+    rehearse(wanted, place)
 
     left = [run for run in wanted if not place.record(run).done(run)]
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
     left = left[: command.limit]
     workers = command.workers or default_workers(place.device)
     view = display.Display(console, left, place, workers)
-    bad = 0
     with view.watch():
         for outcome in EXECUTORS[command.executor](left, place, workers):
             view.ended(outcome)
-            bad += outcome.status in ("failed", "diverged")
             write_tables(chosen, everything, place, target)
     frame = write_tables(chosen, everything, place, target)
     display.show(console, frame[frame["status"] != "not-computed"], chosen.title)
     for line in missing:
         console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)
     console.print(f"table: {target}.csv", highlight=False)
-    return 1 if bad else 0
+    return 1 if table.trouble(wanted, place) else 0
 
 
-def whole_table(chosen: Suite, request: Request, wanted: list[Run]) -> list[Run]:
-    """The suite's own cells, done or not, and the wanted ones that it does not name, so that no part command
-    takes another's rows out of the table. The command's seeds are all seeds only where the suite's are not theirs."""
-    own = suite.expand(chosen, Request(preset=request.preset, overrides=request.overrides, plugins=request.plugins))
-    return list({run.name: run for run in (*own, *wanted)}.values())
+def whole_table(chosen: Suite, request: Request, wanted: list[Run], place: Place) -> list[Run]:
+    """The suite's own runs, done or not, then the others of this and earlier commands: no part of a suite takes
+    another's rows out of the table."""
+    own = suite.expand(chosen, replace(request, datasets=(), methods=(), seeds=()))
+    return list({run.name: run for run in (*own, *wanted, *earlier(chosen, request, place))}.values())
 
 
-def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path):
+def earlier(chosen: Suite, request: Request, place: Place) -> list[Run]:
+    """Runs on the disk that the suite does not name, asked for by an earlier command, if they still are what it would
+    run today. Those of a plug-in's prior are there whenever the plug-in is."""
+    found = []
+    for path in sorted((place.results / "runs" / chosen.name).glob("*/config.json")):
+        cell = json.loads(path.read_text(encoding="utf-8"))
+        only = {"datasets": (cell["dataset"],), "methods": (cell["method"],), "seeds": (cell["seed"],)}
+        with suppress(UsageError, DataError):
+            found += [run for run in suite.expand(chosen, replace(request, **only)) if run.name == path.parent.name]
+    return found
+
+
+def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path) -> pd.DataFrame:
     """The table as the runs now stand."""
     frame, costs = table.build(chosen, runs, place)
     table.write(frame, target.with_name(target.name + ".csv"))
@@ -136,7 +168,7 @@ def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path):
     return frame
 
 
-def table_name(command: Command, runs: list[Run], chosen: Suite) -> str:
+def table_name(command: Command, chosen: Suite) -> str:
     """Trials never take the place of the suite's own table."""
     if command.name:
         return command.name
@@ -182,6 +214,20 @@ def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], li
         others = " Or pass --skip-missing to go on without." if len({r.dataset for r in runs}) > len(problems) else ""
         raise DataError("\n       ".join(problems.values()) + others)
     return [run for run in runs if run.dataset not in problems], list(problems.values())
+
+
+def rehearse(runs: list[Run], place: Place) -> None:
+    """Builds every method once on every data set, so that what cannot be built is told before hours of work.
+
+    A pair that is undefined is not a mistake: its run says so in the table.
+    """
+    for run in {(run.dataset, run.method): run for run in runs}.values():
+        try:
+            build(run, place.dataset(run))
+        except Unsupported:
+            continue
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"{run.suite} ({run.method} on {run.dataset}): {error}.") from None
 
 
 def check_writable(folder: Path) -> None:
@@ -237,6 +283,19 @@ def _nothing() -> None:
 def _names(suites: tyro.conf.Positional[tuple[str, ...]] = ()) -> tuple[str, ...]:
     """Checks suites (all of the project's by default, or names or TOML files) without running them."""
     return suites
+
+
+COMMANDS = {"list": list_everything, "validate": validate}
+
+
+def check_flags(arguments: Sequence[str]) -> None:
+    """Raises UsageError with the near name for a flag that does not exist."""
+    known = {f"--{field.name.replace('_', '-')}" for field in fields(Command)}
+    known.add("--help")
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if flag.startswith("--") and flag not in known:
+            raise unknown("flag", flag, known)
 
 
 if __name__ == "__main__":

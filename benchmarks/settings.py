@@ -24,7 +24,7 @@ AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol"
 class Settings(BaseModel):
     """Frozen; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _part(name: str) -> Any:
@@ -93,7 +93,7 @@ class ProtocolSettings(Settings):
 
     binarisation: Literal["auto", "dynamic", "static", "none"] = "auto"
     size: int = Field(0, ge=0)
-    samples: tuple[Annotated[int, Field(ge=1)], ...] = (10, 100, 1000, 5000)
+    samples: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 100, 1000, 5000), min_length=1)
     images: int = Field(0, ge=0)
 
 
@@ -114,7 +114,8 @@ class Run(Settings):
 
     @cached_property
     def hash8(self) -> str:
-        """Of all that training depends on. Settings at their default are left out, so that a new one moves no run."""
+        """Of all that training depends on. Settings at their default are left out, so that a new one moves no run; a
+        prior's are all there, so a new one moves that prior's runs."""
         how = self.model_dump(mode="json", exclude=AFTER_TRAINING, exclude_defaults=True)
         return digest({"format": FORMAT, **how})
 
@@ -159,7 +160,7 @@ def prior_settings(name: str, given: dict[str, Any], plugin: str | None = None) 
     except ValueError as error:
         raise UsageError(str(error)) from None
     fields = {key: (p.annotation, p.default) for key, p in registry.settings_of(prior).items()}
-    schema = create_model(f"prior.{name}", __config__=ConfigDict(extra="forbid"), **fields)
+    schema = create_model(f"prior.{name}", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
     values = validated(schema, given, f"prior.{name}").model_dump(mode="json")
     return PriorSettings(name=name, settings=values, plugin=plugin)
 
@@ -178,7 +179,9 @@ def explain(error: Any, schema: type[BaseModel], where: str) -> str:
     place = ".".join(map(str, (where, *path))).strip(".")
     if error["type"] == "extra_forbidden":
         return f"{place}: {unknown('key', str(last), _keys(schema, path))}"
-    message = str(error.get("ctx", {}).get("error") or error["msg"])
+    if error["type"] == "missing":
+        return f"{place}: the key '{last}' is missing"
+    message = " ".join(str(error.get("ctx", {}).get("error") or error["msg"]).split())
     key = ".".join(map(str, (*path, last)))
     return f"{where}: {key} = {error['input']!r} is not valid: {message}" if key else f"{where}: {message}"
 

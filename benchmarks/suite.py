@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
@@ -33,6 +33,9 @@ FOLDER = Path(__file__).parent / "suites"
 SECTIONS = ("model", "training", "protocol", "prior")
 
 
+Seed = Annotated[int, Field(ge=0)]
+
+
 class Published(Settings):
     """The paper's table that this suite repeats, and which of our figures stands beside it."""
 
@@ -50,8 +53,8 @@ class Suite(Settings):
     summary: str = ""
     datasets: tuple[str, ...] = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field((0, 1, 2, 3, 4), min_length=1)
-    metrics: tuple[str, ...] = ("nll",)
+    seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), min_length=1)
+    metrics: tuple[str, ...] = Field(("nll",), min_length=1)
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
@@ -110,9 +113,9 @@ def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     trial = ((f"preset {request.preset}",) if request.preset else ()) + request.overrides
     cells = [
         (dataset, seed, method)
-        for dataset in (request.datasets or suite.datasets)
-        for seed in (request.seeds or suite.seeds)
-        for method in (request.methods or suite.methods)
+        for dataset in dict.fromkeys(request.datasets or suite.datasets)
+        for seed in dict.fromkeys(request.seeds or suite.seeds)
+        for method in dict.fromkeys(request.methods or suite.methods)
     ]
     return [_run(suite, *cell, (preset, *given), trial, request.plugins) for cell in cells]
 
@@ -127,10 +130,15 @@ def check_names(suite: Suite, request: Request) -> None:
     for name in suite.metrics:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
+    for seed in request.seeds:
+        if seed < 0:
+            raise UsageError(f"--seeds {seed}: a seed is 0 or larger.")
     for section, known in (("dataset", {*suite.datasets, *request.datasets}), ("method", None)):
         for name, content in getattr(suite, section).items():
             if known is not None and name not in known:
                 raise UsageError(f"{suite.name}: section [{section}.{name}] names no {section} of the suite.")
+            if section == "method" and "use" not in content and name not in (*suite.methods, *registry.available()):
+                raise UsageError(f"{suite.name}: [method.{name}]: {unknown('method', name, suite.methods)}")
             for key in content:
                 allowed = (*SECTIONS, "use") if section == "method" else SECTIONS
                 if key not in allowed:
@@ -168,6 +176,20 @@ def plugin_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def check_sections(sections: Mapping[str, Any], where: str) -> None:
+    """Raises UsageError for a section that does not exist or is no table, or settings of a prior that does not."""
+    for name, content in sections.items():
+        if name not in SECTIONS:
+            raise UsageError(f"{where}: {unknown('section', name, SECTIONS)}")
+        if not isinstance(content, Mapping):
+            raise UsageError(f"{where}: {name} = {content!r} is not valid: write {name}.key = value.")
+    for name, content in sections["prior"].items():
+        if name not in registry.available():
+            raise UsageError(f"{where}: {unknown('prior', name, registry.available())}")
+        if not isinstance(content, Mapping):
+            raise UsageError(f"{where}: prior.{name} = {content!r} is not valid: write prior.{name}.key = value.")
+
+
 def _preset(suite: Suite, name: str | None) -> dict[str, Any]:
     if name is None:
         return {}
@@ -188,12 +210,12 @@ def _run(
     own = {section: getattr(suite, section) for section in SECTIONS}
     definition = dict(suite.method.get(method, {}))
     prior = definition.pop("use", method)
+    where = f"{suite.name} ({method} on {dataset})"
+    if not isinstance(prior, str):
+        raise UsageError(f"{where}: use = {prior!r} is not valid: it names a registered prior.")
     for layer in (suite.dataset.get(dataset, {}), definition, *above):
         own = merge(own, layer)
-    where = f"{suite.name} ({method} on {dataset})"
-    for section in own:
-        if section not in SECTIONS:
-            raise UsageError(f"{where}: {unknown('section', section, SECTIONS)}")
+    check_sections(own, where)
     return Run(
         suite=suite.name,
         dataset=dataset,

@@ -75,8 +75,13 @@ def _cell(runs: Sequence[Run], place: Place) -> Cell:
         if record.done(run):
             ended.append(Ended(record.read("training.json"), record.read("metrics.json") or {}))
         elif (error := record.folder / "error.txt").is_file():
-            failures.append(error.read_text(encoding="utf-8").strip().splitlines()[-1])
+            failures.append(error.read_text(encoding="utf-8").partition("\n")[0] or "for a reason that was lost")
     return Cell(tuple(runs), tuple(ended), tuple(failures))
+
+
+def trouble(runs: Sequence[Run], place: Place) -> bool:
+    """Has any of the runs failed or diverged, in this command or an earlier one?"""
+    return any(cell.failures or cell.having("diverged") for cell in cells(runs, place))
 
 
 def head(cell: Cell) -> dict[str, Any]:
@@ -100,10 +105,15 @@ def figure_rows(cell: Cell, suite: Suite) -> Iterable[dict[str, Any]]:
 
 
 def _metric_rows(results: Sequence[dict[str, Any]], cell: Cell) -> Iterable[dict[str, Any]]:
+    """A metric's figures over seeds, joined by what they are: a seed may lack one that the others have."""
     if "unsupported" in results[0]:
         yield {"status": "unsupported", "note": results[0]["unsupported"], "n": 0}
         return
-    for figures in zip(*(result["figures"] for result in results), strict=True):
+    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for result in results:
+        for figure in result["figures"]:
+            grouped.setdefault((figure["metric"], figure["estimator"]), []).append(figure)
+    for figures in grouped.values():
         yield summary(figures, cell)
 
 
@@ -121,16 +131,19 @@ def cost_rows(cell: Cell) -> Iterable[dict[str, Any]]:
 def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
     """Mean, standard deviation and standard error over seeds. One seed has neither: its error over images is noted."""
     first, values = figures[0], [figure["value"] for figure in figures]
-    count, mean = len(values), math.fsum(values) / len(values)
+    count, mean = len(values), sum(values) / len(values)
     row = {key: first[key] for key in ("metric", "estimator", "direction", "unit")}
     note = common_note([figure["note"] for figure in figures])
     if count > 1:
-        std = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
+        std = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
         row |= {"std": std, "stderr": std / math.sqrt(count)}
     elif first["error"] is not None:
         note = join(note, f"s.e. over test images {first['error']:.3g}")
+    status = "ok"
+    if not math.isfinite(mean):
+        status, note = "diverged", join(f"evaluates to {mean}", note)
     note = join(note, _incomplete(cell, count), *cell.runs[0].trial)
-    return row | {"mean": mean, "n": count, "status": "ok", "note": note}
+    return row | {"mean": mean, "n": count, "status": status, "note": note}
 
 
 def common_note(notes: Sequence[str]) -> str:
@@ -179,6 +192,8 @@ def _published(source: Published | None, run: Run, row: dict[str, Any], name: st
     match = all_figures[(all_figures[list(keys)] == pd.Series(keys)).all(axis=1)]
     if match.empty:
         return named
+    if len(match) > 1:  # told apart by their notes only: not ours to choose
+        return named | {"published_source": f"{source.paper} table {source.table} has {len(match)} such figures"}
     (figure,) = match.to_dict("records")
     where = f"{source.paper} table {source.table}: {figure['note']}"
     return named | {"published": figure["value"], "published_std": figure["std"], "published_source": where}

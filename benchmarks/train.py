@@ -69,11 +69,11 @@ class Trainer:
         self.resume()
         saved = time.monotonic()
         while not self.finished():
-            start = time.monotonic()
+            start, warm_up = time.monotonic(), self.warm_up()
             losses = self.epoch()
             self.validate(losses)
             self.progress.seconds += time.monotonic() - start
-            self.log(losses)
+            self.log(losses, warm_up)
             if time.monotonic() - saved > CHECKPOINT_SECONDS or self.finished():
                 self.checkpoint()
                 saved = time.monotonic()
@@ -150,9 +150,9 @@ class Trainer:
             values = ", ".join(f"{key} = {value:.4g}" for key, value in losses.items())
             raise Diverged(f"diverged in epoch {self.progress.epoch}: {values}")
 
-    def log(self, losses: Mapping[str, float]) -> None:
+    def log(self, losses: Mapping[str, float], warm_up: float) -> None:
         p = self.progress
-        p.history.append({"epoch": p.epoch, "seconds": round(p.seconds, 3), "warm_up": self.warm_up(), **losses})
+        p.history.append({"epoch": p.epoch, "seconds": round(p.seconds, 3), "warm_up": warm_up, **losses})
         self.record.report(
             stage="training",
             epoch=p.epoch,

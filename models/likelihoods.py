@@ -138,22 +138,26 @@ class GaussianFixed(Gaussian):
 class Logistic(Likelihood):
     """Logistic law of mean m in (0, 1) and scale s, integrated over 256 bins around the grey levels k/255.
 
-    p(k|z) = F((k + 1/2)/255) - F((k - 1/2)/255), F(t) = sigmoid((t - m)/s), the outer bins open (Kingma et al. 2016,
-    appendix C). x must lie on the grid up to rounding: it is moved to the nearest level, so grids of k/256 do as well.
-    Written as ln[e^b - e^a] of log-sigmoids, so that far tails keep their gradient.
+    p(k|z) = F((k + 1/2) step) - F((k - 1/2) step), F(t) = sigmoid((t - m)/s), the outer bins open (Kingma et al. 2016,
+    appendix C). step: between the grey levels of x, which is moved to the nearest one: 1/255, or as the data have it.
+    Written with log-sigmoids, so that far tails keep their gradient. `mean` is m itself, the law's mean as long as
+    little of it lies beyond the outer levels.
     """
 
     outputs = 2
     discrete = True
     levels = 256
 
+    def __init__(self, data_shape: tuple[int, ...], step: float = 1 / 255):
+        super().__init__(data_shape)
+        self.step = step
+
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         mean, log_scale = self.split(out)
-        level = (x * (self.levels - 1)).round()
-        width = 1 / (self.levels - 1)
+        level = (x / self.step).round()
         inverse_scale = (-log_scale.clamp(-7.0, 3.0)).exp()
-        upper = (level * width + 0.5 * width - mean.sigmoid()) * inverse_scale
-        lower = upper - width * inverse_scale
+        upper = ((level + 0.5) * self.step - mean.sigmoid()) * inverse_scale
+        lower = upper - self.step * inverse_scale
         # ln(F(u) - F(l)) = ln sigmoid(u) + ln sigmoid(-l) + ln(1 - exp(l - u)): exact, and finite in both tails
         inside = F.logsigmoid(upper) + F.logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
         first = F.logsigmoid(upper)
@@ -168,7 +172,7 @@ class Logistic(Likelihood):
         mean, log_scale = self.split(out)
         u = torch.rand_like(mean).clamp(1e-6, 1 - 1e-6)
         x = mean.sigmoid() + log_scale.clamp(-7.0, 3.0).exp() * u.logit()
-        return (x.clamp(0, 1) * (self.levels - 1)).round() / (self.levels - 1)
+        return (x / self.step).round().clamp(0, self.levels - 1) * self.step
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

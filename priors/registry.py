@@ -7,6 +7,7 @@ or in an installed package that declares an entry point in the group `priorbench
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -83,10 +84,10 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     path = Path(path).resolve()
     if not path.is_file():
         raise PluginError(f"Plug-in {path} does not exist: --plugin takes a Python file that registers a prior.")
-    before = set(available())
-    module_name = f"priorbench_plugin_{path.stem}"
-    if module_name in sys.modules and getattr(sys.modules[module_name], "__file__", None) == str(path):
-        return tuple(name for name, prior in _priors.items() if prior.__module__ == module_name)
+    before = available()
+    module_name = f"priorbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if module_name in sys.modules:
+        return tuple(name for name, prior in before.items() if prior.__module__ == module_name)
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"Plug-in {path} is not a Python file (its name must end in .py).")
@@ -96,8 +97,10 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[module_name]
-        raise PluginError(f"Plug-in {path} fails to import: {type(error).__name__}: {error}") from error
-    added = tuple(sorted(set(_priors) - before))
+        _priors.clear()
+        _priors.update(before)
+        raise PluginError(f"Plug-in {path} fails to import: {in_one_line(error)}") from error
+    added = tuple(sorted(_priors.keys() - before.keys()))
     if not added:
         raise PluginError(f"Plug-in {path} registers no prior: put @register(\"name\") above its class.")
     return added
@@ -109,7 +112,13 @@ def load_entry_points() -> None:
         try:
             point.load()
         except Exception as error:
-            raise PluginError(f"Entry point '{point.name}' ({point.value}) fails to import: {error}") from error
+            message = f"Entry point '{point.name}' ({point.value}) fails to import: {in_one_line(error)}"
+            raise PluginError(message) from error
+
+
+def in_one_line(error: Exception) -> str:
+    """`ValueError: what went wrong`."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _import_own() -> None:

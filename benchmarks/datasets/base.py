@@ -93,6 +93,11 @@ class Dataset:
     note: str = ""
 
     @property
+    def step(self) -> float:
+        """Between two grey levels of x, on a grid of 256 that starts at 0."""
+        return 1 / 255 if self.train.stored.is_floating_point() else self.train.scale
+
+    @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.train.stored.shape[1:])
 

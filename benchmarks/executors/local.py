@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
+from contextlib import contextmanager
 
 from loky import ProcessPoolExecutor
 from loky.process_executor import TerminatedWorkerError
@@ -41,7 +42,8 @@ def _pool(runs: Sequence[Run], place: Place, workers: int) -> Iterator[tuple[Run
         min(workers, len(runs)), initializer=_prepare, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
     )
     try:
-        futures = {pool.submit(execute, run, place): run for run in runs}
+        with interrupts_ignored():  # by the workers, which inherit it: Ctrl-C is the command's to handle
+            futures = {pool.submit(execute, run, place): run for run in runs}
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
@@ -51,8 +53,20 @@ def _pool(runs: Sequence[Run], place: Place, workers: int) -> Iterator[tuple[Run
         pool.shutdown(wait=True, kill_workers=True)
 
 
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """For processes started inside; only the main thread may change this."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def _prepare(parent: int) -> None:
-    """Ctrl-C is the command's to handle: it ends its workers, and their checkpoints are whole at any moment."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_worker()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -21,6 +21,10 @@ class Indexed(Protocol):
     def __getitem__(self, index: int, /) -> Tensor: ...
 
 
+EQUAL = 1e-3
+"""Largest weight over the tail's threshold, relative to it, below which the weights count as equal."""
+
+
 @dataclass(frozen=True)
 class Importance:
     """Estimates for N images, float64, nats.
@@ -81,7 +85,8 @@ def draw(
 ) -> tuple[Tensor, Tensor]:
     """-ln p(x|z_k) and ln q(z_k|x) - ln p(z_k) of one image's draws, (K,) each, float64. q: batch (1,)."""
     torch.manual_seed(seed)
-    z = q.sample((samples,))  # (K, 1, D)
+    whole = -(-samples // 16) * 16  # torch draws in blocks of 16: the first K are then the same for any larger K
+    z = q.sample((whole,))[:samples]  # (K, 1, D)
     chunks = z.split(rows)
     distortion = torch.cat([-log_likelihood(x[None], chunk).double() for chunk in chunks]).squeeze(1)
     rate = torch.cat([q.log_prob(chunk).double() - log_prior(chunk).double() for chunk in chunks]).squeeze(1)
@@ -118,11 +123,12 @@ def pareto_k(log_weight: Tensor) -> Tensor:
     """k-hat of the largest weights' generalised Pareto tail, (B, K) -> (B,); nan below 25 draws.
 
     The tail has min(K/5, 3 sqrt(K)) weights (Vehtari et al. 2024). The shape is Zhang and Stephens' (2009) posterior
-    mean over a grid of b = -k/sigma, with the weak prior towards 0.5 of 10 pseudo-observations.
+    mean over a grid of b = -k/sigma, with the weak prior towards 0.5 of 10 pseudo-observations. Weights that are equal
+    up to rounding, as under the exact posterior, have no tail to fit: k-hat is 0.
     """
     draws = log_weight.shape[1]
     tail = math.ceil(min(0.2 * draws, 3 * math.sqrt(draws)))
-    if tail < 5:
+    if draws < 25:
         return torch.full((len(log_weight),), math.nan, dtype=log_weight.dtype, device=log_weight.device)
     top = log_weight.topk(tail + 1, dim=1).values.flip(1)  # ascending
     weight = (top - top[:, -1:]).exp()
@@ -135,4 +141,5 @@ def pareto_k(log_weight: Tensor) -> Tensor:
     profile = tail * ((-b / k).log() - k - 1)
     b = (b * profile.softmax(1)).sum(1, keepdim=True)
     k = torch.log1p(-b * excess).mean(1)
-    return (tail * k + 10 * 0.5) / (tail + 10)
+    shape = (tail * k + 10 * 0.5) / (tail + 10)
+    return torch.where(excess[:, -1] < EQUAL, 0.0, shape)

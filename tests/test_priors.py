@@ -1,0 +1,579 @@
+"""Laws that hold for every registered prior, then what is peculiar to one, the shared mathematics, and the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from priors import registry
+from priors.base import Density, Host, Player, Prior, Unsupported, density, parameter_count
+from priors.normal import DiagonalNormal, NormalMixture
+from priors.space import Choice
+from priors.testing import toy_host
+
+PRIORS = registry.available()
+DENSITIES = [name for name, prior in PRIORS.items() if issubclass(prior, Density)]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+DRAWS = 20_000
+
+
+def build(
+    name: str,
+    seed: int = 0,
+    host: Host | None = None,
+    dtype: torch.dtype = torch.float64,
+    device: str = "cpu",
+) -> Prior:
+    """A prior at random weights, away from any symmetric start, with few components so that each of them counts."""
+    torch.manual_seed(seed)
+    host = host or toy_host(latent_dim=2, dtype=dtype)
+    host.encode.__self__.to(device)
+    few = {"components": 5} if "components" in registry.settings_of(PRIORS[name]) else {}
+    prior = registry.make(name, host, **few).to(device=device, dtype=dtype)
+    with torch.no_grad():
+        for parameter in prior.parameters():
+            parameter += 0.5 * torch.randn_like(parameter)
+    return prior
+
+
+def mixture_reference(mean: Tensor, log_variance: Tensor, log_weight: Tensor) -> MixtureSameFamily:
+    """Torch's own mixture, which subtracts z and the means in an array of shape (B, K, D)."""
+    components = Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
+    return MixtureSameFamily(Categorical(logits=log_weight), components)
+
+
+@pytest.fixture(scope="module", params=DENSITIES)
+def law(request: pytest.FixtureRequest) -> SimpleNamespace:
+    """A density on a grid over [-10, 10]^2, where the trapezoid rule is a plain sum, and draws from it."""
+    prior = build(request.param)
+    step = 0.1
+    axis = torch.arange(-100, 101, dtype=torch.float64) * step
+    points = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        log_p = torch.cat([prior.log_prob(chunk) for chunk in points.split(10_000)])
+    return SimpleNamespace(
+        prior=prior, points=points, log_p=log_p, mass=log_p.exp() * step**2, draws=prior.sample(DRAWS)
+    )
+
+
+def close_to(draws: Tensor, expected: Tensor) -> None:
+    """The mean of `draws` over its first dimension lies within 4 standard errors of `expected`."""
+    error = draws.std(0) / math.sqrt(len(draws))
+    assert ((draws.mean(0) - expected).abs() < 4 * error).all(), (draws.mean(0), expected, error)
+
+
+# Laws over the registry
+
+
+def test_mass_is_one(law):
+    assert abs(law.mass.sum().item() - 1) < 1e-3
+
+
+def test_draws_have_the_entropy_of_the_density(law):
+    with torch.no_grad():
+        close_to(-law.prior.log_prob(law.draws), -(law.mass * law.log_p).sum())
+
+
+def test_draws_have_the_moments_of_the_density(law):
+    mean = law.mass @ law.points
+    close_to(law.draws, mean)
+    centred, on_grid = law.draws - mean, law.points - mean
+    products = centred[:, :, None] * centred[:, None]
+    close_to(products, (law.mass[:, None] * on_grid).T @ on_grid)
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_every_parameter_shapes_the_density(name):
+    prior = build(name)
+    if not list(prior.parameters()):
+        pytest.skip("nothing is learned")
+    prior.log_prob(2 * torch.randn(50, 2, dtype=torch.float64)).mean().backward()
+    for key, parameter in prior.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_frozen_is_the_same_density(name):
+    prior = build(name)
+    z = 2 * torch.randn(3, 40, 2, dtype=torch.float64)
+    torch.testing.assert_close(prior.frozen()(z), prior.log_prob(z), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_log_prob_reduces_the_last_dimension(name):
+    prior = build(name)
+    z = torch.randn(3, 4, 2, dtype=torch.float64)
+    one_by_one = torch.stack([torch.stack([prior.log_prob(point) for point in row]) for row in z])
+    assert one_by_one.shape == (3, 4)
+    torch.testing.assert_close(prior.log_prob(z), one_by_one)
+    torch.testing.assert_close(prior.log_prob(z[0]), one_by_one[0])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", PRIORS)
+def test_type_and_device_are_kept(name, dtype, device):
+    prior = build(name, dtype=dtype, device=device)
+    z = prior.sample(7)
+    assert z.shape == (7, 2)
+    assert (z.dtype, z.device.type, z.requires_grad) == (dtype, device, False)
+    if isinstance(prior, Density):
+        value = prior.log_prob(z)
+        assert (value.dtype, value.device.type) == (dtype, device)
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_float32_agrees_with_float64(name):
+    host = toy_host(latent_dim=2)
+    prior, z = build(name, host=host, dtype=torch.float32), torch.randn(50, 2)
+    single = prior.log_prob(z).double()
+    host.encode.__self__.double()
+    torch.testing.assert_close(single, prior.double().log_prob(z.double()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_saved_weights_are_the_whole_state(name, tmp_path):
+    host = toy_host(latent_dim=2, dtype=torch.float64)
+    saved, loaded = build(name, 1, host), build(name, 2, host)
+    z = torch.randn(20, 2, dtype=torch.float64)
+    if parameter_count(saved):
+        assert not torch.allclose(loaded.log_prob(z), saved.log_prob(z))
+    torch.save(saved.state_dict(), tmp_path / "prior.pt")
+    loaded.load_state_dict(torch.load(tmp_path / "prior.pt", weights_only=True))
+    assert torch.equal(loaded.log_prob(z), saved.log_prob(z))
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_every_parameter_has_one_owner(name):
+    prior = build(name)
+    owned = [*prior.shared_parameters(), *(p for player in prior.players() for p in player.parameters)]
+    assert sorted(map(id, owned)) == sorted(map(id, prior.parameters()))
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_divergence_is_the_one_sample_estimate(name):
+    prior = build(name)
+    q = DiagonalNormal(torch.randn(9, 2, dtype=torch.float64), torch.randn(9, 2, dtype=torch.float64))
+    z = q.sample()
+    reference = Independent(Normal(q.mean, q.stddev), 1).log_prob(z)
+    x = torch.rand(9, 6, dtype=torch.float64)
+    torch.testing.assert_close(prior.divergence(x, q, z), reference - prior.log_prob(z))
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_settings_are_annotated_and_the_tunable_ones_work_at_both_ends(name):
+    settings = registry.settings_of(PRIORS[name])
+    for key, parameter in settings.items():
+        assert parameter.annotation is not parameter.empty, key
+        assert parameter.default is not parameter.empty, key
+    host = toy_host(latent_dim=2)
+    for key, allowed in PRIORS[name].space.items():
+        assert key in settings
+        ends = allowed.values if isinstance(allowed, Choice) else (allowed.low, allowed.high)
+        for value in ends:
+            assert registry.make(name, host, **{key: value}).sample(1).isfinite().all()
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_docstring_begins_with_a_summary(name):
+    assert (PRIORS[name].__doc__ or "").split("\n")[0].strip()
+
+
+# The contract
+
+
+class Game(Density):
+    """A prior with a critic that it trains itself."""
+
+    def __init__(self, host: Host):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(host.latent_dim))
+        self.critic = nn.Linear(host.latent_dim, 1)
+
+    def sample(self, n: int) -> Tensor:
+        return self.mean.detach() + torch.randn(n, len(self.mean))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return -(z - self.mean).square().sum(-1)
+
+    def players(self) -> tuple[Player, ...]:
+        return (Player("critic", tuple(self.critic.parameters()), lambda batch: (batch.x.sum(), {})),)
+
+
+def test_what_a_player_owns_is_not_shared():
+    prior = Game(toy_host())
+    assert [id(p) for p in prior.shared_parameters()] == [id(prior.mean)]
+
+
+def test_density_refuses_a_prior_that_has_none():
+    class OnlySamples(Prior):
+        def sample(self, n: int) -> Tensor:
+            return torch.zeros(n, 2)
+
+    with pytest.raises(Unsupported, match="OnlySamples"):
+        density(OnlySamples())
+    prior = Game(toy_host())
+    assert density(prior) is prior
+
+
+def test_parameter_count_leaves_out_what_is_not_trained():
+    prior = Game(toy_host(latent_dim=3))
+    assert parameter_count(prior) == 3 + 4
+    prior.critic.bias.requires_grad_(False)
+    assert parameter_count(prior) == 3 + 3
+
+
+# Normal laws
+
+
+def test_gaussian_known_values():
+    prior = registry.make("gaussian", toy_host(latent_dim=3))
+    assert list(prior.parameters()) == []
+    z = torch.tensor([[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]])
+    expected = torch.tensor([-2.756815599614018, -2.756815599614018 - 7])
+    torch.testing.assert_close(prior.log_prob(z), expected)
+
+
+def diagonal() -> tuple[DiagonalNormal, Distribution]:
+    mean, log_variance = torch.randn(2, 6, 3, dtype=torch.float64)
+    return DiagonalNormal(mean, log_variance), Independent(Normal(mean, (0.5 * log_variance).exp()), 1)
+
+
+def test_diagonal_normal_is_torchs():
+    ours, theirs = diagonal()
+    z = torch.randn(4, 6, 3, dtype=torch.float64)
+    assert (ours.batch_shape, ours.event_shape) == (theirs.batch_shape, theirs.event_shape) == ((6,), (3,))
+    torch.testing.assert_close(ours.log_prob(z), theirs.log_prob(z), rtol=0, atol=1e-12)
+    torch.testing.assert_close(ours.mean, theirs.mean)
+    torch.testing.assert_close(ours.variance, theirs.variance)
+
+
+def test_diagonal_normal_draws_have_its_moments_and_gradient():
+    ours, _ = diagonal()
+    z = ours.sample((DRAWS,))
+    assert z.shape == (DRAWS, 6, 3)
+    close_to(z, ours.mean)
+    close_to((z - ours.mean).square(), ours.variance)
+    mean, log_variance = (t.clone().requires_grad_() for t in (ours.mean, ours.log_variance))
+    z = DiagonalNormal(mean, log_variance).rsample()
+    z.sum().backward()
+    torch.testing.assert_close(mean.grad, torch.ones_like(mean))
+    torch.testing.assert_close(log_variance.grad, 0.5 * (z - mean).detach())
+
+
+@pytest.mark.parametrize("index", [slice(2, 5), 3, torch.tensor([4, 0, 4])])
+def test_diagonal_normal_is_indexed_over_its_batch(index):
+    ours, theirs = diagonal()
+    z = torch.randn(6, 3, dtype=torch.float64)
+    torch.testing.assert_close(ours[index].log_prob(z[index]), theirs.log_prob(z)[index])
+
+
+@pytest.mark.parametrize(("sd", "offset"), [(1.0, 0.0), (0.03, 0.0), (0.03, 100.0)])
+def test_normal_mixture_is_torchs(sd, offset):
+    mean = offset + torch.randn(7, 3, dtype=torch.float64)
+    log_variance = 2 * math.log(sd) + 0.2 * torch.randn(7, 3, dtype=torch.float64)
+    log_weight = torch.randn(7, dtype=torch.float64).log_softmax(0)
+    near = mean[torch.randint(7, (200,))] + sd * torch.randn(200, 3, dtype=torch.float64)
+    z = torch.cat([near, offset + torch.randn(50, 3, dtype=torch.float64)]).reshape(5, 50, 3)
+    expected = mixture_reference(mean, log_variance, log_weight).log_prob(z)
+    torch.testing.assert_close(
+        NormalMixture(mean, log_variance, log_weight).log_prob(z), expected, rtol=1e-10, atol=1e-10
+    )
+
+
+def test_normal_mixture_in_double_repairs_narrow_components():
+    mean, z = 3 + 2 * torch.randn(50, 10), torch.randn(200, 10)
+    z = mean[torch.randint(50, (200,))] + 0.03 * z
+    log_variance = torch.full((50, 10), 2 * math.log(0.03))
+    law = NormalMixture(mean, log_variance, torch.full((50,), -math.log(50)))
+    expected = mixture_reference(mean.double(), log_variance.double(), law.log_weight.double()).log_prob(z.double())
+    error = (law.double().log_prob(z.double()) - expected).abs().max().item()
+    assert error < 1e-3
+    assert (law.log_prob(z) - expected).abs().max().item() > 10 * error  # or `double` would do nothing
+
+
+def test_normal_mixture_draws_components_by_weight():
+    mean = torch.tensor([[0.0], [10.0], [20.0]], dtype=torch.float64)
+    weight = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
+    law = NormalMixture(mean, torch.full((3, 1), -4.0, dtype=torch.float64), weight.log())
+    close_to(nn.functional.one_hot((law.sample(DRAWS) / 10).round().long()[:, 0], 3).double(), weight)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the size of the largest tensor that any operation returns."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(tensor, Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return out
+
+
+def test_normal_mixture_makes_no_array_over_codes_components_and_dimensions():
+    b, k, d = 64, 32, 16
+    mean, log_variance = torch.randn(k, d, requires_grad=True), torch.zeros(k, d, requires_grad=True)
+    log_weight = torch.full((k,), -math.log(k))
+    z = torch.randn(b, d)
+    with Largest() as ours:
+        NormalMixture(mean, log_variance, log_weight).log_prob(z).sum().backward()
+    with Largest() as theirs:
+        mixture_reference(mean, log_variance, log_weight).log_prob(z)
+    assert theirs.elements == b * k * d  # so this test would see one
+    assert ours.elements <= b * k
+
+
+# Mixture
+
+
+def test_mixture_floor_keeps_components_from_collapsing():
+    prior = registry.make("mixture", toy_host(), components=3, floor=-2.0)
+    with torch.no_grad():
+        prior.log_variance.fill_(-20.0)
+        prior.log_variance[0] = 1.0
+    assert prior.law().log_variance[:, 0].tolist() == [1.0, -2.0, -2.0]
+    wide, narrow = (registry.make("mixture", toy_host(), components=1, floor=floor) for floor in (0.0, -9.0))
+    for one in (wide, narrow):
+        nn.init.zeros_(one.mean)
+        nn.init.constant_(one.log_variance, -9.0)
+    at_zero = torch.zeros(1, 2)
+    assert narrow.log_prob(at_zero).item() - wide.log_prob(at_zero).item() == pytest.approx(9.0, abs=1e-4)
+
+
+def test_mixture_starts_as_documented():
+    prior = registry.make("mixture", toy_host(latent_dim=20), components=500, spread=0.3)
+    close_to(prior.mean.detach().flatten().square(), torch.tensor(0.09))
+    law = prior.law()
+    assert (law.log_variance == 0).all()
+    torch.testing.assert_close(law.log_weight.exp(), torch.full((500,), 1 / 500))
+
+
+@pytest.mark.parametrize("name", ["mixture", "vampprior"])
+@pytest.mark.parametrize("components", [0, -3])
+def test_no_components_are_refused(name, components):
+    with pytest.raises(ValueError, match=rf"{name}.*components >= 1.*{components}"):
+        registry.make(name, toy_host(), components=components)
+
+
+# VampPrior
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_vampprior_mixes_the_posteriors_of_its_pseudo_inputs(bounded):
+    host = dataclasses.replace(toy_host(dtype=torch.float64), bounded=bounded)
+    prior = registry.make("vampprior", host, components=4).double()
+    nn.init.normal_(prior.pseudo_inputs, 0.5, 1.0)
+    u = prior.pseudo_inputs.clamp(0, 1) if bounded else prior.pseudo_inputs
+    assert bounded == (not torch.equal(u, prior.pseudo_inputs))
+    q = host.encode(u)
+    z = torch.randn(30, 2, dtype=torch.float64)
+    expected = Independent(Normal(q.mean, q.stddev), 1).log_prob(z[:, None]).logsumexp(1) - math.log(4)
+    torch.testing.assert_close(prior.log_prob(z), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_vampprior_gradient_reaches_the_encoder_that_it_does_not_own():
+    host = toy_host()
+    toy = host.encode.__self__
+    prior = registry.make("vampprior", host, components=4)
+    assert list(prior.state_dict()) == ["pseudo_inputs"]
+    prior.log_prob(torch.randn(10, 2)).mean().backward()
+    for parameter in toy.encoder.parameters():
+        assert parameter.grad.abs().max() > 0
+    assert toy.decoder.weight.grad is None
+
+
+def test_vampprior_follows_the_encoder_but_frozen_does_not():
+    host = toy_host()
+    prior = registry.make("vampprior", host, components=4)
+    z = torch.randn(10, 2)
+    frozen = prior.frozen()
+    before = prior.log_prob(z)
+    with torch.no_grad():
+        host.encode.__self__.encoder.bias += 1.0
+    assert not torch.allclose(prior.log_prob(z), before, atol=1e-3)
+    torch.testing.assert_close(frozen(z).float(), before)
+
+
+def test_vampprior_refuses_a_deterministic_encoder():
+    with pytest.raises(Unsupported, match="deterministic"):
+        registry.make("vampprior", dataclasses.replace(toy_host(), stochastic=False))
+
+
+def test_vampprior_refuses_other_posteriors():
+    def encode(x: Tensor) -> Distribution:
+        return Independent(Normal(x[:, :2], torch.ones(len(x), 2)), 1)
+
+    prior = registry.make("vampprior", dataclasses.replace(toy_host(), encode=encode))
+    with pytest.raises(Unsupported, match="Independent"):
+        prior.log_prob(torch.zeros(1, 2))
+
+
+def test_vampprior_starts_at_data_or_at_noise():
+    images = torch.rand(300, 6)
+    host = dataclasses.replace(toy_host(), examples=lambda n: images[:n])
+    exact = registry.make("vampprior", host, components=300, start="data", noise=0.0)
+    assert torch.equal(exact.pseudo_inputs, images)
+    near = registry.make("vampprior", host, components=300, start="data", noise=0.2).pseudo_inputs.detach()
+    close_to((near - images).flatten().square(), torch.tensor(0.04))
+    noise = registry.make("vampprior", host, components=300, start="normal", level=0.3, noise=0.1).pseudo_inputs
+    close_to(noise.detach().flatten(), torch.tensor(0.3))
+    close_to((noise.detach() - 0.3).flatten().square(), torch.tensor(0.01))
+
+
+# Registry and plug-ins
+
+
+@pytest.fixture
+def clean_registry() -> Iterator[None]:
+    """The registry and the plug-ins' modules as they were before the test."""
+    priors, modules = dict(registry._priors), set(sys.modules)
+    yield
+    registry._priors.clear()
+    registry._priors.update(priors)
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+PLUGIN = """
+import torch
+from priors import Density, register
+
+@register("laplace")
+class Laplace(Density):
+    \"\"\"Product of standard Laplace laws.\"\"\"
+
+    def __init__(self, host, *, scale: float = 1.0):
+        super().__init__()
+        self.latent_dim, self.law = host.latent_dim, torch.distributions.Laplace(0.0, scale)
+
+    def sample(self, n):
+        return self.law.sample((n, self.latent_dim))
+
+    def log_prob(self, z):
+        return self.law.log_prob(z).sum(-1)
+"""
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def plugin_error(path: Path, *words: str) -> None:
+    """Loading `path` raises a PluginError of one line that has the path and all `words`."""
+    with pytest.raises(registry.PluginError) as caught:
+        registry.load_plugin(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in (str(path), *words):
+        assert word in message
+
+
+def test_unknown_prior_gives_the_near_name():
+    with pytest.raises(ValueError, match=r"Unknown prior 'vamprior'\. Did you mean 'vampprior'\? Available: .*mixture"):
+        registry.make("vamprior", toy_host())
+
+
+def test_unknown_setting_gives_the_near_name():
+    with pytest.raises(ValueError, match=r"'mixture' has no setting 'component'\. Did you mean 'components'\?"):
+        registry.make("mixture", toy_host(), component=3)
+    with pytest.raises(ValueError, match=r"'gaussian' has no setting 'components'\. It has: none"):
+        registry.make("gaussian", toy_host(), components=3)
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_a_name_is_registered_once():
+    own = PRIORS["gaussian"]
+    with pytest.raises(ValueError, match=r"'gaussian' is registered already, by priors\.gaussian"):
+        registry.register("gaussian")(Game)
+    assert registry.find("gaussian") is own
+    assert registry.register("gaussian")(own) is own
+    assert registry.register("game")(Game) is Game
+    assert isinstance(registry.make("game", toy_host()), Game)
+
+
+@pytest.mark.parametrize("thing", [nn.Linear, Game(toy_host()), lambda host: None])
+@pytest.mark.usefixtures("clean_registry")
+def test_only_priors_are_registered(thing):
+    with pytest.raises(TypeError, match="'thing' must be a subclass"):
+        registry.register("thing")(thing)
+    assert "thing" not in registry.available()
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_plugin_adds_its_prior(tmp_path):
+    path = write(tmp_path / "own.py", PLUGIN)
+    assert registry.load_plugin(path) == ("laplace",)
+    prior = registry.make("laplace", toy_host(latent_dim=3), scale=2.0)
+    assert prior.log_prob(torch.zeros(3)).item() == pytest.approx(-3 * math.log(4))
+    assert registry.load_plugin(str(path)) == ("laplace",)  # a second time is no error
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_plugin_may_not_take_a_name_that_exists(tmp_path):
+    path = write(tmp_path / "own.py", PLUGIN.replace('"laplace"', '"gaussian"'))
+    plugin_error(path, "'gaussian' is registered already")
+    assert registry.find("gaussian") is PRIORS["gaussian"]
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_second_plugin_of_the_same_file_name_may_not_replace_the_first(tmp_path):
+    registry.load_plugin(write(tmp_path / "a" / "own.py", PLUGIN))
+    first = registry.find("laplace")
+    second = write(tmp_path / "b" / "own.py", PLUGIN)
+    plugin_error(second, "'laplace' is registered already")
+    assert registry.find("laplace") is first
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("1 / 0", ["ZeroDivisionError", "division by zero"]),
+        ("def broken(:", ["SyntaxError"]),
+        ("import no_such_module_anywhere", ["ModuleNotFoundError", "no_such_module_anywhere"]),
+        ("raise ValueError('one\\ntwo')", ["ValueError", "one", "two"]),
+        (PLUGIN + "1 / 0", ["ZeroDivisionError"]),
+    ],
+)
+@pytest.mark.usefixtures("clean_registry")
+def test_plugin_that_fails_leaves_nothing_behind(tmp_path, text, words):
+    path = write(tmp_path / "own.py", text)
+    plugin_error(path, "fails to import", *words)
+    assert registry.available() == PRIORS
+    plugin_error(path, "fails to import")  # nor does a second try take it for loaded
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_plugin_errors(tmp_path):
+    plugin_error(write(tmp_path / "empty.py", "import torch"), "registers no prior", "@register")
+    plugin_error(tmp_path / "missing.py", "does not exist")
+    plugin_error(tmp_path, "does not exist")
+    plugin_error(write(tmp_path / "own.txt", PLUGIN), ".py")
+
+
+@pytest.mark.usefixtures("clean_registry")
+def test_entry_points_are_loaded_and_the_failing_one_is_named(monkeypatch):
+    def offer(*points: importlib.metadata.EntryPoint) -> None:
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points if group == registry.GROUP else ())
+
+    offer(importlib.metadata.EntryPoint("good", "priors.gaussian:Gaussian", registry.GROUP))
+    registry.load_entry_points()
+    offer(importlib.metadata.EntryPoint("bad", "no_such_package.priors", registry.GROUP))
+    with pytest.raises(registry.PluginError, match=r"'bad' \(no_such_package.priors\).*No module"):
+        registry.load_entry_points()

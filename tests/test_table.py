@@ -1,0 +1,272 @@
+"""Tables from the figures that runs left: means over seeds, notes, and the papers' own figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import suite, table
+from benchmarks.execute import Place
+from benchmarks.settings import Run
+from benchmarks.suite import Request, Suite
+
+BASE = {
+    "name": "made",
+    "title": "Made",
+    "datasets": ("onehot",),
+    "methods": ("gaussian",),
+    "seeds": 3,
+    "metrics": ("nll",),
+}
+
+ALL = Request()
+
+
+def made(**changes: Any) -> Suite:
+    return Suite.model_validate(BASE | changes)
+
+
+def figure(value: float, metric: str = "nll", estimator: str = "is-10", **more: Any) -> dict[str, Any]:
+    plain = {"direction": "lower", "unit": "nats", "error": 0.25, "note": ""}
+    return plain | {"metric": metric, "estimator": estimator, "value": value} | more
+
+
+class Bench:
+    """Runs as if they had been computed."""
+
+    def __init__(self, folder: Path):
+        self.place = Place(folder, folder)
+
+    def end(self, run: Run, figures: list[Any] | str, protocol: str = "p", name: str | None = None) -> None:
+        """The run's figures, or the reason why there are none."""
+        result = {"unsupported": figures} if isinstance(figures, str) else {"figures": figures, "seconds": 2.0}
+        metrics = {name or run.metrics[0]: result}
+        self.training(run, "ok", cost=[figure(12, "parameters", "exact", error=None)])
+        self.place.record(run).write("metrics.json", {"hash": protocol, "metrics": metrics})
+
+    def training(self, run: Run, status: str, note: str = "", **more: Any) -> None:
+        record = self.place.record(run)
+        record.folder.mkdir(parents=True, exist_ok=True)
+        record.write("training.json", {"status": status, "note": note, **more})
+        record.write("done", {"evaluation": run.evaluation, "metrics": run.metrics})
+
+    def fail(self, run: Run, text: str) -> None:
+        folder = self.place.record(run).folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(text)
+
+    def rows(self, chosen: Suite, request: Request = ALL) -> pd.DataFrame:
+        return table.build(chosen, suite.expand(chosen, request), self.place)[0]
+
+    def row(self, chosen: Suite, request: Request = ALL) -> dict[str, Any]:
+        (row,) = self.rows(chosen, request).to_dict("records")
+        return row
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_mean_and_errors_over_seeds(bench: Bench):
+    """Against numpy, with a mean that is large beside the spread."""
+    values = 1e4 + np.random.default_rng(0).normal(size=3)
+    chosen = made()
+    for run, value in zip(suite.expand(chosen), values, strict=True):
+        bench.end(run, [figure(value), figure(value**2, estimator="elbo", note="an upper bound")])
+    first, second = bench.rows(chosen).to_dict("records")
+    for row, numbers in ((first, values), (second, values**2)):
+        assert row["mean"] == pytest.approx(np.mean(numbers), rel=1e-14)
+        assert row["std"] == pytest.approx(np.std(numbers, ddof=1), rel=1e-6)
+        assert row["stderr"] == pytest.approx(np.std(numbers, ddof=1) / np.sqrt(3), rel=1e-6)
+        assert (row["n"], row["status"], row["protocol"]) == (3, "ok", "p")
+    assert (first["estimator"], second["estimator"]) == ("is-10", "elbo")
+    assert (first["note"], second["note"]) == ("", "an upper bound")
+    assert (first["suite"], first["dataset"], first["method"], first["model"]) == ("made", "onehot", "gaussian", "vae")
+
+
+def test_one_seed_has_no_spread(bench: Bench):
+    """Its error over test images is another thing, so it stands in the note."""
+    chosen = made(seeds=1)
+    bench.end(suite.expand(chosen)[0], [figure(3.5, error=0.12345)])
+    row = bench.row(chosen)
+    assert (row["mean"], row["n"]) == (3.5, 1)
+    assert pd.isna(row["std"])
+    assert pd.isna(row["stderr"])
+    assert row["note"] == "s.e. over test images 0.123"
+
+
+def test_protocols_are_never_averaged(bench: Bench):
+    chosen = made()
+    for run, value, protocol in zip(suite.expand(chosen), (1.0, 2.0, 9.0), ("a", "a", "b"), strict=True):
+        bench.end(run, [figure(value)], protocol)
+    rows = bench.rows(chosen)
+    assert rows["protocol"].tolist() == ["a", "b"]
+    assert rows["mean"].tolist() == [1.5, 9.0]
+    assert rows["n"].tolist() == [2, 1]
+    assert rows["note"].str.contains("of 3 seeds").all()
+
+
+def test_cells_are_never_mixed(bench: Bench):
+    """Methods, data sets and metrics have rows of their own, in the suite's order."""
+    chosen = made(datasets=("onehot", "digits"), methods=("mixture", "gaussian"), seeds=2)
+    for number, run in enumerate(suite.expand(chosen)):
+        bench.end(run, [figure(number)])
+    rows = bench.rows(chosen)
+    found = rows[["dataset", "method", "mean"]].values.tolist()
+    assert found == [["onehot", "mixture", 1.0], ["onehot", "gaussian", 2.0], ["digits", "mixture", 5.0],
+                     ["digits", "gaussian", 6.0]]
+
+
+def test_what_is_missing_from_a_mean_is_noted(bench: Bench):
+    chosen = made(seeds=4)
+    runs = suite.expand(chosen)
+    for run, value in zip(runs, (1.0, 3.0), strict=False):
+        bench.end(run, [figure(value)])
+    bench.training(runs[2], "diverged", "diverged in epoch 7: vae.loss = nan")
+    bench.fail(runs[3], "MemoryError: too much\n\nTraceback (most recent call last):\n  ...\n")
+    row = bench.row(chosen)
+    assert (row["mean"], row["n"], row["status"]) == (2.0, 2, "ok")
+    assert row["note"].split("; ") == [
+        "2 of 4 seeds",
+        "1 diverged: diverged in epoch 7: vae.loss = nan",
+        "1 failed: MemoryError: too much",
+    ]
+
+
+def test_why_there_is_no_figure(bench: Bench):
+    chosen = made(methods=("gaussian", "mixture", "vampprior", "other"), seeds=1, method={"other": {"use": "gaussian"}},
+                  metrics=("nll", "reliability"))
+    runs = suite.expand(chosen)
+    bench.training(runs[0], "diverged", "diverged in epoch 1: nan")
+    bench.fail(runs[1], "ValueError: no\n\nTraceback")
+    bench.training(runs[2], "unsupported", "it has no density")
+    rows = bench.rows(chosen)
+    assert rows["metric"].tolist() == ["nll", "reliability"] * 4
+    assert rows["status"].tolist() == [
+        status for status in ("diverged", "failed", "unsupported", "not-computed") for _ in range(2)
+    ]
+    assert rows["note"].tolist()[::2] == ["diverged in epoch 1: nan", "ValueError: no", "it has no density",
+                                          "not run yet"]
+    assert rows["mean"].isna().all()
+    assert set(rows["n"]) == {0}
+
+
+def test_an_undefined_metric_says_why(bench: Bench):
+    chosen = made(seeds=2)
+    for run in suite.expand(chosen):
+        bench.end(run, "needs an exact density")
+    row = bench.row(chosen)
+    assert (row["metric"], row["status"], row["note"]) == ("nll", "unsupported", "needs an exact density")
+    assert pd.isna(row["mean"])
+
+
+def test_seeds_with_different_figures(bench: Bench):
+    """A diagnostic that one seed lacks takes nobody's place and no other figure away."""
+    chosen = made(seeds=2)
+    for run, more in zip(suite.expand(chosen), ([figure(0.5, "pareto_k", "is-10")], []), strict=True):
+        bench.end(run, [figure(1.0), *more, figure(7.0, estimator="elbo")])
+    rows = bench.rows(chosen).set_index(["metric", "estimator"])
+    assert rows.loc[("nll", "elbo"), ["mean", "n"]].tolist() == [7.0, 2]
+    assert rows.loc[("pareto_k", "is-10"), ["mean", "n"]].tolist() == [0.5, 1]
+
+
+def test_notes_of_seeds():
+    assert table.common_note(["", ""]) == ""
+    assert table.common_note(["bad", "bad"]) == "bad"
+    assert table.common_note(["bad", "", "bad"]) == "bad (2 of 3 seeds)"
+    assert table.join("", "a", "", "b") == "a; b"
+
+
+def test_trials_are_marked_in_every_row(bench: Bench):
+    chosen = made(methods=("gaussian", "mixture"), seeds=2)
+    request = Request(overrides=("training.epochs=1", "training.lr=0.1"))
+    for run in suite.expand(chosen, request)[::2]:
+        bench.end(run, [figure(1.0)])
+    notes = bench.rows(chosen, request)["note"].tolist()
+    assert len(notes) == 2
+    assert all(note.endswith("training.epochs=1; training.lr=0.1") for note in notes)
+    assert bench.rows(chosen)["status"].tolist() == ["not-computed"] * 2, "a trial's figures are not the suite's"
+
+
+def test_costs_have_a_table_of_their_own(bench: Bench):
+    chosen = made(seeds=2)
+    runs = suite.expand(chosen)
+    for run in runs:
+        bench.end(run, [figure(1.0)])
+    figures, costs = table.build(chosen, runs, bench.place)
+    assert tuple(figures.columns) == table.COLUMNS
+    assert costs["metric"].tolist() == ["parameters", "evaluation_time"]
+    assert costs["mean"].tolist() == [12.0, 2.0]
+
+
+def test_csv_is_written_to_a_few_digits(tmp_path: Path):
+    """So that the last bits of floating point do not show."""
+    path = tmp_path / "made.csv"
+    table.write(pd.DataFrame({"mean": [1 / 3, 1 / 3 + 1e-13, 12345.678912], "note": ["a", "b, c", ""]}), path)
+    assert path.read_text() == 'mean,note\n0.33333333,a\n0.33333333,"b, c"\n12345.679,\n'
+
+
+# Published figures
+
+
+def test_published_figures_have_unique_keys():
+    """Of those that have one; where a paper's table has several settings a line, its note tells them apart."""
+    frame = table.published_figures()
+    assert list(frame.columns) == ["paper", "table", "dataset", "model", "metric", "value", "std", "note"]
+    assert len(frame) > 400
+    keys = ["paper", "table", "dataset", "model", "metric"]
+    assert not frame[keys].isna().any().any()
+    assert not frame.duplicated([*keys, "note"]).any()
+    assert frame["value"].map(np.isfinite).all()
+    assert (frame["std"].dropna() >= 0).all()
+
+
+@pytest.mark.parametrize("name", [name for name in suite.names() if suite.read(name).published])
+def test_a_suite_meets_one_published_figure_a_row(name: str):
+    chosen = suite.read(name)
+    frame, source = table.published_figures(), chosen.published
+    same = frame[frame["paper"].eq(source.paper) & frame["table"].eq(source.table) & frame["metric"].eq(source.metric)]
+    assert not same.empty
+    assert not same.duplicated(["dataset", "model"]).any()
+    assert set(chosen.datasets) <= set(same["dataset"])
+
+
+def iop(bench: Bench, figures: list[Any], **changes: Any) -> pd.DataFrame:
+    """Table 2's row for the gaussian on Frey faces, with these figures."""
+    chosen = suite.read("iop-table2").model_copy(update={"metrics": ("log_likelihood",), "seeds": (0,)} | changes)
+    request = Request(datasets=("freyfaces",), methods=("gaussian",))
+    for run in suite.expand(chosen, request):
+        bench.end(run, figures)
+    return bench.rows(chosen, request)
+
+
+def test_the_papers_figure_stands_beside_ours(bench: Bench):
+    """Beside the same estimator and metric only."""
+    others = [figure(1.0, "log_likelihood", "is-5000"), figure(1.0, "nll", "is-10"),
+              figure(1.0, "log_likelihood", "is-10+bound")]
+    rows = iop(bench, [figure(1381.0, "log_likelihood", "is-10"), *others])
+    assert rows.loc[0, ["published", "published_std"]].tolist() == [1382.53, 3.57]
+    assert rows.loc[0, "published_source"] == "iop table 2: 8 runs; importance sampling with 10 samples"
+    assert rows.loc[1:, ["published", "published_std", "published_source"]].isna().all().all()
+
+
+@pytest.mark.parametrize(("key", "other"), [("paper", "vaepp"), ("table", "1"), ("metric", "nll")])
+def test_another_papers_figure_does_not(key: str, other: str, bench: Bench):
+    source = suite.read("iop-table2").published.model_copy(update={key: other})
+    rows = iop(bench, [figure(1381.0, "log_likelihood", "is-10")], published=source)
+    assert rows["published"].isna().all()
+
+
+def test_a_method_or_data_set_without_published_figure(bench: Bench):
+    chosen = suite.read("iop-table2").model_copy(update={"metrics": ("log_likelihood",), "seeds": (0,)})
+    request = Request(datasets=("freyfaces", "digits"), methods=("mixture", "vampprior"))
+    for run in suite.expand(chosen, request):
+        bench.end(run, [figure(1.0, "log_likelihood", "is-10")])
+    rows = bench.rows(chosen, request).set_index(["dataset", "method"])["published"]
+    assert rows[("freyfaces", "vampprior")] == 1392.62
+    assert rows.isna().sum() == 3
