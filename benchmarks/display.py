@@ -22,6 +22,7 @@ from rich.text import Text
 
 from benchmarks.execute import Outcome, Place
 from benchmarks.settings import Run
+from benchmarks.table import OVER_IMAGES
 
 LINE_SECONDS = 60.0
 """Between two plain lines on a run that is under way."""
@@ -144,6 +145,8 @@ def show(console: Console, frame: pd.DataFrame, title: str) -> None:
         if everywhere:
             console.print(Text(f"all rows: {everywhere}", "yellow"), soft_wrap=True)
         console.print(block(part, notes))
+        if part["note"].str.contains(OVER_IMAGES).any():
+            console.print(Text("  (in brackets: one seed, standard error over test images)", "dim"))
         for line in notes.lines():
             console.print(Text(line, "dim"), soft_wrap=True)
         console.print()
@@ -177,7 +180,8 @@ class Notes:
         self.letters: dict[str, str] = {}
 
     def mark(self, note: str) -> str:
-        rest = "; ".join(part for part in note.split("; ") if part not in self.everywhere.split("; "))
+        shown = (*self.everywhere.split("; "), *brackets(note))
+        rest = "; ".join(part for part in note.split("; ") if part not in shown)
         if not rest:
             return ""
         return self.letters.setdefault(rest, chr(ord("a") + len(self.letters)) if len(self.letters) < 26 else "*")
@@ -201,14 +205,20 @@ def ordered(part: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def value(row: dict[str, Any]) -> tuple[str, str]:
-    """(mean, standard error), to two digits of the error."""
+    """(mean, standard error) to two digits of the error, which is over test images and in brackets for one seed."""
     if row["status"] != "ok":
         return ("-" if row["status"] == "unsupported" else str(row["status"])), ""
-    error = row["stderr"]
+    inside = brackets(text(row["note"]))
+    error = float(inside[0].split()[-1]) if inside else row["stderr"]
     if pd.isna(error) or error <= 0:
         return f"{row['mean']:.6g}", ""
     digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{row['mean']:.{digits}f}", f"{error:.{digits}f}"
+    return f"{row['mean']:.{digits}f}", f"({error:.{digits}f})" if inside else f"{error:.{digits}f}"
+
+
+def brackets(note: str) -> list[str]:
+    """The part of a note that is shown in the error's column."""
+    return [part for part in note.split("; ") if part.startswith(OVER_IMAGES)]
 
 
 def published_value(row: dict[str, Any]) -> str:

@@ -153,8 +153,10 @@ def excess_nll(subject: Subject) -> list[Figure]:
     exact = subject.data.log_prob(subject.data.test[: len(result.elbo)].cpu()).to(result.elbo)
     figures = [mean_figure("nll", "exact", -exact, "lower", "nats", "of the data's own law, not of the model")]
     for k, values in result.log_likelihood.items():
-        figure = mean_figure("excess_nll", f"is-{k}{subject.certainty}", exact - values, "lower", "nats")
-        figures.append(figure)
+        excess = exact - values
+        impossible = excess.mean() < -3 * excess.std() / math.sqrt(len(excess))
+        note = "impossible: the model cannot beat the data's own law" if impossible else ""
+        figures.append(mean_figure("excess_nll", f"is-{k}{subject.certainty}", excess, "lower", "nats", note))
     return figures
 
 

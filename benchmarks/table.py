@@ -23,6 +23,9 @@ COLUMNS = (
     *("mean", "std", "n", "stderr", "status", "note", "protocol"),
     *("published", "published_std", "published_source"),
 )
+OVER_IMAGES = "s.e. over test images"
+"""Begins the note of a figure from one seed."""
+
 DIGITS = 8
 """Significant digits in the CSV: more than any figure's error, fewer than floating point's noise."""
 
@@ -138,7 +141,7 @@ def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
         std = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
         row |= {"std": std, "stderr": std / math.sqrt(count)}
     elif first["error"] is not None:
-        note = join(note, f"s.e. over test images {first['error']:.3g}")
+        note = join(note, f"{OVER_IMAGES} {first['error']:.3g}")
     status = "ok"
     if not math.isfinite(mean):
         status, note = "diverged", join(f"evaluates to {mean}", note)
