@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from priors.base import Density, Host
-from priors.normal import NormalMixture
+from priors.base import Host
+from priors.normal import NormalMixture, NormalMixtureDensity
 from priors.registry import register
 from priors.space import Float, Int
 
 
 @register("mixture")
-class Mixture(Density):
+class Mixture(NormalMixtureDensity):
     """Mixture of K diagonal Gaussians, p(z) = sum_k w_k N(z | m_k, diag(v_k)), with w, m and v learned.
 
     The "MoG" row of Tomczak and Welling (2018, section 4), with learned weights. The means start as draws from
@@ -34,16 +32,4 @@ class Mixture(Density):
         self.logit = nn.Parameter(torch.zeros(components))
 
     def law(self) -> NormalMixture:
-        """The mixture at the present weights."""
         return NormalMixture(self.mean, self.log_variance.clamp(min=self.floor), self.logit.log_softmax(0))
-
-    def sample(self, n: int) -> Tensor:
-        with torch.no_grad():
-            return self.law().sample(n)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        return self.law().log_prob(z)
-
-    def frozen(self) -> Callable[[Tensor], Tensor]:
-        law = self.law().double()
-        return lambda z: law.log_prob(z.double())

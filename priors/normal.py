@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
+
+from priors.base import Density
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -88,3 +92,23 @@ class NormalMixture:
     def double(self) -> NormalMixture:
         """The same law in float64, for evaluation."""
         return NormalMixture(self.mean.double(), self.log_variance.double(), self.log_weight.double())
+
+
+class NormalMixtureDensity(Density):
+    """A prior whose law is a mixture of diagonal normals: a subclass says which, at its present weights."""
+
+    @abstractmethod
+    def law(self) -> NormalMixture:
+        """The mixture at the present weights, with their gradient."""
+
+    def sample(self, n: int) -> Tensor:
+        with torch.no_grad():
+            return self.law().sample(n)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return self.law().log_prob(z)
+
+    def frozen(self) -> Callable[[Tensor], Tensor]:
+        """In float64: an evaluation meets narrower components than training does."""
+        law = self.law().double()
+        return lambda z: law.log_prob(z.double())

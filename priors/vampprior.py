@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from priors.base import Density, Host, Unsupported
-from priors.normal import DiagonalNormal, NormalMixture
+from priors.base import Host, Unsupported
+from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity
 from priors.registry import register
 from priors.space import Choice, Int
 
 
 @register("vampprior")
-class VampPrior(Density):
+class VampPrior(NormalMixtureDensity):
     """VampPrior: p(z) = 1/K sum_k q(z | u_k), u_1..u_K learned pseudo-inputs (Tomczak and Welling 2018, eq. 9).
 
     The components are the encoder's posteriors, so the prior's gradient also reaches the encoder. Pseudo-inputs are
@@ -49,21 +48,9 @@ class VampPrior(Density):
         self.encode, self.bounded = host.encode, host.bounded
 
     def law(self) -> NormalMixture:
-        """The mixture at the present pseudo-inputs and encoder."""
         u = self.pseudo_inputs.clamp(0, 1) if self.bounded else self.pseudo_inputs
         q = self.encode(u)
         if not isinstance(q, DiagonalNormal):
             raise Unsupported(f"vampprior needs diagonal normal posteriors, not {type(q).__name__}")
         weight = q.mean.new_full((len(u),), -math.log(len(u)))
         return NormalMixture(q.mean, q.log_variance, weight)
-
-    def sample(self, n: int) -> Tensor:
-        with torch.no_grad():
-            return self.law().sample(n)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        return self.law().log_prob(z)
-
-    def frozen(self) -> Callable[[Tensor], Tensor]:
-        law = self.law().double()
-        return lambda z: law.log_prob(z.double())

@@ -6,7 +6,7 @@ pooch, torchvision) when it is called, so that importing this package costs no m
 
 from __future__ import annotations
 
-from . import (  # noqa: F401  (imported so that they register)
+from benchmarks.datasets import (  # noqa: F401  (imported so that they register)
     caltech,
     celeba,
     cifar10,
@@ -22,6 +22,6 @@ from . import (  # noqa: F401  (imported so that they register)
     static_mnist,
     svhn,
 )
-from .base import DataError, Dataset, Options, Split, available, check, load
+from benchmarks.datasets.base import DataError, Dataset, Options, Split, available, check, load
 
 __all__ = ["DataError", "Dataset", "Options", "Split", "available", "check", "load"]

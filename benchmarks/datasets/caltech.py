@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register
-from .files import expect, obtain
-from .matlab import matrices, upright
+from benchmarks.datasets.base import DataError, Options, Source, register
+from benchmarks.datasets.files import expect, obtain
+from benchmarks.datasets.matlab import matrices, upright
 
 FILE = "caltech101_silhouettes_28_split1.mat"
 URL = f"https://people.cs.umass.edu/~marlin/data/{FILE}"

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register, require
-from .files import downloading, expect, reading, replacing
-from .pictures import picture
-from .vision import check_md5, torchvision
+from benchmarks.datasets.base import DataError, Options, Source, register, require
+from benchmarks.datasets.files import downloading, expect, reading, replacing
+from benchmarks.datasets.pictures import picture
+from benchmarks.datasets.vision import check_md5, torchvision
 
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 PUBLISHED = {"train": 162_770, "validation": 19_867, "test": 19_962}

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register, require
-from .files import downloading, expect, reading
-from .pickles import load_arrays
-from .vision import check_md5, torchvision
+from benchmarks.datasets.base import DataError, Options, Source, register, require
+from benchmarks.datasets.files import downloading, expect, reading
+from benchmarks.datasets.pickles import load_arrays
+from benchmarks.datasets.vision import check_md5, torchvision
 
 PUBLISHED = (50_000, 10_000)
 

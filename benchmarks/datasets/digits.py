@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .base import Options, Source, register, split_off
+from benchmarks.datasets.base import Options, Source, register, split_off
 
 SIZES = (1197, 300, 300)
 SEED = 42

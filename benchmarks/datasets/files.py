@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .base import DataError, Options, require, verify
+from benchmarks.datasets.base import DataError, Options, require, verify
 
 
 def obtain(path: Path, url: str, name: str, options: Options, size: str = "", sha256: str | None = None) -> Path:

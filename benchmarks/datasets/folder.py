@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register, split_off
-from .pictures import mode, picture
+from benchmarks.datasets.base import DataError, Options, Source, register, split_off
+from benchmarks.datasets.pictures import mode, picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 VALIDATION = ("validation", "valid", "val")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from .base import DataError, Options, Source, register, split_off
-from .files import expect, obtain
-from .matlab import matrices
+from benchmarks.datasets.base import DataError, Options, Source, register, split_off
+from benchmarks.datasets.files import expect, obtain
+from benchmarks.datasets.matlab import matrices
 
 URL = "https://cs.nyu.edu/~roweis/data/frey_rawface.mat"
 SHA256 = "8d50beb780ab2ab6c72397f93b096620405ad5eb428e8ab97f61b4ecf3305504"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import LowRankMultivariateNormal
 
-from .base import Options, Source, register
+from benchmarks.datasets.base import Options, Source, register
 
 SIZES = (5000, 1000, 1000)
 DIMENSION = 16

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register
-from .files import expect, obtain, reading
-from .pickles import load_arrays
+from benchmarks.datasets.base import DataError, Options, Source, register
+from benchmarks.datasets.files import expect, obtain, reading
+from benchmarks.datasets.pickles import load_arrays
 
 URL = (
     "https://raw.githubusercontent.com/jmtomczak/vae_householder_flow/master/datasets/histopathologyGray/"

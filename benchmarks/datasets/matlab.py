@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .base import DataError
-from .files import reading
+from benchmarks.datasets.base import DataError
+from benchmarks.datasets.files import reading
 
 if TYPE_CHECKING:
     import numpy as np

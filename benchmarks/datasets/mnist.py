@@ -7,9 +7,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .base import DataError, Options, Source, register, require, verify
-from .files import downloading, expect, reading
-from .vision import torchvision
+from benchmarks.datasets.base import DataError, Options, Source, register, require, verify
+from benchmarks.datasets.files import downloading, expect, reading
+from benchmarks.datasets.vision import torchvision
 
 PUBLISHED = {"train-images-idx3-ubyte": 60_000, "t10k-images-idx3-ubyte": 10_000}
 MNIST_SHA256 = {

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import Options, Source, register
+from benchmarks.datasets.base import Options, Source, register
 
 SIZES = (4000, 1000, 1000)
 NOISE = 0.05

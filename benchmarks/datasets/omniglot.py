@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register, split_off
-from .files import expect, obtain
-from .matlab import matrices, upright
+from benchmarks.datasets.base import DataError, Options, Source, register, split_off
+from benchmarks.datasets.files import expect, obtain
+from benchmarks.datasets.matlab import matrices, upright
 
 URL = "https://raw.githubusercontent.com/yburda/iwae/master/datasets/OMNIGLOT/chardata.mat"
 PUBLISHED = (24_345, 8_070)

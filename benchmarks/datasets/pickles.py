@@ -11,8 +11,8 @@ import pickle
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .base import DataError
-from .files import reading
+from benchmarks.datasets.base import DataError
+from benchmarks.datasets.files import reading
 
 
 def load_arrays(file: BinaryIO, name: str, path: Path) -> Any:

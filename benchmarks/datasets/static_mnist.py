@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register
-from .files import expect, obtain, reading
+from benchmarks.datasets.base import DataError, Options, Source, register
+from benchmarks.datasets.files import expect, obtain, reading
 
 URL = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 PUBLISHED = {"train": 50_000, "valid": 10_000, "test": 10_000}

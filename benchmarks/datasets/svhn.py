@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .base import DataError, Options, Source, register, require
-from .files import downloading, expect, reading
-from .vision import check_md5, torchvision
+from benchmarks.datasets.base import DataError, Options, Source, register, require
+from benchmarks.datasets.files import downloading, expect, reading
+from benchmarks.datasets.vision import check_md5, torchvision
 
 PUBLISHED = {"train": 73_257, "test": 26_032}
 VALIDATION = 5000

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import torch
 
-from .base import DataError, Options
+from benchmarks.datasets.base import DataError, Options
 
 _kept: list[torch.library.Library] = []
 """Operators vanish with the Library that declared them, so it is kept."""
