@@ -81,9 +81,7 @@ def execute(run: Run, place: Place) -> Outcome:
     start = time.monotonic()
     try:
         with record.claim():
-            if not record.done(run):
-                sweep(record.folder)
-                _perform(run, place, record)
+            _perform(run, place, record)
         record.remove("error.txt")
         ended = record.read("training.json")
         return Outcome(run, ended["status"], ended["note"], time.monotonic() - start)
@@ -98,11 +96,15 @@ def execute(run: Run, place: Place) -> Outcome:
 
 def _perform(run: Run, place: Place, record: Record) -> None:
     """Trains unless that is done, evaluates what is not, and marks the run."""
+    data = place.dataset(run)
+    if record.done(run) and record.is_of(data.digest):
+        return
+    sweep(record.folder)
     record.report(stage="starting")
+    record.begin(data.digest)
     for plugin in place.plugins:
         priors.load_plugin(plugin)
     priors.load_entry_points()
-    data = place.dataset(run)
     record.write("config.json", run.model_dump(mode="json"))
     record.write("env.json", environment(place.device))
     try:

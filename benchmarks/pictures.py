@@ -28,7 +28,7 @@ def save(folder: Path, subject: Subject) -> None:
     if len(shape) == 3:
         write_grid(folder / "samples.png", model.decode(subject.prior.sample(SIDE * SIDE)))
         x, again = reconstructions(subject, SIDE * SIDE // 2)
-        rows = torch.stack([x.reshape(-1, SIDE, *shape), again.reshape(-1, SIDE, *shape)], dim=1)
+        rows = torch.stack([part.reshape(-1, SIDE, *shape) for part in map(whole_rows, (x, again))], dim=1)
         write_grid(folder / "reconstructions.png", rows.reshape(-1, *shape))
     elif shape == (2,):
         x, again = reconstructions(subject, POINTS)
@@ -38,9 +38,15 @@ def save(folder: Path, subject: Subject) -> None:
 
 
 def reconstructions(subject: Subject, count: int) -> tuple[Tensor, Tensor]:
-    """The first test images, whole rows of them, and E[x|z] at one z ~ q(z|x) each."""
-    count = min(count, len(subject.data.test) // SIDE * SIDE)
+    """The first test images and E[x|z] at one z ~ q(z|x) each."""
+    count = min(count, len(subject.data.test))
     return subject.data.test[:count], subject.model.decode(subject.q[:count].sample())
+
+
+def whole_rows(images: Tensor) -> Tensor:
+    """Images filled up with grey ones to a multiple of eight."""
+    missing = -len(images) % SIDE
+    return torch.cat([images, images.new_full((missing, *images.shape[1:]), 0.5)])
 
 
 def write_grid(path: Path, images: Tensor) -> None:

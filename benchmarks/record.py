@@ -1,6 +1,6 @@
 """The folder of one run: the only channel between a worker, the display and the tables.
 
-    config.json env.json history.csv checkpoint | weights.safetensors training.json | metrics.json *.png | done
+    {config,env,data}.json history.csv checkpoint | weights.safetensors training.json | metrics.json *.png | done
 
 `checkpoint` exists while training goes on; `training.json` says that it has ended and how. `metrics.json` grows metric
 by metric. `done` is written last and names what was evaluated; whatever is there without it is taken up again.
@@ -34,6 +34,16 @@ class Record:
         """The run has ended, and all figures that it asks for are there."""
         marker = self.read("done")
         return marker is not None and marker["evaluation"] == run.evaluation and {*run.metrics} <= {*marker["metrics"]}
+
+    def is_of(self, digest: str) -> bool:
+        """Was this run made with the data of this digest (or not yet with any)?"""
+        return self.read("data.json") in (None, {"sha256": digest})
+
+    def begin(self, digest: str) -> None:
+        """Notes the data that the run is made with. What was made with other data is thrown away."""
+        if not self.is_of(digest):
+            self.remove("done", "metrics.json", "training.json", "checkpoint", "weights.safetensors")
+        self.write("data.json", {"sha256": digest})
 
     @contextmanager
     def claim(self) -> Iterator[None]:

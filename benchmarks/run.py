@@ -118,13 +118,11 @@ def run_suite(command: Command, console: Console) -> int:
     request = Request(command.dataset, command.method, command.seeds, command.preset, command.set, plugins)
     wanted = suite.expand(chosen, request)
     place = make_place(command)
-    wanted, missing = check_data(wanted, place, command.skip_missing)
+    wanted, left, missing = check_data(wanted, place, command.skip_missing)
     everything = whole_table(chosen, request, wanted, place)
     target = command.results / table_name(command, chosen)
     check_writable(command.results)
-    rehearse(wanted, place)
 
-    left = [run for run in wanted if not place.record(run).done(run)]
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
     left = left[: command.limit]
     workers = command.workers or default_workers(place.device)
@@ -202,32 +200,43 @@ def load_plugins(paths: Sequence[Path]) -> dict[str, str]:
     return {name: suite.plugin_digest(path) for path in paths for name in registry.load_plugin(path)}
 
 
-def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], list[str]]:
-    """Loads every data set once, so that a missing one is told before hours of work, all of them in one message."""
-    problems: dict[str, str] = {}
-    for run in {run.dataset: run for run in runs}.values():
+def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], list[Run], list[str]]:
+    """(runs whose data are there, those of them that are not done, what is wrong with the other data).
+
+    Every data set is loaded once, and every method built on it once, before hours of work: all that is missing is told
+    in one message.
+    """
+    present: list[Run] = []
+    left: list[Run] = []
+    problems: list[str] = []
+    by_dataset = {name: [run for run in runs if run.dataset == name] for name in dict.fromkeys(r.dataset for r in runs)}
+    for group in by_dataset.values():
         try:
-            place.dataset(run)
+            data = place.dataset(group[0])
         except DataError as error:
-            problems[run.dataset] = str(error)
-    if problems and not (skip and len(problems) < len({run.dataset for run in runs})):
-        others = " Or pass --skip-missing to go on without." if len({r.dataset for r in runs}) > len(problems) else ""
-        raise DataError("\n       ".join(problems.values()) + others)
-    return [run for run in runs if run.dataset not in problems], list(problems.values())
+            problems.append(str(error))
+            continue
+        for run in {run.method: run for run in group}.values():
+            rehearse(run, data)
+        present += group
+        left += [run for run in group if not (place.record(run).done(run) and place.record(run).is_of(data.digest))]
+    if problems and not (skip and present):
+        others = " Or pass --skip-missing to go on without." if present else ""
+        raise DataError("\n       ".join(problems) + others)
+    return present, left, problems
 
 
-def rehearse(runs: list[Run], place: Place) -> None:
-    """Builds every method once on every data set, so that what cannot be built is told before hours of work.
+def rehearse(run: Run, data: datasets.Dataset) -> None:
+    """Builds a run's model and prior, so that what cannot be built is told at once.
 
     A pair that is undefined is not a mistake: its run says so in the table.
     """
-    for run in {(run.dataset, run.method): run for run in runs}.values():
-        try:
-            build(run, place.dataset(run))
-        except Unsupported:
-            continue
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"{run.suite} ({run.method} on {run.dataset}): {error}.") from None
+    try:
+        build(run, data)
+    except Unsupported:
+        return
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{run.suite} ({run.method} on {run.dataset}): {error}.") from None
 
 
 def check_writable(folder: Path) -> None:

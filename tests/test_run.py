@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 import torch
 
+import benchmarks.execute
 from benchmarks import datasets, suite
 from benchmarks.evaluate import METRICS
 from benchmarks.run import Command, main
@@ -761,3 +762,24 @@ def test_prior_without_density_is_unsupported(bench: Bench):
     assert row["status"] == "unsupported"
     assert row["note"].startswith("Sampler is known through its samples only")
     assert "1 already done" in bench(*command).out
+
+
+def test_other_data_make_other_runs(bench: Bench, tmp_path: Path):
+    """A run is done for the data that it was made with: when they change, it is made again."""
+    from PIL import Image
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(20):
+        Image.new("L", (8, 8), color=10 * i).save(folder / f"{i:02}.png")
+    bench.suite(TINY.replace('"onehot"', f'"folder:{folder}"'))
+    first = bench()
+    assert first.status == 0, first.err
+    assert "2 already done" in bench().out
+    before = bench.table()
+    Image.new("L", (8, 8), color=255).save(folder / "00.png")
+    benchmarks.execute._dataset.cache_clear()  # as a new command would
+    again = bench()
+    assert again.status == 0
+    assert "0 already done" in again.out
+    assert (bench.table()["protocol"] != before["protocol"]).all()
