@@ -39,7 +39,10 @@ def _part(name: str) -> Any:
 
 
 class ModelSettings(Settings):
-    """The autoencoder. widths: of the hidden layers (mlp) or channels (conv). latent_dim: D."""
+    """The autoencoder. widths: of the hidden layers (mlp) or channels (conv). latent_dim: D.
+
+    variance: of the likelihood gaussian-fixed.
+    """
 
     type: _part("type") = "vae"
     backbone: _part("backbone") = "mlp"
@@ -47,6 +50,7 @@ class ModelSettings(Settings):
     latent_dim: int = Field(40, ge=1)
     posterior: _part("posterior") = "normal"
     likelihood: _part("likelihood") = "bernoulli"
+    variance: float = Field(0.5, gt=0)
 
 
 class PriorSettings(Settings):

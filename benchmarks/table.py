@@ -17,7 +17,10 @@ from benchmarks.record import write_atomically
 from benchmarks.settings import Run
 from benchmarks.suite import Published, Suite
 
-PUBLISHED = Path(__file__).parent.parent / "results" / "published.csv"
+CHECKOUT = Path(__file__).parent.parent / "results" / "published.csv"
+PUBLISHED = CHECKOUT if CHECKOUT.is_file() else Path(__file__).parent / "published.csv"
+"""The papers' figures: in a checkout's results, or beside this file in an installed package."""
+
 COLUMNS = (
     *("suite", "dataset", "method", "prior", "model", "metric", "estimator", "direction", "unit"),
     *("mean", "std", "n", "stderr", "status", "note", "protocol"),

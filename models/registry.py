@@ -9,7 +9,7 @@ import torch
 
 from models.backbones import BACKBONES
 from models.base import Autoencoder
-from models.likelihoods import LIKELIHOODS, Gaussian, Likelihood, Logistic
+from models.likelihoods import LIKELIHOODS, Gaussian, GaussianFixed, Likelihood, Logistic
 from models.posteriors import POSTERIORS
 from models.vae import VAE
 
@@ -33,23 +33,28 @@ def make(
     latent_dim: int,
     posterior: str,
     likelihood: str,
+    variance: float = 0.5,
     step: float = 1 / 255,
 ) -> Autoencoder:
     """An autoencoder for x of `data_shape`, `bounded` if x lies in [0, 1]; its weights from torch's random state.
 
-    step: between the grey levels of x, for likelihoods of levels.
+    variance: of the likelihood gaussian-fixed. step: between the grey levels of x, for the logistic likelihood.
+    ValueError where the parts do not fit each other or the data.
     """
-    p_x = make_likelihood(likelihood, data_shape, bounded, step)
+    p_x = make_likelihood(likelihood, data_shape, bounded, variance, step)
     q_z = POSTERIORS[posterior](latent_dim)
     networks = BACKBONES[backbone](data_shape, q_z.outputs, latent_dim, p_x.outputs, widths)
     return MODELS[type](networks, q_z, p_x)
 
 
-def make_likelihood(name: str, data_shape: tuple[int, ...], bounded: bool, step: float = 1 / 255) -> Likelihood:
+def make_likelihood(
+    name: str, data_shape: tuple[int, ...], bounded: bool, variance: float = 0.5, step: float = 1 / 255
+) -> Likelihood:
     """The likelihood; ValueError where it cannot describe the data."""
     kind = LIKELIHOODS[name]
     if issubclass(kind, Gaussian):
-        return kind(data_shape, torch.sigmoid if bounded else torch.nn.Identity())
+        squash = torch.sigmoid if bounded else torch.nn.Identity()
+        return kind(data_shape, squash, variance) if issubclass(kind, GaussianFixed) else kind(data_shape, squash)
     if not bounded:
         raise ValueError(f"the {name} likelihood needs x in [0, 1]; this data set is unbounded: use a gaussian one")
     return kind(data_shape, step) if issubclass(kind, Logistic) else kind(data_shape)
