@@ -118,11 +118,10 @@ def run_suite(command: Command, console: Console) -> int:
     request = Request(command.dataset, command.method, command.seeds, command.preset, command.set, plugins)
     wanted = suite.expand(chosen, request)
     place = make_place(command)
+    check_writable(command.results)
     wanted, left, missing = check_data(wanted, place, command.skip_missing)
     everything = whole_table(chosen, request, wanted, place)
     target = command.results / table_name(command, chosen)
-    check_writable(command.results)
-
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
     left = left[: command.limit]
     workers = command.workers or default_workers(place.device)

@@ -22,7 +22,7 @@ import pytest
 import torch
 
 import benchmarks.execute
-from benchmarks import datasets, suite
+from benchmarks import datasets, display, suite
 from benchmarks.evaluate import METRICS
 from benchmarks.run import Command, main
 from benchmarks.table import COLUMNS
@@ -563,9 +563,12 @@ def test_nothing_is_cut_off_where_there_is_no_terminal(bench: Bench):
     answer = bench()
     assert answer.status == 0
     assert "…" not in answer.out
-    mean = bench.table()["mean"].astype(float)
-    for value in mean:
-        assert f"{value:.6g}" in answer.out
+    rows = bench.table().to_dict("records")
+    assert rows
+    for row in rows:
+        number, error = display.value(row | {"mean": float(row["mean"]), "stderr": None})
+        assert number in answer.out
+        assert error in answer.out
 
 
 # Parts of a suite
