@@ -150,9 +150,9 @@ def earlier(chosen: Suite, request: Request, place: Place) -> list[Run]:
     run today. Those of a plug-in's prior are there whenever the plug-in is."""
     found = []
     for path in sorted((place.results / "runs" / chosen.name).glob("*/config.json")):
-        cell = json.loads(path.read_text(encoding="utf-8"))
-        only = {"datasets": (cell["dataset"],), "methods": (cell["method"],), "seeds": (cell["seed"],)}
-        with suppress(UsageError, DataError):
+        with suppress(ValueError, KeyError):  # of another version, or no longer defined
+            cell = json.loads(path.read_text(encoding="utf-8"))
+            only = {"datasets": (cell["dataset"],), "methods": (cell["method"],), "seeds": (cell["seed"],)}
             found += [run for run in suite.expand(chosen, replace(request, **only)) if run.name == path.parent.name]
     return found
 
