@@ -110,7 +110,8 @@ def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     check_names(suite, request)
     preset = _preset(suite, request.preset)
     given = [parse_override(text) for text in request.overrides]
-    trial = ((f"preset {request.preset}",) if request.preset else ()) + request.overrides
+    named = (f"preset {request.preset}: {', '.join(flat(preset))}",) if request.preset else ()
+    trial = named + request.overrides
     cells = [
         (dataset, seed, method)
         for dataset in dict.fromkeys(request.datasets or suite.datasets)
@@ -169,6 +170,14 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         nested = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = merge(result[key], value) if nested else value
     return result
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Nested settings as `training.epochs=5`."""
+    lines: list[str] = []
+    for key, value in settings.items():
+        lines += flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}={value}"]
+    return lines
 
 
 def plugin_digest(path: Path) -> str:

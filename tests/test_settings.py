@@ -149,7 +149,7 @@ def test_layers_are_laid_over_each_other_table_by_table(make):
     schedule = run.training.schedule
     assert (schedule.type, schedule.every, schedule.factor) == ("step", 12, 0.25)
     assert (run.model.latent_dim, run.model.widths, run.protocol.images) == (11, (12,), 13)
-    assert run.trial == ("preset quick", "training.schedule.factor=0.25")
+    assert run.trial == ("preset quick: training.epochs=13, protocol.images=13", "training.schedule.factor=0.25")
 
 
 def test_layers_reach_their_own_rows_alone(make):
@@ -406,7 +406,7 @@ def test_every_suite_validates_with_every_preset(name, preset):
     assert len(runs) == len(chosen.datasets) * len(chosen.methods) * len(chosen.seeds)
     assert len({run.name for run in runs}) == len(runs)
     assert chosen.name == name
-    assert {run.trial for run in runs} == {(f"preset {preset}",) if preset else ()}
+    assert all(run.trial[0].startswith(f"preset {preset}: ") if preset else run.trial == () for run in runs)
 
 
 # Seeds
