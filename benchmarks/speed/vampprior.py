@@ -62,8 +62,8 @@ class Settings:
     """Folder that holds MNIST."""
     components: int = 500
     """Pseudo-inputs K."""
-    width: int = 300
-    """Of both hidden layers, encoder and decoder (VampPrior's own: 300; IOP's: 500)."""
+    width: int = 500
+    """Of both hidden layers, encoder and decoder (500 as in IOP; the VampPrior's authors have 300)."""
     steps: int = 20
     """Steps a round."""
     rounds: int = 9
