@@ -67,7 +67,8 @@ class Split:
         return len(self.stored)
 
     def batch(self, index: Tensor | slice | int, dtype: torch.dtype = torch.float32) -> Tensor:
-        x = self.stored[index].to(dtype) * self.scale
+        chosen = self.stored.index_select(0, index) if isinstance(index, Tensor) else self.stored[index]
+        x = chosen.to(dtype) * self.scale
         return torch.bernoulli(x) if self.draws else x
 
     def __getitem__(self, index: int | slice | Tensor) -> Tensor:
