@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from priors.base import Host, Unsupported
 from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity
@@ -49,8 +48,7 @@ class VampPrior(NormalMixtureDensity):
         self.encode, self.bounded = host.encode, host.bounded
 
     def law(self) -> NormalMixture:
-        # hardtanh is the clip to [0, 1] whose gradient is one pass over the pseudo-inputs; clamp's takes four
-        u = F.hardtanh(self.pseudo_inputs, 0, 1) if self.bounded else self.pseudo_inputs
+        u = self.pseudo_inputs.clamp(0, 1) if self.bounded else self.pseudo_inputs
         q = self.encode(u)
         if not isinstance(q, DiagonalNormal):
             raise Unsupported(f"vampprior needs diagonal normal posteriors, not {type(q).__name__}")
