@@ -14,7 +14,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,9 +56,13 @@ def find(name: str) -> type[Prior]:
     priors = available()
     if name in priors:
         return priors[name]
-    near = difflib.get_close_matches(name, priors, 1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
-    raise ValueError(f"Unknown prior '{name}'. {hint}Available: {', '.join(priors)}.")
+    raise ValueError(f"Unknown prior '{name}'. {_near(name, priors)}Available: {', '.join(priors)}.")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """The sentence that offers the near name, or nothing."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f"Did you mean '{near[0]}'? " if near else ""
 
 
 def make(name: str, host: Host, **settings: Any) -> Prior:
@@ -67,9 +71,8 @@ def make(name: str, host: Host, **settings: Any) -> Prior:
     known = settings_of(prior)
     for key in settings:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
-            raise ValueError(f"Prior '{name}' has no setting '{key}'. {hint}It has: {', '.join(known) or 'none'}.")
+            names = ", ".join(known) or "none"
+            raise ValueError(f"Prior '{name}' has no setting '{key}'. {_near(key, known)}It has: {names}.")
     return prior(host, **settings)
 
 

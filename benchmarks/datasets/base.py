@@ -52,7 +52,6 @@ class Source:
     bounded: bool = True
     levels: int | None = None
     log_prob: Callable[[Tensor], Tensor] | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,6 @@ class Dataset:
     levels: int | None
     log_prob: Callable[[Tensor], Tensor] | None
     digest: str
-    note: str = ""
 
     @property
     def step(self) -> float:
@@ -175,7 +173,6 @@ def load(
         levels=source.levels if rule == "none" else 2,
         log_prob=source.log_prob,
         digest=digest(source),
-        note=source.note,
     )
 
 
