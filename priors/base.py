@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
@@ -25,13 +26,15 @@ class Unsupported(ValueError):
 class Host:
     """The autoencoder as its prior sees it: callables, so that it is never a submodule of the prior.
 
-    latent_dim: D. data_shape: of one x. bounded: x lies in [0, 1]. stochastic: q(z|x) has a density.
+    latent_dim: D. data_shape: of one x. count: N, training examples. bounded: x lies in [0, 1].
+    stochastic: q(z|x) has a density.
     encode: x (B, *data_shape) -> q(z|x), batch (B,), event (D,). decode: z (B, D) -> E[x|z], (B, *data_shape).
     examples: n -> n training inputs drawn at random (n, *data_shape), for priors whose parameters start from data.
     """
 
     latent_dim: int
     data_shape: tuple[int, ...]
+    count: int
     bounded: bool
     stochastic: bool
     encode: Callable[[Tensor], Distribution]
@@ -72,12 +75,26 @@ class Player(NamedTuple):
 
 @dataclass(frozen=True)
 class Codes:
-    """The training set as codes, for what is fitted once after training.
+    """The training set as codes, for what is fitted once after training. `encode` gives them; it is called once."""
 
-    posterior: gives q(z|x) of all N training images, batch (N,), event (D,); encoded when asked.
+    encode: Callable[[], Distribution]
+
+    @cached_property
+    def posterior(self) -> Distribution:
+        """q(z|x) of all N training images, batch (N,), event (D,)."""
+        return self.encode()
+
+
+class Known(NamedTuple):
+    """A figure that a prior knows of itself once fitted: a learned beta, ln Z, an acceptance rate.
+
+    error: its standard error, where it is an estimate.
     """
 
-    posterior: Callable[[], Distribution]
+    name: str
+    value: float
+    unit: str = "none"
+    error: float | None = None
 
 
 class Prior(nn.Module, ABC):
@@ -88,6 +105,8 @@ class Prior(nn.Module, ABC):
     """
 
     space: ClassVar[Mapping[str, Range]] = {}
+    reparameterised: ClassVar[bool] = False
+    """Do draws by `rsample` carry the gradient of what the prior learns? (True where it learns nothing.)"""
 
     @abstractmethod
     def sample(self, n: int) -> Tensor:
@@ -97,8 +116,24 @@ class Prior(nn.Module, ABC):
         """What is trained beside the model's own loss: critics, density-ratio nets, generators."""
         return ()
 
+    def rsample(self, n: int) -> Tensor:
+        """Draws (n, D) that carry the gradient of the prior's parameters, where it is `reparameterised`."""
+        return self.sample(n)
+
+    def penalty(self, x: Tensor) -> Tensor | None:
+        """What the model's training loss gets beside the divergence, a scalar (a critic's gradient penalty)."""
+        return None
+
     def fit(self, codes: Codes) -> None:
-        """Called once, after training, on the weights that are kept: for a GMM, a second stage, log Z."""
+        """Called after training, on the weights that are kept: for a GMM, a second stage, log Z.
+
+        It is called again, on the state that it left, whenever a trained run gets further figures: what takes long
+        keeps a buffer that says that it is done.
+        """
+
+    def report(self) -> Sequence[Known]:
+        """What the fitted prior knows of itself, for the table."""
+        return ()
 
     def shared_parameters(self) -> tuple[nn.Parameter, ...]:
         """What descends the model's own loss: every parameter that no player of this prior owns."""
@@ -110,6 +145,18 @@ class Density(Prior):
     """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator."""
 
     certainty: ClassVar[Literal["exact", "estimate", "bound"]] = "exact"
+
+    @property
+    def log_prob_error(self) -> float:
+        """Standard error of ln p(z) that all z have in common, in nats: that of ln Z where it is estimated."""
+        return 0.0
+
+    def conventions(self) -> Mapping[str, float]:
+        """ln p under a paper's own normalisation minus `log_prob`, in nats, by the convention's name.
+
+        Such a figure is shown beside the normalised one, under its own name, and never ranked with it.
+        """
+        return {}
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -127,11 +174,22 @@ class Density(Prior):
         return q.log_prob(z) - self.log_prob(z)
 
 
+class Adversarial(Prior):
+    """A prior whose generator plays against a critic of codes, which a Wasserstein autoencoder's encoder joins."""
+
+    @abstractmethod
+    def criticise(self, z: Tensor) -> Tensor:
+        """The critic, high on codes and low on the prior's draws, (B, D) -> (B,): the encoder descends its mean."""
+
+
 def density(prior: Prior) -> Density:
     """The prior as a `Density`, or Unsupported with the reason."""
     if isinstance(prior, Density):
         return prior
-    raise Unsupported(f"{type(prior).__name__} is known through its samples only: it has no density for this figure")
+    raise Unsupported(
+        f"{type(prior).__name__} is known through its samples only: it has no density for this figure, nor for a VAE's "
+        "objective; use figures of samples, and the model type 'wae' to train it"
+    )
 
 
 def parameter_count(module: nn.Module) -> int:

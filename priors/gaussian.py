@@ -22,6 +22,8 @@ class Gaussian(Density):
     -1.8379
     """
 
+    reparameterised = True
+
     def __init__(self, host: Host):
         super().__init__()
         self.register_buffer("origin", torch.zeros(host.latent_dim))

@@ -5,32 +5,42 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from priors.base import Host
+from priors.base import Codes, Host
 from priors.normal import DiagonalNormal
 
 
-def toy_host(latent_dim: int = 2, data_dim: int = 6, dtype: torch.dtype = torch.float32) -> Host:
-    """A host with random linear networks: x in [0, 1]^data_dim, q(z|x) a diagonal normal.
+def toy_host(latent_dim: int = 2, data_dim: int = 6, dtype: torch.dtype = torch.float32, count: int = 50) -> Host:
+    """A host with random linear networks: `count` training x in [0, 1]^data_dim, q(z|x) a diagonal normal.
 
     Its parameters are `host.encode.__self__.parameters()`; they take part in the gradient as a real encoder's do.
     """
-    toy = ToyAutoencoder(latent_dim, data_dim).to(dtype)
+    toy = ToyAutoencoder(latent_dim, data_dim, count).to(dtype)
     return Host(
         latent_dim=latent_dim,
         data_shape=(data_dim,),
+        count=count,
         bounded=True,
         stochastic=True,
         encode=toy.encode,
         decode=toy.decode,
-        examples=lambda n: torch.rand(n, data_dim, dtype=dtype),
+        examples=lambda n: toy.images[torch.randint(count, (n,), device=toy.images.device)],
     )
 
 
+def toy_codes(host: Host) -> Codes:
+    """The codes of all training x of a `toy_host`, for `Prior.fit`."""
+    toy = host.encode.__self__
+    with torch.no_grad():
+        q = toy.encode(toy.images)
+    return Codes(lambda: q)
+
+
 class ToyAutoencoder(nn.Module):
-    def __init__(self, latent_dim: int, data_dim: int):
+    def __init__(self, latent_dim: int, data_dim: int, count: int):
         super().__init__()
         self.encoder = nn.Linear(data_dim, 2 * latent_dim)
         self.decoder = nn.Linear(latent_dim, data_dim)
+        self.register_buffer("images", torch.rand(count, data_dim))
 
     def encode(self, x: Tensor) -> DiagonalNormal:
         mean, log_variance = self.encoder(x).chunk(2, dim=-1)

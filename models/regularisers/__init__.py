@@ -1,0 +1,1 @@
+"""Terms added to a model's loss, a file each; `base` is their contract."""
