@@ -11,20 +11,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from benchmarks.datasets import Dataset
-from benchmarks.metrics.codes import active_units
+from benchmarks.metrics.codes import active_units, nearest_distance, wasserstein_1
 from benchmarks.metrics.figure import Direction, Figure
 from benchmarks.metrics.likelihood import Importance, importance_sampling
 from benchmarks.seeds import seed_for
 from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
 from priors.base import Prior, Unsupported, density
+from priors.normal import DiagonalNormal, NormalMixture
 
 RELIABLE = 0.7
 """Pareto k-hat above which an importance-sampling estimate is not to be trusted (Vehtari et al. 2024)."""
+
+DRAWN, LOW = 10_000, 1_000
+"""Draws of the prior that `off_manifold` looks at, and those of the lowest posterior among them."""
+
+CHUNK, ROWS = 1000, 250
+"""Images decoded at a time; codes at a time against all training posteriors."""
 
 TOLERATED = 0.05
 """Share of images above it without a warning beside the figure."""
@@ -44,7 +52,7 @@ class Subject:
     @cached_property
     def q(self) -> Distribution:
         """q(z|x) of every test image, encoded once."""
-        return self.model.encode_all(self.data.test)
+        return self.model.encode_all(self.data.test.seen)
 
     @cached_property
     def importance(self) -> Importance:
@@ -59,6 +67,15 @@ class Subject:
             seed=lambda i: seed_for(self.seed, "likelihood", i),
             progress=lambda done: self.progress("likelihood", done, count),
         )
+
+    @cached_property
+    def aggregate(self) -> NormalMixture:
+        """q(z) = 1/N sum_n q(z|x_n) over the training images, in float64; Unsupported for other posteriors."""
+        q = self.model.encode_all(self.data.train)
+        if not isinstance(q, DiagonalNormal):
+            raise Unsupported(f"the aggregate posterior's density needs normal posteriors, not {type(q).__name__}")
+        count = len(q.mean)
+        return NormalMixture(q.mean, q.log_variance, q.mean.new_full((count,), -math.log(count))).double()
 
     @property
     def certainty(self) -> str:
@@ -81,34 +98,48 @@ def metric(name: str) -> Callable[[Metric], Metric]:
     return keep
 
 
-def mean_figure(name: str, estimator: str, values: Tensor, direction: Direction, unit: str, note: str = "") -> Figure:
-    """The mean over test images with its standard error."""
-    error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else None
+def mean_figure(
+    name: str, estimator: str, values: Tensor, direction: Direction, unit: str, note: str = "", common: float = 0.0
+) -> Figure:
+    """The mean over test images with its standard error, which includes an error that all of them have in common."""
+    error = math.hypot(values.std().item() / math.sqrt(len(values)), common) if len(values) > 1 else common or None
     return Figure(name, estimator, values.mean().item(), unit, direction, error, note)
 
 
 @metric("nll")
 def nll(subject: Subject) -> list[Figure]:
     """-ln p(x) at every K, the negative ELBO, and its parts; nats an image."""
-    result, plus = subject.importance, subject.certainty
-    figures = [
-        mean_figure("nll", f"is-{k}{plus}", -values, "lower", "nats", warning(result, k))
-        for k, values in result.log_likelihood.items()
-    ]
-    figures.append(mean_figure("nll", f"elbo{plus}", -result.elbo, "lower", "nats", "an upper bound"))
-    figures.append(mean_figure("reconstruction", "elbo", result.reconstruction, "none", "nats"))
-    figures.append(mean_figure("kl", f"elbo{plus}", result.kl, "none", "nats"))
+    figures = likelihoods(subject, "nll", "lower", -1.0)
+    figures.append(mean_figure("reconstruction", "elbo", subject.importance.reconstruction, "none", "nats"))
+    figures.append(mean_figure("kl", f"elbo{subject.certainty}", subject.importance.kl, "none", "nats"))
     return figures
 
 
 @metric("log_likelihood")
 def log_likelihood(subject: Subject) -> list[Figure]:
-    """ln p(x) at every K, for papers that print it with this sign."""
-    result, plus = subject.importance, subject.certainty
-    return [
-        mean_figure("log_likelihood", f"is-{k}{plus}", values, "higher", "nats", warning(result, k))
-        for k, values in result.log_likelihood.items()
+    """ln p(x) at every K and the ELBO, for papers that print it with this sign."""
+    return likelihoods(subject, "log_likelihood", "higher", 1.0)
+
+
+def likelihoods(subject: Subject, name: str, direction: Direction, sign: float) -> list[Figure]:
+    """sign x ln p(x) at every K, and the ELBO; then the same under the prior's papers' own normalisations.
+
+    An error of the prior's ln Z is common to all images: it is added to the variance of the mean, not averaged out.
+    """
+    result, plus, common = subject.importance, subject.certainty, density(subject.prior).log_prob_error
+    estimates = {f"is-{k}": (values, warning(result, k)) for k, values in result.log_likelihood.items()}
+    estimates["elbo"] = (result.elbo, "an upper bound" if sign < 0 else "a lower bound")
+    figures = [
+        mean_figure(name, f"{how}{plus}", sign * values, direction, "nats", note, common)
+        for how, (values, note) in estimates.items()
     ]
+    for convention, shift in density(subject.prior).conventions().items():
+        note = f"the paper's own normalisation: off by {shift:+.4g} nats, not comparable"
+        figures += [
+            mean_figure(name, f"{how}+{convention}", sign * (values + shift), direction, "nats", note)
+            for how, (values, _) in estimates.items()
+        ]
+    return figures
 
 
 @metric("bits_per_dim")
@@ -158,6 +189,67 @@ def excess_nll(subject: Subject) -> list[Figure]:
         note = "impossible: the model cannot beat the data's own law" if impossible else ""
         figures.append(mean_figure("excess_nll", f"is-{k}{subject.certainty}", excess, "lower", "nats", note))
     return figures
+
+
+@metric("squared_error")
+def squared_error(subject: Subject) -> list[Figure]:
+    """||x - E[x|z]||^2 at one z ~ q(z|x) a test image: the reconstruction on a scale that all models share."""
+    torch.manual_seed(seed_for(subject.seed, "squared_error"))
+    z = subject.q.sample()
+    chunks = [range(i, min(i + CHUNK, len(z))) for i in range(0, len(z), CHUNK)]
+    errors = [
+        (subject.data.test[c.start : c.stop] - subject.model.decode(z[c.start : c.stop])).square().flatten(1).sum(1)
+        for c in chunks
+    ]
+    return [mean_figure("squared_error", "one-draw", torch.cat(errors).double(), "lower", "none")]
+
+
+@metric("prior")
+def prior(subject: Subject) -> list[Figure]:
+    """What the fitted prior knows of itself: a learned beta, ln Z with its error, an acceptance rate."""
+    subject.prior.sample(64)  # a sampler's acceptance is known once it has run
+    known = subject.prior.report()
+    if not known:
+        raise Unsupported(f"{type(subject.prior).__name__} has nothing to tell of itself")
+    return [Figure(one.name, "prior", one.value, one.unit, "none", one.error) for one in known]
+
+
+@metric("off_manifold")
+def off_manifold(subject: Subject) -> list[Figure]:
+    """Draws of the prior that decode away from the data: all of them, and those where q(z) is lowest (latent pockets).
+
+    Distance of E[x|z] to the nearest training point, and the share beyond the distance that all but 1 % of the test
+    points keep. Low-posterior draws: the LOW of DRAWN with the lowest ln q(z) (dpVAE, section 4.1).
+    """
+    torch.manual_seed(seed_for(subject.seed, "off_manifold"))
+    x = subject.data.train[:]
+    limit = nearest_distance(subject.data.test[:], x).quantile(0.99).item()
+    z = subject.prior.sample(DRAWN)
+    log_q = torch.cat([subject.aggregate.log_prob(part.double()) for part in z.split(ROWS)])
+    distance = nearest_distance(subject.model.decode(z), x)
+    figures = []
+    for name, values in (("prior", distance), ("low-posterior", distance[log_q.argsort()[:LOW]])):
+        off = (values > limit).double()
+        figures.append(mean_figure("manifold_distance", name, values, "lower", "none"))
+        figures.append(mean_figure("off_manifold", name, off, "lower", "share", f"further than {limit:.3g}"))
+    return figures
+
+
+@metric("latent_w1")
+def latent_w1(subject: Subject) -> list[Figure]:
+    """Wasserstein-1 distance between test codes and the prior's draws, exact between 1000 points of each.
+
+    Between two samples of one law it is not 0: that floor (the prior against itself) is printed beside it.
+    """
+    torch.manual_seed(seed_for(subject.seed, "latent_w1"))
+    count = min(1000, len(subject.data.test))
+    codes, first, second = subject.q[:count].sample(), subject.prior.sample(count), subject.prior.sample(count)
+    floor = wasserstein_1(first, second)
+    return [
+        Figure("latent_w1", f"ot-{count}", wasserstein_1(codes, first), "none", "lower"),
+        Figure("latent_w1", f"ot-{count}-floor", floor, "none", "none", note="between two samples of the prior"),
+        Figure("latent_spread", "codes", codes.double().var(0).sum().sqrt().item(), "none", "none"),
+    ]
 
 
 @metric("active_units")

@@ -31,8 +31,10 @@ from benchmarks.settings import Run, digest, protocol_of
 from benchmarks.train import Diverged, Progress, Trainer
 from models import registry as models
 from models.base import Autoencoder
+from models.regularisers import REGULARISERS
 from priors import registry as priors
 from priors.base import Codes, Prior, Unsupported, parameter_count
+from priors.registry import in_one_line
 
 Status = Literal["ok", "unsupported", "diverged", "failed"]
 
@@ -86,7 +88,7 @@ def execute(run: Run, place: Place) -> Outcome:
         ended = record.read("training.json")
         return Outcome(run, ended["status"], ended["note"], time.monotonic() - start)
     except Exception as error:
-        note = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        note = in_one_line(error)[:300]
         record.folder.mkdir(parents=True, exist_ok=True)
         text = f"{note}\n\n{traceback.format_exc()}"
         write_atomically(record.folder / "error.txt", lambda file: file.write(text.encode()))
@@ -128,8 +130,10 @@ def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     def examples(n: int) -> torch.Tensor:
         return data.train.batch(torch.randperm(len(data.train))[torch.arange(n) % len(data.train)].to(device))
 
+    host = model.host(data.shape, len(data.train), data.bounded, examples)
+    torch.manual_seed(seed_for(run.seed, "regularisers"))
+    model.regularise([REGULARISERS[one.name](host, **one.settings).to(device) for one in run.regularisers])
     torch.manual_seed(seed_for(run.seed, "prior"))
-    host = model.host(data.shape, data.bounded, examples)
     return model, priors.make(run.prior.name, host, **run.prior.settings).to(device)
 
 
@@ -143,8 +147,7 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
         ended = {"status": "ok", "note": ""}
         try:
             progress = Trainer(both, data, run.training, run.seed, record).run()
-            weights = {name: value.contiguous() for name, value in both.state_dict().items()}
-            write_atomically(record.folder / "weights.safetensors", lambda file: file.write(safetensors_bytes(weights)))
+            keep(both, record.folder / "weights.safetensors")
             ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
             ended["cost"] = [figure.as_dict() for figure in cost(both, progress, data.train.stored.device)]
         except Diverged as reason:
@@ -158,8 +161,7 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
 
 def _evaluate(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:
     """Fits what is fitted after training, then every metric that is not in metrics.json yet, then the pictures."""
-    torch.manual_seed(seed_for(run.seed, "fit"))
-    prior.fit(Codes(lambda: model.encode_all(data.train)))
+    _fit(run, model, prior, data, record)
     protocol = protocol_of(run, data)
     content = record.read("metrics.json")
     if content is None or content["evaluation"] != run.evaluation:
@@ -171,6 +173,24 @@ def _evaluate(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record:
                 content["metrics"][name] = measure(name, subject)
                 record.write("metrics.json", content)
         pictures.save(record.folder, subject)
+
+
+def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:
+    """What the prior fits after training, kept with its state so that nothing long is ever done twice."""
+    fitted = record.folder / "fitted.safetensors"
+    if fitted.is_file():
+        prior.load_state_dict(load_file(fitted, data.train.stored.device.type))
+    torch.manual_seed(seed_for(run.seed, "fit"))
+    record.report(stage="fitting the prior")
+    prior.fit(Codes(lambda: model.encode_all(data.train)))
+    if not fitted.is_file():
+        keep(prior, fitted)
+
+
+def keep(module: nn.Module, path: Path) -> None:
+    """Its state as a safetensors file; tensors that share memory are written apart, as the format wants them."""
+    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in module.state_dict().items()}
+    write_atomically(path, lambda file: file.write(safetensors_bytes(state)))
 
 
 def measure(name: str, subject: Subject) -> dict[str, Any]:

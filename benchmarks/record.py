@@ -1,6 +1,7 @@
 """The folder of one run: the only channel between a worker, the display and the tables.
 
-    {config,env,data}.json history.csv checkpoint | weights.safetensors training.json | metrics.json *.png | done
+    {config,env,data}.json history.csv checkpoint | weights.safetensors training.json | fitted.safetensors metrics.json
+    *.png | done
 
 `checkpoint` exists while training goes on; `training.json` says that it has ended and how. `metrics.json` grows metric
 by metric. `done` is written last and names what was evaluated; whatever is there without it is taken up again.
@@ -42,7 +43,8 @@ class Record:
     def begin(self, digest: str) -> None:
         """Notes the data that the run is made with. What was made with other data is thrown away."""
         if not self.is_of(digest):
-            self.remove("done", "metrics.json", "training.json", "checkpoint", "weights.safetensors")
+            made = ("done", "metrics.json", "training.json", "checkpoint", "weights.safetensors", "fitted.safetensors")
+            self.remove(*made)
         self.write("data.json", {"sha256": digest})
 
     @contextmanager

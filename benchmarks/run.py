@@ -16,13 +16,14 @@ import torch
 import tyro
 from rich.console import Console
 
-from benchmarks import datasets, display, suite, table
+from benchmarks import datasets, display, methods, suite, table
 from benchmarks.datasets import DataError, Options
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import Place, build
 from benchmarks.executors import EXECUTORS
 from benchmarks.settings import Run, digest
 from benchmarks.suite import Request, Suite
+from models.registry import PARTS
 from priors import registry
 from priors.base import Unsupported
 from priors.registry import PluginError
@@ -250,7 +251,7 @@ def check_writable(folder: Path) -> None:
 
 
 def list_everything(arguments: Sequence[str], console: Console) -> int:
-    """Suites, priors, data sets and metrics, a line each."""
+    """Suites, methods, priors, regularisers, data sets and metrics, a line each."""
     tyro.cli(_nothing, args=arguments, prog="python -m benchmarks.run list")
     from benchmarks.evaluate import METRICS
 
@@ -258,7 +259,11 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
     suites = {name: suite.read(name) for name in suite.names()}
     sections: dict[str, dict[str, str]] = {
         "suites": {name: f"{one.title}. {one.summary}" for name, one in suites.items()},
-        "priors": {name: first_line(prior) for name, prior in registry.available().items()},
+        "methods": {name: describe(methods.definition(name)) for name in methods.catalogue()},
+        "priors (each is a method too: a VAE with it)": {
+            name: first_line(prior) for name, prior in registry.available().items()
+        },
+        "regularisers": {name: first_line(one) for name, one in PARTS["regulariser"].items()},
         "data sets": datasets.available(),
         "metrics": {name: first_line(function) for name, function in METRICS.items()},
     }
@@ -267,6 +272,12 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
         for name, line in entries.items():
             console.print(f"  {name:24} {line}", highlight=False, markup=False, soft_wrap=True)
     return 0
+
+
+def describe(method: methods.Method) -> str:
+    """Its title, source, and what it needs."""
+    source = f" ({method.source})" if method.source else ""
+    return f"{method.title}{source}" + (f"; needs: {method.needs}" if method.needs else "")
 
 
 def validate(arguments: Sequence[str], console: Console) -> int:
@@ -285,7 +296,7 @@ def first_line(thing: Callable[..., object] | type) -> str:
 
 
 def _nothing() -> None:
-    """Lists suites, priors, data sets and metrics."""
+    """Lists suites, methods, priors, regularisers, data sets and metrics."""
 
 
 def _names(suites: tyro.conf.Positional[tuple[str, ...]] = ()) -> tuple[str, ...]:

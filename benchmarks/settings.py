@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from benchmarks.datasets import Dataset
 from benchmarks.errors import UsageError, unknown
 from models.registry import PARTS
+from models.regularisers import REGULARISERS
 from priors import registry
 
 FORMAT = 1
@@ -39,17 +40,18 @@ def _part(name: str) -> Any:
 
 
 class ModelSettings(Settings):
-    """The autoencoder. widths: of the hidden layers (mlp) or channels (conv). latent_dim: D.
+    """The autoencoder. widths: of the hidden layers or channels (left out: the backbone's own). latent_dim: D.
 
-    variance: of the likelihood gaussian-fixed.
+    log_variance: range that the posterior's log variance is clipped to. variance: of the likelihood gaussian-fixed.
     """
 
     type: _part("type") = "vae"
     backbone: _part("backbone") = "mlp"
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = (300, 300)
+    widths: tuple[Annotated[int, Field(ge=1)], ...] | None = None
     latent_dim: int = Field(40, ge=1)
     posterior: _part("posterior") = "normal"
     likelihood: _part("likelihood") = "bernoulli"
+    log_variance: tuple[float, float] = (-12.0, 4.0)
     variance: float = Field(0.5, gt=0)
 
 
@@ -59,6 +61,13 @@ class PriorSettings(Settings):
     name: str
     settings: dict[str, Any] = {}
     plugin: str | None = None
+
+
+class RegulariserSettings(Settings):
+    """A regulariser and the settings of its constructor, defaults filled in."""
+
+    name: _part("regulariser")
+    settings: dict[str, Any] = {}
 
 
 class Schedule(Settings):
@@ -74,6 +83,7 @@ class TrainingSettings(Settings):
 
     warm_up: epochs over which the KL's weight rises linearly to 1; the best weights are looked for only after it.
     patience: epochs without a better validation loss after which training ends (0: never).
+    keep: the weights of the best validation loss, or the last (for adversarial training, whose loss ranks nothing).
     clip: largest norm of a player's gradient (0: no clipping).
     precision: of the networks' products while training; bfloat16 is up to twice as fast. Evaluation is never in it.
     """
@@ -84,6 +94,7 @@ class TrainingSettings(Settings):
     schedule: Schedule = Schedule()
     warm_up: int = Field(0, ge=0)
     patience: int = Field(0, ge=0)
+    keep: Literal["best", "last"] = "best"
     clip: float = Field(0.0, ge=0)
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -91,11 +102,12 @@ class TrainingSettings(Settings):
 class ProtocolSettings(Settings):
     """What makes two numbers comparable, beside the data and the likelihood.
 
-    binarisation: 'auto' takes the data set's own rule. size: side to scale images to (0: as stored).
+    binarisation: 'auto' takes the data set's own rule; 'expected' trains on grey e as the expectation over x ~
+    Bernoulli(e) and scores x drawn once under q(z|e) (VAEPP). size: side to scale images to (0: as stored).
     samples: importance samples K, from one stream. images: test images that the likelihood is estimated on (0: all).
     """
 
-    binarisation: Literal["auto", "dynamic", "static", "none"] = "auto"
+    binarisation: Literal["auto", "dynamic", "static", "expected", "none"] = "auto"
     size: int = Field(0, ge=0)
     samples: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 100, 1000, 5000), min_length=1)
     images: int = Field(0, ge=0)
@@ -109,6 +121,7 @@ class Run(Settings):
     method: str
     seed: int = Field(ge=0)
     prior: PriorSettings
+    regularisers: tuple[RegulariserSettings, ...] = ()
     model: ModelSettings
     training: TrainingSettings
     protocol: ProtocolSettings
@@ -163,10 +176,22 @@ def prior_settings(name: str, given: dict[str, Any], plugin: str | None = None) 
         prior = registry.find(name)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    fields = {key: (p.annotation, p.default) for key, p in registry.settings_of(prior).items()}
-    schema = create_model(f"prior.{name}", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
-    values = validated(schema, given, f"prior.{name}").model_dump(mode="json")
-    return PriorSettings(name=name, settings=values, plugin=plugin)
+    return PriorSettings(name=name, settings=constructor_settings(prior, given, f"prior.{name}"), plugin=plugin)
+
+
+def regulariser_settings(name: str, given: dict[str, Any]) -> RegulariserSettings:
+    """As `prior_settings`, for a regulariser."""
+    if name not in REGULARISERS:
+        raise unknown("regulariser", name, REGULARISERS)
+    values = constructor_settings(REGULARISERS[name], given, f"regulariser.{name}")
+    return RegulariserSettings(name=name, settings=values)
+
+
+def constructor_settings(kind: type, given: dict[str, Any], where: str) -> dict[str, Any]:
+    """The keyword settings of a constructor, validated against its annotations, with the defaults filled in."""
+    fields = {key: (p.annotation, p.default) for key, p in registry.settings_of(kind).items()}
+    schema = create_model(where, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
+    return validated(schema, given, where).model_dump(mode="json")
 
 
 def validated(schema: type[BaseModel], content: Any, where: str) -> Any:

@@ -1,7 +1,7 @@
 """From a TOML file to a list of frozen runs.
 
-Settings are laid over each other in this order, the later over the earlier: the suite's own sections, those under
-`[dataset.NAME]`, those under `[method.NAME]`, a preset, the command line's `--set`.
+Settings are laid over each other in this order, the later over the earlier: the suite's own sections, what defines the
+method in the catalogue, the suite's `[dataset.NAME]`, its `[method.NAME]`, a preset, the command line's `--set`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from benchmarks import datasets
+from benchmarks import datasets, methods
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluate import METRICS
 from benchmarks.settings import (
@@ -25,12 +25,16 @@ from benchmarks.settings import (
     Settings,
     TrainingSettings,
     prior_settings,
+    regulariser_settings,
     validated,
 )
+from models.regularisers import REGULARISERS
 from priors import registry
 
 FOLDER = Path(__file__).parent / "suites"
-SECTIONS = ("model", "training", "protocol", "prior")
+SECTIONS = ("model", "training", "protocol", "prior", "regulariser")
+NAMED = ("prior", "regulariser")
+"""Sections that hold a table a name."""
 
 
 Seed = Annotated[int, Field(ge=0)]
@@ -59,6 +63,7 @@ class Suite(Settings):
     training: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
     prior: dict[str, dict[str, Any]] = {}
+    regulariser: dict[str, dict[str, Any]] = {}
     dataset: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
     preset: dict[str, dict[str, Any]] = {}
@@ -126,8 +131,8 @@ def check_names(suite: Suite, request: Request) -> None:
     for name in (*suite.datasets, *request.datasets):
         datasets.check(name)
     for name in (*suite.methods, *request.methods):
-        if name not in suite.method and name not in registry.available():
-            raise unknown("method", name, {*suite.method, *registry.available()})
+        if name not in suite.method and name not in methods.available():
+            raise unknown("method", name, {*suite.method, *methods.available()})
     for name in suite.metrics:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
@@ -138,10 +143,10 @@ def check_names(suite: Suite, request: Request) -> None:
         for name, content in getattr(suite, section).items():
             if known is not None and name not in known:
                 raise UsageError(f"{suite.name}: section [{section}.{name}] names no {section} of the suite.")
-            if section == "method" and "use" not in content and name not in (*suite.methods, *registry.available()):
+            if section == "method" and "use" not in content and name not in (*suite.methods, *methods.available()):
                 raise UsageError(f"{suite.name}: [method.{name}]: {unknown('method', name, suite.methods)}")
             for key in content:
-                allowed = (*SECTIONS, "use") if section == "method" else SECTIONS
+                allowed = (*SECTIONS, "use", "regularisers") if section == "method" else SECTIONS
                 if key not in allowed:
                     raise UsageError(f"{suite.name}: [{section}.{name}]: {unknown('key', key, allowed)}")
 
@@ -186,17 +191,20 @@ def plugin_digest(path: Path) -> str:
 
 
 def check_sections(sections: Mapping[str, Any], where: str) -> None:
-    """Raises UsageError for a section that does not exist or is no table, or settings of a prior that does not."""
+    """Raises UsageError for a section that does not exist or is no table, or settings of a part that does not."""
     for name, content in sections.items():
         if name not in SECTIONS:
             raise UsageError(f"{where}: {unknown('section', name, SECTIONS)}")
         if not isinstance(content, Mapping):
             raise UsageError(f"{where}: {name} = {content!r} is not valid: write {name}.key = value.")
-    for name, content in sections["prior"].items():
-        if name not in registry.available():
-            raise UsageError(f"{where}: {unknown('prior', name, registry.available())}")
-        if not isinstance(content, Mapping):
-            raise UsageError(f"{where}: prior.{name} = {content!r} is not valid: write prior.{name}.key = value.")
+    known = {"prior": registry.available(), "regulariser": REGULARISERS}
+    for section in NAMED:
+        for name, content in sections[section].items():
+            if name not in known[section]:
+                raise UsageError(f"{where}: {unknown(section, name, known[section])}")
+            if not isinstance(content, Mapping):
+                key = f"{section}.{name}"
+                raise UsageError(f"{where}: {key} = {content!r} is not valid: write {key}.key = value.")
 
 
 def _preset(suite: Suite, name: str | None) -> dict[str, Any]:
@@ -217,12 +225,15 @@ def _run(
     plugins: Mapping[str, str],
 ) -> Run:
     own = {section: getattr(suite, section) for section in SECTIONS}
-    definition = dict(suite.method.get(method, {}))
-    prior = definition.pop("use", method)
+    catalogued, definition = methods.definition(method), dict(suite.method.get(method, {}))
     where = f"{suite.name} ({method} on {dataset})"
+    prior = definition.pop("use", catalogued.use)
+    regularisers = definition.pop("regularisers", catalogued.regularisers)
     if not isinstance(prior, str):
         raise UsageError(f"{where}: use = {prior!r} is not valid: it names a registered prior.")
-    for layer in (suite.dataset.get(dataset, {}), definition, *above):
+    if isinstance(regularisers, str) or not all(isinstance(name, str) for name in regularisers):
+        raise UsageError(f"{where}: regularisers = {regularisers!r} is not valid: it is a list of names.")
+    for layer in (catalogued.sections, suite.dataset.get(dataset, {}), definition, *above):
         own = merge(own, layer)
     check_sections(own, where)
     return Run(
@@ -231,6 +242,7 @@ def _run(
         method=method,
         seed=seed,
         prior=prior_settings(prior, own["prior"].get(prior, {}), plugins.get(prior)),
+        regularisers=tuple(regulariser_settings(name, own["regulariser"].get(name, {})) for name in regularisers),
         model=validated(ModelSettings, own["model"], f"{where}: model"),
         training=validated(TrainingSettings, own["training"], f"{where}: training"),
         protocol=validated(ProtocolSettings, own["protocol"], f"{where}: protocol"),

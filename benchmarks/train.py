@@ -91,7 +91,7 @@ class Trainer:
         """One pass over the training data; mean losses by player and part, nats an image."""
         p, s = self.progress, self.settings
         torch.manual_seed(seed_for(self.seed, "noise", p.epoch))
-        rate = s.lr * factor(s.schedule, p.epoch, s.epochs)
+        rate = s.lr * decay(s.schedule, p.epoch, s.epochs)
         for player, adam in zip(self.players, self.optimisers, strict=True):
             adam.param_groups[0]["lr"] = rate * (player.optimiser.lr or s.lr) / s.lr
         self.both.train()
@@ -108,7 +108,10 @@ class Trainer:
         """Indices of this epoch's batches, in an order that depends on the run's seed and the epoch alone."""
         generator = torch.Generator().manual_seed(seed_for(self.seed, "order", self.progress.epoch))
         order = torch.randperm(len(self.data.train), generator=generator)
-        yield from order.to(self.device).split(self.settings.batch_size)
+        *whole, last = order.to(self.device).split(self.settings.batch_size)
+        if len(last) == 1 and whole:  # a single image has no batch statistics
+            last = torch.cat([whole.pop(), last])
+        yield from (*whole, last)
 
     def step(self, index: Tensor) -> dict[str, Tensor]:
         """Every player's turns. A player's first turn sees the step's batch, its further turns fresh draws."""
@@ -143,7 +146,8 @@ class Trainer:
         self.demand_finite(losses)
         if p.epoch >= min(self.settings.warm_up, self.settings.epochs) and losses["validation"] < p.best_loss:
             p.best_loss, p.best_epoch = losses["validation"], p.epoch
-            p.best = {name: value.clone() for name, value in self.both.state_dict().items()}
+            if self.settings.keep == "best":
+                p.best = {name: value.clone() for name, value in self.both.state_dict().items()}
 
     def demand_finite(self, losses: Mapping[str, float]) -> None:
         if not all(map(math.isfinite, losses.values())):
@@ -200,7 +204,7 @@ def descend(loss: Tensor, parameters: Sequence[nn.Parameter], adam: torch.optim.
     adam.step()
 
 
-def factor(schedule: Schedule, epoch: int, epochs: int) -> float:
+def decay(schedule: Schedule, epoch: int, epochs: int) -> float:
     """What the learning rate is multiplied by in an epoch, counted from 0."""
     if schedule.type == "step":
         return schedule.factor ** (epoch // schedule.every)

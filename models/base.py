@@ -13,7 +13,8 @@ from torch.distributions import Distribution
 from models.backbones import Backbone
 from models.likelihoods import Likelihood
 from models.posteriors import Posterior
-from priors.base import Host, Player, Prior
+from models.regularisers.base import Coded, Networks, Regulariser
+from priors.base import Batch, Host, Player, Prior
 
 
 class Indexed(Protocol):
@@ -31,6 +32,11 @@ class Autoencoder(nn.Module, ABC):
         super().__init__()
         self.encoder, self.decoder = backbone.encoder, backbone.decoder
         self.posterior, self.likelihood = posterior, likelihood
+        self.regularisers = nn.ModuleList()
+
+    def regularise(self, regularisers: Sequence[Regulariser]) -> None:
+        """Adds terms to the objective; they are built on this model's `host`, hence after it."""
+        self.regularisers.extend(regularisers)
 
     def encode(self, x: Tensor) -> Distribution:
         """x (B, *data_shape) -> q(z|x), batch (B,), event (D,)."""
@@ -55,17 +61,40 @@ class Autoencoder(nn.Module, ABC):
         """ln p(x|z) in nats, x (B, *data_shape), z (..., B, D) -> (..., B)."""
         return self.likelihood.log_prob(x, self.parameters_of_x(z))
 
-    def host(self, data_shape: tuple[int, ...], bounded: bool, examples: Callable[[int], Tensor]) -> Host:
-        """This model as a prior sees it."""
+    def host(self, data_shape: tuple[int, ...], count: int, bounded: bool, examples: Callable[[int], Tensor]) -> Host:
+        """This model as a prior or a regulariser sees it. count: N, training examples."""
         return Host(
             latent_dim=self.posterior.latent_dim,
             data_shape=data_shape,
+            count=count,
             bounded=bounded,
             stochastic=self.posterior.stochastic,
             encode=self.encode,
             decode=self.decode,
             examples=examples,
         )
+
+    @property
+    def halves(self) -> Networks:
+        """The parameters of what gives the codes, and of the decoder."""
+        return Networks((*self.encoder.parameters(), *self.posterior.parameters()), tuple(self.decoder.parameters()))
+
+    @property
+    def networks(self) -> tuple[nn.Parameter, ...]:
+        """What the reconstruction trains: encoder, posterior, decoder and likelihood."""
+        parts = (self.encoder, self.posterior, self.decoder, self.likelihood)
+        return tuple(p for part in parts for p in part.parameters() if p.requires_grad)
+
+    def regulariser_players(self, prior: Prior) -> tuple[Player, ...]:
+        """The players of all regularisers, in their order; Unsupported where one cannot work with the prior."""
+        for one in self.regularisers:
+            one.check(prior)
+        return tuple(player for one in self.regularisers for player in one.players(self.halves, prior))
+
+    def terms(self, batch: Batch, q: Distribution, z: Tensor, kl: Tensor | None, prior: Prior) -> dict[str, Tensor]:
+        """What the regularisers add to the loss, by the regulariser's class."""
+        coded = Coded(batch, q, z, kl, prior, self.halves)
+        return {type(one).__name__.lower(): one.term(coded) for one in self.regularisers}
 
     @abstractmethod
     def players(self, prior: Prior) -> Sequence[Player]:

@@ -136,9 +136,9 @@ class Prior(nn.Module, ABC):
         return ()
 
     def shared_parameters(self) -> tuple[nn.Parameter, ...]:
-        """What descends the model's own loss: every parameter that no player of this prior owns."""
+        """What descends the model's own loss: every parameter to be trained that no player of this prior owns."""
         owned = {id(p) for player in self.players() for p in player.parameters}
-        return tuple(p for p in self.parameters() if id(p) not in owned)
+        return tuple(p for p in self.parameters() if p.requires_grad and id(p) not in owned)
 
 
 class Density(Prior):

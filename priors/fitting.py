@@ -15,9 +15,10 @@ def play(players: Sequence[Player], draw: Callable[[], Tensor], steps: int) -> N
 
     The same players as in training, with codes in place of images; a player's `lr` must be set.
     """
+    settings = [player.optimiser for player in players]
     optimisers = [
-        torch.optim.Adam(p.parameters, lr=p.optimiser.lr, betas=p.optimiser.betas, weight_decay=p.optimiser.weight_decay)
-        for p in players
+        torch.optim.Adam(player.parameters, lr=s.lr, betas=s.betas, weight_decay=s.weight_decay)
+        for player, s in zip(players, settings, strict=True)
     ]
     for step in range(steps):
         for player, adam in zip(players, optimisers, strict=True):

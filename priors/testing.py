@@ -9,7 +9,7 @@ from priors.base import Codes, Host
 from priors.normal import DiagonalNormal
 
 
-def toy_host(latent_dim: int = 2, data_dim: int = 6, dtype: torch.dtype = torch.float32, count: int = 50) -> Host:
+def toy_host(latent_dim: int = 2, data_dim: int = 6, dtype: torch.dtype = torch.float32, count: int = 500) -> Host:
     """A host with random linear networks: `count` training x in [0, 1]^data_dim, q(z|x) a diagonal normal.
 
     Its parameters are `host.encode.__self__.parameters()`; they take part in the gradient as a real encoder's do.

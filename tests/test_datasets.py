@@ -27,7 +27,7 @@ from benchmarks.datasets import DataError, Options, cifar10, gaussian, moons, vi
 
 ANY = Options(any_checksum=True)
 RNG = np.random.default_rng(0)
-SYNTHETIC = {"digits", "onehot", "moons", "gaussian"}
+SYNTHETIC = {"digits", "onehot", "moons", "gaussian", "synthetic", "synthetic-mog"}
 FILES = {  # a file that each data set needs first
     "mnist": "MNIST/raw/train-images-idx3-ubyte",
     "fashion-mnist": "FashionMNIST/raw/train-images-idx3-ubyte",

@@ -385,7 +385,7 @@ def test_unreliable_weights_are_told(perfect):
             largest=torch.full((100,), 0.25),
             pareto_k=torch.cat([torch.full((10,), k), torch.full((90,), 0.1)]),
         )
-        return SimpleNamespace(importance=importance, certainty="")
+        return SimpleNamespace(importance=importance, certainty="", prior=prior_registry.make("gaussian", toy_host()))
 
     def notes(k: float) -> dict[str, str]:
         return {figure.estimator: figure.note for figure in METRICS["nll"](with_tail(k)) if figure.metric == "nll"}

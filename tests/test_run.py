@@ -22,10 +22,11 @@ import pytest
 import torch
 
 import benchmarks.execute
-from benchmarks import datasets, display, suite
+from benchmarks import datasets, display, methods, suite
 from benchmarks.evaluate import METRICS
 from benchmarks.run import Command, main
 from benchmarks.table import COLUMNS
+from models.regularisers import REGULARISERS
 from priors import registry
 
 ROOT = Path(__file__).parent.parent
@@ -528,7 +529,8 @@ def test_list_names_everything(bench: Bench):
     answer = bench.main("list")
     assert answer.status == 0
     listed = [line.split() for line in answer.out.splitlines() if line.startswith("  ")]
-    everything = (*suite.names(), *registry.available(), *datasets.available(), *METRICS)
+    methods_and_priors = (*methods.catalogue(), *registry.available(), *REGULARISERS)
+    everything = (*suite.names(), *methods_and_priors, *datasets.available(), *METRICS)
     assert [name for name, *_ in listed] == list(everything)
     assert all(len(words) > 2 for words in listed), "every name has a line that explains it"
 

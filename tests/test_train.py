@@ -198,7 +198,7 @@ def test_schedules(schedule: Schedule, factors: list[float], tmp_path: Path):
     """The suite's rate for the first player, its own for the second, both times the factor."""
     training = trainer(Two(lr=0.5), tmp_path, epochs=4, lr=0.01, schedule=schedule)
     for epoch, factor in enumerate(factors):
-        assert train.factor(schedule, epoch, 4) == pytest.approx(factor)
+        assert train.decay(schedule, epoch, 4) == pytest.approx(factor)
         training.epoch()
         rates = [adam.param_groups[0]["lr"] for adam in training.optimisers]
         assert rates == pytest.approx([0.01 * factor, 0.5 * factor])

@@ -21,6 +21,7 @@ from benchmarks.datasets import (  # noqa: F401  (imported so that they register
     onehot,
     static_mnist,
     svhn,
+    synthetic,
 )
 from benchmarks.datasets.base import DataError, Dataset, Options, Split, available, check, load
 

@@ -12,7 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Binarisation = Literal["dynamic", "static", "none"]
+Binarisation = Literal["dynamic", "static", "expected", "none"]
+"""Of x ~ Bernoulli(e), e the grey image: drawn afresh for every training batch; once; never in training, where e stands
+for its expectation, and once for the test images, which the encoder sees as e; or no draw at all."""
 
 FIXED_DRAW = 777
 """Seed of the one Bernoulli draw that validation and test images get: the same for every run and every method."""
@@ -56,11 +58,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Split:
-    """One split, resident on a device as stored. `split.batch(index)` or `split[index]` gives x as floating point."""
+    """One split, resident on a device as stored. `split.batch(index)` or `split[index]` gives x as floating point.
+
+    grey: where the encoder sees other images than are scored, those, as stored and with their own scale.
+    """
 
     stored: Tensor
     scale: float
     draws: bool = False  # a fresh Bernoulli draw for every batch
+    grey: Split | None = None
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -73,8 +79,13 @@ class Split:
     def __getitem__(self, index: int | slice | Tensor) -> Tensor:
         return self.batch(index)
 
+    @property
+    def seen(self) -> Split:
+        """What the encoder sees."""
+        return self.grey or self
+
     def to(self, device: torch.device | str) -> Split:
-        return replace(self, stored=self.stored.to(device))
+        return replace(self, stored=self.stored.to(device), grey=self.grey and self.grey.to(device))
 
 
 @dataclass(frozen=True)
@@ -158,16 +169,18 @@ def load(
     if rule != "none" and not source.bounded:
         raise DataError(f"Data set '{name}' has values outside [0, 1]: binarisation must be 'none', not '{rule}'.")
     train = Split(source.train, source.scale, draws=rule == "dynamic")
-    held_out = [Split(part, source.scale) for part in (source.validation, source.test)]
-    if rule != "none":
-        held_out = [draw_once(part, FIXED_DRAW + i) for i, part in enumerate(held_out)]
+    validation, test = (Split(part, source.scale) for part in (source.validation, source.test))
+    if rule in ("dynamic", "static"):
+        validation, test = draw_once(validation, FIXED_DRAW), draw_once(test, FIXED_DRAW + 1)
+    if rule == "expected":
+        test = replace(draw_once(test, FIXED_DRAW + 1), grey=test)
     if rule == "static":
         train = draw_once(train, FIXED_DRAW + 2)
     return Dataset(
         name=name,
         train=train,
-        validation=held_out[0],
-        test=held_out[1],
+        validation=validation,
+        test=test,
         binarisation=rule,
         bounded=source.bounded,
         levels=source.levels if rule == "none" else 2,

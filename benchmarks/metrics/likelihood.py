@@ -86,11 +86,12 @@ def draw(
     """-ln p(x|z_k) and ln q(z_k|x) - ln p(z_k) of one image's draws, (K,) each, float64. q: batch (1,)."""
     torch.manual_seed(seed)
     whole = -(-samples // 16) * 16  # torch draws in blocks of 16: the first K are then the same for any larger K
-    z = q.sample((whole,))[:samples]  # (K, 1, D)
-    chunks = z.split(rows)
-    distortion = torch.cat([-log_likelihood(x[None], chunk).double() for chunk in chunks]).squeeze(1)
-    rate = torch.cat([q.log_prob(chunk).double() - log_prior(chunk).double() for chunk in chunks]).squeeze(1)
-    return distortion, rate
+    z = q.sample((whole,))  # (K, 1, D)
+    log_q = q.log_prob(z)[:samples].double()  # of the whole draw, which a flow posterior need not invert
+    chunks = z[:samples].split(rows)
+    distortion = torch.cat([-log_likelihood(x[None], chunk).double() for chunk in chunks])
+    log_p = torch.cat([log_prior(chunk).double() for chunk in chunks])
+    return distortion.squeeze(1), (log_q - log_p).squeeze(1)
 
 
 def summarise(distortion: Tensor, rate: Tensor, samples: Sequence[int]) -> Importance:

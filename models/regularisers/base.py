@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -14,13 +14,20 @@ from priors.base import Batch, Player, Prior, Unsupported
 from priors.space import Range
 
 
+class Networks(NamedTuple):
+    """The autoencoder's parameters, for a player that trains these too: of what gives the codes, and of the decoder."""
+
+    encoder: tuple[nn.Parameter, ...]
+    decoder: tuple[nn.Parameter, ...]
+
+
 @dataclass(frozen=True)
 class Coded:
     """A batch with its codes, as a model's loss hands it to regularisers.
 
     q: q(z|x), batch (B,). z: (B, D), one draw of it, with its gradient. kl: mean over the batch of the prior's
     one-sample estimate of KL(q(z|x) || p), a scalar in nats; None where the model has no such term.
-    prior: for its draws (`prior.rsample`).
+    prior: for its draws (`prior.rsample`). networks: for what weighs the parameters themselves.
     """
 
     batch: Batch
@@ -28,6 +35,7 @@ class Coded:
     z: Tensor
     kl: Tensor | None
     prior: Prior
+    networks: Networks
 
     def demand_kl(self) -> Tensor:
         """The KL, or Unsupported."""
@@ -49,7 +57,9 @@ class Regulariser(nn.Module, ABC):
     def term(self, coded: Coded) -> Tensor:
         """What is added to the model's loss (already -E ln p(x|z) + KL for a VAE): a scalar, nats an image."""
 
-    def players(self, autoencoder: tuple[nn.Parameter, ...]) -> Sequence[Player]:
-        """What is trained beside the model's own loss, in this order. autoencoder: encoder's and decoder's parameters,
-        for a player that trains these too."""
+    def check(self, prior: Prior) -> None:
+        """Raises Unsupported for a prior that it cannot work with."""
+
+    def players(self, networks: Networks, prior: Prior) -> Sequence[Player]:
+        """What is trained beside the model's own loss, in this order; a player may train the networks too."""
         return ()

@@ -1,0 +1,96 @@
+"""The aggregated posterior itself as a prior."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from priors.base import Codes, Host, Unsupported
+from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity
+from priors.registry import register
+from priors.space import Int
+
+PAIRS = 2**22
+"""Pairs of a code and a posterior whose density is computed at a time."""
+
+
+@register("aggregate")
+class Aggregate(NormalMixtureDensity):
+    """Mixture of all training images' posteriors, p(z) = 1/N sum_j q(z|x_j): the ELBO's optimum, and its overfitting.
+
+    Of all priors it is the one that maximises the training images' ELBO (Hoffman and Johnson 2016; Takahashi et al.
+    2019, eq. 6), and it remembers every image: a reference, with nothing learned but by the encoder.
+
+    In training the mixture is over `components` training images, drawn afresh at every step, and its gradient reaches
+    the encoder. Such a mixture has p as its expectation, so its logarithm is too low on average, and the loss too high.
+    Where `components` is N or more, N images are drawn. `fit` takes the posteriors of all N, in float64. Validation and
+    `log_prob` before that use images drawn at construction, which are part of the state: with the encoder they say
+    what the law is.
+
+    Raises Unsupported on an encoder whose posterior is not a diagonal normal: the mixture has no such form then.
+    """
+
+    space = {"components": Int(50, 5000, log=True)}
+    images: Tensor
+    mean: Tensor | None
+    log_variance: Tensor | None
+
+    def __init__(self, host: Host, *, components: int = 500):
+        super().__init__()
+        if components < 1:
+            raise ValueError(f"aggregate needs components >= 1, not {components}")
+        if not host.stochastic:
+            raise Unsupported("aggregate mixes posteriors q(z|x), and this model's encoder is deterministic: use a VAE")
+        self.components = min(components, host.count)
+        self.encode, self.examples = host.encode, host.examples
+        self.register_buffer("images", host.examples(self.components))
+        self.register_buffer("mean", None, persistent=False)  # (N, D) once fitted: the codes again, hence no state
+        self.register_buffer("log_variance", None, persistent=False)
+
+    def law(self) -> NormalMixture:
+        """All posteriors once fitted, in float64; before, those of the images drawn at construction."""
+        if self.mean is None:
+            return mixture(self.encode(self.images))
+        return mixture(DiagonalNormal(self.mean, self.log_variance))
+
+    def sample(self, n: int) -> Tensor:
+        return super().sample(n).to(self.images.dtype)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return in_chunks(self.law(), z).to(z.dtype)
+
+    def frozen(self) -> Callable[[Tensor], Tensor]:
+        """In float64."""
+        law = self.law().double()
+        return lambda z: in_chunks(law, z)
+
+    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
+        """As every prior's, under the posteriors of images drawn afresh in training."""
+        if not self.training:
+            return super().divergence(x, q, z)
+        return q.log_prob(z) - mixture(self.encode(self.examples(self.components))).log_prob(z)
+
+    @torch.no_grad()
+    def fit(self, codes: Codes) -> None:
+        """Takes up the posteriors of all training images."""
+        law = mixture(codes.posterior).double()
+        self.mean, self.log_variance = law.mean, law.log_variance
+
+
+def mixture(q: Distribution) -> NormalMixture:
+    """The posteriors, batch (K,), event (D,), with equal weights; Unsupported unless they are diagonal normals."""
+    if not isinstance(q, DiagonalNormal):
+        raise Unsupported(f"aggregate needs diagonal normal posteriors, not {type(q).__name__}")
+    count = len(q.mean)
+    return NormalMixture(q.mean, q.log_variance, q.mean.new_full((count,), -math.log(count)))
+
+
+def in_chunks(law: NormalMixture, z: Tensor) -> Tensor:
+    """ln p(z) in nats, (..., D) -> (...), in the law's precision, for a bounded number of codes at a time."""
+    rows = max(1, PAIRS // len(law.mean))
+    parts = z.reshape(-1, z.shape[-1]).to(law.mean.dtype).split(rows)
+    return torch.cat([law.log_prob(part) for part in parts]).reshape(z.shape[:-1])

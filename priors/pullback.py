@@ -1,0 +1,199 @@
+"""The pull-back prior: the standard normal tilted by a critic of decoded images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from priors.base import Batch, Codes, Host, Known, OptimiserSettings, Player, Unsupported
+from priors.energy import ROWS, Energy, LogZ, log_mean
+from priors.latent_gan import LatentGAN, gap
+from priors.networks import data_critic
+from priors.normal import log_standard_normal
+from priors.penalties import PENALTIES
+from priors.registry import register
+from priors.residual import residual_critic
+from priors.space import Choice, Float
+
+
+@register("pullback")
+class Pullback(Energy):
+    """Pull-back prior: p(z) = N(z | 0, I) exp(-beta D(G(z))) / Z, D a critic of images (VAEPP, eq. 4).
+
+    D is low on real images. G(z) = E[x|z] is the decoder, which p's gradient reaches, and beta = scale * sigmoid(s)
+    with s learned from 0. In training ln Z is the batch's own estimate (section 3.4): with f = N(z | 0, I) exp(-beta
+    D(G(z))), M draws e ~ N(0, I), N training images and B pairs (x, z),
+
+        Z_b = 1/2 [1/M sum_m exp(-beta D(G(e_m))) + 1/B sum_b N f(z_b) / q(z_b|x_b)].
+
+    After it, `fit` estimates ln Z by the defensive mixture (`Energy`). The paper's Z-hat (eq. 8), the second half over
+    all training images, is no upper bound in practice: the tails that carry its excess over Z are hardly ever drawn.
+    The paper's figure is the convention "z-hat".
+
+    scale: W, the largest beta.
+    training: "combined" trains D in the VAE's loss, with W times the gradient penalty (algorithm 2, with W for beta as
+        in the authors' code). "naive" alternates with a player that descends E D(x) - E D(G(e)) + penalty at the rate
+        `critic_lr` (algorithm 1, with its sign set right).
+    critic: "plain" is `data_critic` with `channels` and `width`; "residual" is VAEPP's own, for images.
+    proposals: M.
+    draws: those that ln Z and Z-hat are estimated from; Z-hat takes at least one from every training image.
+    sampling: "gan" draws from a GAN that `fit` trains on the posterior means in `gan_steps` steps. "mala" moves such
+        draws by `mala_steps` Langevin steps of size `mala_step`, each accepted or not (section 4.3; VAEPP takes 2020 of
+        1e-5 on MNIST). Neither is exact; "resampling" (`Energy`) is, as `oversample` grows.
+    Raises Unsupported on a deterministic encoder: Z_b needs the density q(z|x).
+    """
+
+    space = {
+        "scale": Float(1.0, 1000.0, log=True),
+        "training": Choice(("combined", "naive")),
+        "penalty": Choice(tuple(PENALTIES)),
+        "critic_lr": Float(1e-5, 1e-3, log=True),
+    }
+    log_z_hat: Tensor
+    log_z_hat_error: Tensor
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        scale: float = 10.0,
+        training: Literal["combined", "naive"] = "combined",
+        penalty: Literal["wgan-gp", "wgan-div-1", "wgan-div-2"] = "wgan-div-1",
+        proposals: int = 128,
+        critic: Literal["plain", "residual"] = "plain",
+        channels: tuple[int, ...] = (32, 64),
+        width: int = 256,
+        critic_lr: float = 1e-4,
+        draws: int = 20_000,
+        sampling: Literal["mala", "gan", "resampling"] = "mala",
+        oversample: int = 10,
+        mala_steps: int = 200,
+        mala_step: float = 1e-3,
+        gan_steps: int = 2000,
+    ):
+        counts = {"proposals": proposals, "width": width, "mala_steps": mala_steps, "gan_steps": gan_steps}
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f"pullback needs {name} >= 1, not {value}")
+        for name, value in {"scale": scale, "critic_lr": critic_lr, "mala_step": mala_step}.items():
+            if value <= 0:
+                raise ValueError(f"pullback needs {name} > 0, not {value}")
+        if not channels or min(channels) < 1:
+            raise ValueError(f"pullback needs channels of one layer or more, each >= 1, not {channels}")
+        if not host.stochastic:
+            raise Unsupported("pullback estimates Z from q(z|x), and this model's encoder is deterministic: use a VAE")
+        super().__init__(host.latent_dim, draws=draws, sampling=sampling, oversample=oversample, moves=mala_steps)
+        self.step_size = mala_step
+        if critic == "residual":
+            self.critic = residual_critic(host.data_shape)
+        else:
+            self.critic = data_critic(host.data_shape, channels, width)
+        self.s = nn.Parameter(torch.zeros(()))
+        self.gan = None if sampling == "resampling" else LatentGAN(host.latent_dim)
+        self.register_buffer("log_z_hat", torch.zeros(()))
+        self.register_buffer("log_z_hat_error", torch.zeros(()))
+        self.decode, self.count = host.decode, host.count
+        self.scale, self.algorithm, self.gradient_penalty = scale, training, PENALTIES[penalty]
+        self.proposals, self.critic_lr, self.gan_steps = proposals, critic_lr, gan_steps
+
+    @property
+    def beta(self) -> Tensor:
+        """The critic's weight, in (0, scale), a scalar."""
+        return self.scale * self.s.sigmoid()
+
+    def pulled_back(self, z: Tensor) -> Tensor:
+        """D(G(z)), (..., D) -> (...)."""
+        flat = z.reshape(-1, z.shape[-1])
+        parts = (flat,) if torch.is_grad_enabled() else flat.split(ROWS)
+        value = torch.cat([self.critic(self.decode(part)) for part in parts])
+        return value.to(z.dtype).reshape(z.shape[:-1])
+
+    def log_f(self, z: Tensor) -> Tensor:
+        return log_standard_normal(z) - self.beta * self.pulled_back(z)
+
+    def normal(self, n: int) -> Tensor:
+        """n draws from N(0, I), (n, D)."""
+        return torch.randn(n, self.proposal.mean.shape[-1], dtype=self.s.dtype, device=self.s.device)
+
+    # Training
+
+    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
+        """ln q(z|x) - ln f(z) + ln Z_b in nats, (B,), with its mean moved to 0 where it is below (the authors' code).
+
+        With the fitted ln Z and no such bound once there is one.
+        """
+        if self.estimate is not None:
+            return super().divergence(x, q, z)
+        value = self.pulled_back(torch.cat([z, self.normal(self.proposals)]))  # one pass through the networks
+        at_codes, at_normal = (-self.beta * part for part in value.split((len(z), self.proposals)))
+        log_weight = log_standard_normal(z) + at_codes - q.log_prob(z)  # ln f(z) / q(z|x)
+        kl = self.log_z_of(at_normal, log_weight) - log_weight
+        return kl - kl.mean() + kl.mean().clamp(min=0)
+
+    def log_z_of(self, at_normal: Tensor, log_weight: Tensor) -> Tensor:
+        """ln Z_b, a scalar, from -beta D(G(e)) at the draws e (M,) and ln f(z) / q(z|x) at the codes (B,)."""
+        normal = at_normal.logsumexp(0) - math.log(len(at_normal))
+        posterior = log_weight.logsumexp(0) - math.log(len(log_weight) / self.count)
+        return torch.logaddexp(normal, posterior) - math.log(2)
+
+    def penalty(self, x: Tensor) -> Tensor | None:
+        if self.algorithm == "naive":
+            return None
+        return self.scale * self.gradient_penalty(self.critic, x, self.fakes(len(x)))
+
+    def players(self) -> tuple[Player, ...]:
+        if self.algorithm == "combined":
+            return ()
+        settings = OptimiserSettings(self.critic_lr, betas=(0.5, 0.999))
+        return (Player("critic", tuple(self.critic.parameters()), self.critic_loss, settings),)
+
+    def critic_loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """E D(x) - E D(G(e)) + penalty, e ~ N(0, I), a scalar, and its parts."""
+        fake = self.fakes(len(batch.x))
+        difference, penalty = gap(self.critic, batch.x, fake), self.gradient_penalty(self.critic, batch.x, fake)
+        return difference + penalty, {"gap": difference.detach(), "penalty": penalty.detach()}
+
+    @torch.no_grad()
+    def fakes(self, n: int) -> Tensor:
+        """G(e), e ~ N(0, I), (n, *data_shape)."""
+        return self.decode(self.normal(n))
+
+    # After training
+
+    def fit(self, codes: Codes) -> None:
+        """ln Z, the paper's ln Z-hat and, where draws start from it, the GAN of the codes (once)."""
+        super().fit(codes)
+        z_hat = self.z_hat(codes.posterior)
+        self.log_z_hat.fill_(z_hat.value)
+        self.log_z_hat_error.fill_(z_hat.error)
+        if self.gan is not None:
+            self.gan.fit(self.proposal.mean, self.gan_steps)
+
+    @torch.no_grad()
+    def z_hat(self, q: Distribution) -> LogZ:
+        """ln Z-hat = ln E f(z) / (q(z|x_j) / N) over the N training images x_j, z ~ q(z|x_j) (VAEPP, eq. 8)."""
+        count = q.batch_shape[0]
+        z = q.sample((max(1, self.draws // count),))
+        mean = log_mean((self.log_f(z) - q.log_prob(z)).flatten())
+        return LogZ(mean.value + math.log(count), mean.error, mean.effective)
+
+    def conventions(self) -> Mapping[str, float]:
+        return {} if self.estimate is None else {"z-hat": (self.log_z - self.log_z_hat).item()}
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        if self.gan is None:
+            return super().sample(n)
+        z = self.gan.sample(n)
+        return self.moved(z) if self.sampling == "mala" else z
+
+    def report(self) -> Sequence[Known]:
+        if self.estimate is None:
+            return (Known("beta", self.beta.item()),)
+        z_hat = Known("log_z_hat", self.log_z_hat.item(), "nats", self.log_z_hat_error.item())
+        return (Known("beta", self.beta.item()), *super().report(), z_hat)

@@ -1,0 +1,147 @@
+"""The 2-Stage VAE: a second autoencoder whose data are the first one's codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from priors.base import Batch, Codes, Density, Host, Known, OptimiserSettings, Player
+from priors.fitting import play
+from priors.networks import mlp
+from priors.normal import DiagonalNormal, log_standard_normal
+from priors.registry import register
+from priors.space import Float, Int
+
+ROWS = 2**14
+"""Decoded u at a time."""
+
+GAMMA_PACE = 100.0
+"""Learning rate of ln gamma over that of the networks: Adam moves a parameter by its rate a step at most."""
+
+
+@register("two-stage")
+class TwoStage(Density):
+    """Second VAE on the codes, z | u ~ N(G(u), gamma^2 I), u ~ N(0, I), trained after the first (Dai and Wipf 2019).
+
+    In training p is N(0, I), against which the first VAE trains. `fit` then trains, once, the decoder G, an encoder
+    q(u|z), diagonal normal, and the scalar gamma on codes z ~ q(z|x) drawn afresh at every step, by the one-sample
+    ELBO. u has as many dimensions as z. Codes are standardised by their mean and spread, which the density counts in.
+
+    From then on `log_prob` is the importance-weighted bound (Burda et al. 2016, eq. 8)
+
+        ln p(z) >= ln 1/S sum_s p(z|u_s) p(u_s) / q(u_s|z),  u_s = mean(z) + spread(z) e_s,
+
+    with S = `samples` noise vectors e_s, drawn at construction and part of the state: it is a function of z alone.
+    Over the e_s its exponential has the expectation p(z). So a likelihood of images by importance sampling over z is
+    unbiased with it too, and its logarithm a lower bound on average. At fixed e_s it does not integrate to 1.
+
+    widths: of the hidden layers of both networks, ReLU; their input is concatenated to the last of them.
+    steps, lr, batch_size: of the second training, by Adam. ln gamma, a single number, moves at a hundred times `lr`.
+    """
+
+    certainty = "bound"
+    space = {"steps": Int(500, 50_000, log=True), "lr": Float(1e-5, 1e-3, log=True)}
+    reparameterised = True  # in training: it learns nothing there
+    fitted: Tensor
+    mean: Tensor
+    scale: Tensor
+    noise: Tensor
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        widths: tuple[int, ...] = (1024, 1024, 1024),
+        samples: int = 64,
+        steps: int = 5000,
+        lr: float = 1e-4,
+        batch_size: int = 100,
+    ):
+        super().__init__()
+        for name, value, least in (("samples", samples, 1), ("steps", steps, 0), ("batch_size", batch_size, 1)):
+            if value < least:
+                raise ValueError(f"two-stage needs {name} >= {least}, not {value}")
+        if not widths or min(widths) < 1:
+            raise ValueError(f"two-stage needs widths of one layer or more, each >= 1, not {widths}")
+        if lr <= 0:
+            raise ValueError(f"two-stage needs lr > 0, not {lr}")
+        self.steps, self.lr, self.batch_size = steps, lr, batch_size
+        latent_dim = host.latent_dim
+        self.encoder = Skip(latent_dim, widths, 2 * latent_dim)
+        self.decoder = Skip(latent_dim, widths, latent_dim)
+        self.log_gamma = nn.Parameter(torch.zeros(()))
+        self.register_buffer("fitted", torch.tensor(False))
+        self.register_buffer("mean", torch.zeros(latent_dim))
+        self.register_buffer("scale", torch.ones(latent_dim))
+        self.register_buffer("noise", torch.randn(samples, latent_dim))
+
+    def shared_parameters(self) -> tuple[nn.Parameter, ...]:
+        """None: the networks are trained in `fit` and take no part in the model's loss."""
+        return ()
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        u = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
+        if not self.fitted:
+            return u
+        return self.mean + self.scale * (self.decoder(u) + self.log_gamma.exp() * torch.randn_like(u))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        if not self.fitted:
+            return log_standard_normal(z)
+        parts = z.reshape(-1, z.shape[-1]).split(max(1, ROWS // len(self.noise)))
+        noise = self.noise[:, None]  # (S, 1, D)
+        return torch.cat([self.bound(part, noise) for part in parts]).reshape(z.shape[:-1])
+
+    def bound(self, z: Tensor, noise: Tensor) -> Tensor:
+        """The bound above in nats, z (B, D), noise (S, B or 1, D) -> (B,); with S = 1 it is the one-sample ELBO."""
+        z = (z - self.mean) / self.scale
+        mean, log_variance = self.encoder(z).chunk(2, dim=-1)
+        u = mean + (0.5 * log_variance).exp() * noise  # (S, B, D)
+        log_q = log_standard_normal(noise) - 0.5 * log_variance.sum(-1)
+        likelihood = DiagonalNormal(self.decoder(u), (2 * self.log_gamma).expand(u.shape))
+        log_weight = likelihood.log_prob(z) + log_standard_normal(u) - log_q  # (S, B)
+        return log_weight.logsumexp(0) - math.log(len(noise)) - self.scale.log().sum()
+
+    def fit(self, codes: Codes) -> None:
+        """Trains the second VAE."""
+        if self.fitted:
+            return
+        q = codes.posterior
+        z = q.sample()
+        self.mean.copy_(z.mean(0))
+        self.scale.copy_(z.std(0, correction=0) + 1e-6)  # a dimension that no image uses stays finite
+
+        def draw() -> Tensor:
+            chosen = torch.randint(len(z), (self.batch_size,), device=z.device)
+            return q[chosen].sample().to(self.mean.dtype)
+
+        networks = (*self.encoder.parameters(), *self.decoder.parameters())
+        players = (
+            Player("networks", networks, self.loss, OptimiserSettings(self.lr)),
+            Player("gamma", (self.log_gamma,), self.loss, OptimiserSettings(GAMMA_PACE * self.lr)),
+        )
+        play(players, draw, self.steps)
+        self.fitted.fill_(True)
+
+    def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """-ELBO of codes `batch.x`, nats a code."""
+        return -self.bound(batch.x, torch.randn_like(batch.x)[None]).mean(), {}
+
+    def report(self) -> Sequence[Known]:
+        return (Known("gamma", self.log_gamma.exp().item()),) if self.fitted else ()
+
+
+class Skip(nn.Module):
+    """Dense ReLU layers, then a linear one that sees the input beside the last of them: (..., D) -> (..., outputs)."""
+
+    def __init__(self, inputs: int, widths: tuple[int, ...], outputs: int):
+        super().__init__()
+        self.hidden = nn.Sequential(mlp(inputs, widths[:-1], widths[-1]), nn.ReLU())
+        self.head = nn.Linear(widths[-1] + inputs, outputs)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.head(torch.cat([self.hidden(z), z], dim=-1))
