@@ -1,4 +1,4 @@
-"""Every method of the catalogue trains and is tabulated, on vectors, grey and colour images; undefined pairs say why."""
+"""Every method of the catalogue trains and is tabulated, on vectors, grey and colour images; refusals say why."""
 
 from __future__ import annotations
 
@@ -237,5 +237,5 @@ def test_the_loop_knows_no_method():
     words = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     words |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     words |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert "autocast" in words
+    assert "warm_up" in words
     assert not words & names

@@ -1,4 +1,4 @@
-"""Autoencoders that match codes to the prior by samples: who trains what, in which order, and that the match improves."""
+"""Autoencoders that match codes to the prior by samples: who trains what, in which order, and that they match."""
 
 from __future__ import annotations
 

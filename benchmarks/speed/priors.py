@@ -93,7 +93,7 @@ def main() -> int:
         print(f"{name:20} {ratio:22.2f} {parameters:12,d}")
     if {"vampprior", "implicit"} <= result.keys():
         ratio = result["vampprior"][0] / result["implicit"][0]
-        print(f"vampprior / implicit: {ratio:.2f} a step (IOP's authors: {PUBLISHED} over a training, on their machine)")
+        print(f"vampprior / implicit: {ratio:.2f} a step (IOP's authors: {PUBLISHED} over a training)")
     return 0
 
 
