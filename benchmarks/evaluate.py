@@ -23,16 +23,16 @@ from benchmarks.seeds import seed_for
 from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
 from priors.base import Prior, Unsupported, density
-from priors.normal import DiagonalNormal, NormalMixture
+from priors.normal import NormalMixture, mixture_of
 
 RELIABLE = 0.7
 """Pareto k-hat above which an importance-sampling estimate is not to be trusted (Vehtari et al. 2024)."""
 
-DRAWN, LOW = 10_000, 1_000
+DRAWN, LOW = 100_000, 1_000
 """Draws of the prior that `off_manifold` looks at, and those of the lowest posterior among them."""
 
-CHUNK, ROWS = 1000, 250
-"""Images decoded at a time; codes at a time against all training posteriors."""
+CHUNK = 1000
+"""Images decoded at a time."""
 
 TOLERATED = 0.05
 """Share of images above it without a warning beside the figure."""
@@ -71,11 +71,7 @@ class Subject:
     @cached_property
     def aggregate(self) -> NormalMixture:
         """q(z) = 1/N sum_n q(z|x_n) over the training images, in float64; Unsupported for other posteriors."""
-        q = self.model.encode_all(self.data.train)
-        if not isinstance(q, DiagonalNormal):
-            raise Unsupported(f"the aggregate posterior's density needs normal posteriors, not {type(q).__name__}")
-        count = len(q.mean)
-        return NormalMixture(q.mean, q.log_variance, q.mean.new_full((count,), -math.log(count))).double()
+        return mixture_of(self.model.encode_all(self.data.train), "the aggregate posterior's density").double()
 
     @property
     def certainty(self) -> str:
@@ -216,23 +212,28 @@ def prior(subject: Subject) -> list[Figure]:
 
 @metric("off_manifold")
 def off_manifold(subject: Subject) -> list[Figure]:
-    """Draws of the prior that decode away from the data: all of them, and those where q(z) is lowest (latent pockets).
+    """Draws of the prior that decode away from the data: of all, of those with the lowest q(z), and latent pockets.
 
-    Distance of E[x|z] to the nearest training point, and the share beyond the distance that all but 1 % of the test
-    points keep. Low-posterior draws: the LOW of DRAWN with the lowest ln q(z) (dpVAE, section 4.1).
+    A draw is off the manifold where E[x|z] is further from the training points than every test point is. Rows:
+    `prior`, all draws; `low-posterior`, the LOW of DRAWN draws with the lowest ln q(z) (dpVAE, section 4.1); `pockets`,
+    the share of all draws that are off the manifold and where ln q(z) is lower than at 99 % of the test codes.
     """
     torch.manual_seed(seed_for(subject.seed, "off_manifold"))
     x = subject.data.train[:]
-    limit = nearest_distance(subject.data.test[:], x).quantile(0.99).item()
-    z = subject.prior.sample(DRAWN)
-    log_q = torch.cat([subject.aggregate.log_prob(part.double()) for part in z.split(ROWS)])
-    distance = nearest_distance(subject.model.decode(z), x)
-    figures = []
-    for name, values in (("prior", distance), ("low-posterior", distance[log_q.argsort()[:LOW]])):
-        off = (values > limit).double()
-        figures.append(mean_figure("manifold_distance", name, values, "lower", "none"))
-        figures.append(mean_figure("off_manifold", name, off, "lower", "share", f"further than {limit:.3g}"))
-    return figures
+    limit = nearest_distance(subject.data.test[:], x).max().item()
+    z, codes = subject.prior.sample(DRAWN), subject.q.sample()
+    log_q, at_codes = (subject.aggregate.log_prob_in_chunks(points) for points in (z, codes))
+    distance = torch.cat([nearest_distance(subject.model.decode(part), x) for part in z.split(CHUNK)])
+    off = distance > limit
+    lowest, note = log_q.argsort()[:LOW], f"further than {limit:.3g}"
+    pockets = off & (log_q < at_codes.quantile(0.01))
+    return [
+        mean_figure("off_manifold", "prior", off.double(), "lower", "share", note),
+        mean_figure("off_manifold", "low-posterior", off[lowest].double(), "lower", "share", note),
+        mean_figure("off_manifold", "pockets", pockets.double(), "lower", "share", note),
+        mean_figure("manifold_distance", "prior", distance, "lower", "none"),
+        mean_figure("manifold_distance", "low-posterior", distance[lowest], "lower", "none"),
+    ]
 
 
 @metric("latent_w1")

@@ -260,7 +260,7 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
     sections: dict[str, dict[str, str]] = {
         "suites": {name: f"{one.title}. {one.summary}" for name, one in suites.items()},
         "methods": {name: describe(methods.definition(name)) for name in methods.catalogue()},
-        "priors (each is a method too: a VAE with it)": {
+        "priors (each that has a density is a method too: a VAE with it)": {
             name: first_line(prior) for name, prior in registry.available().items()
         },
         "regularisers": {name: first_line(one) for name, one in PARTS["regulariser"].items()},
@@ -275,9 +275,10 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
 
 
 def describe(method: methods.Method) -> str:
-    """Its title, source, and what it needs."""
+    """Its title, source, what it is made of, and what it needs."""
     source = f" ({method.source})" if method.source else ""
-    return f"{method.title}{source}" + (f"; needs: {method.needs}" if method.needs else "")
+    parts = " + ".join((method.model.get("type", "vae"), method.use, *method.regularisers))
+    return f"{method.title}{source}: {parts}" + (f"; needs {method.needs}" if method.needs else "")
 
 
 def validate(arguments: Sequence[str], console: Console) -> int:

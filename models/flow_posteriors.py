@@ -106,9 +106,9 @@ class Planar(LazyTransform):
 
     def __init__(self, features: int):
         super().__init__()
-        w = torch.randn(features) / math.sqrt(features)
+        w = F.normalize(torch.randn(features), dim=0)
         self.w = nn.Parameter(w)
-        self.u = nn.Parameter(math.log(math.e - 1) * w / w.square().sum() + 0.01 * torch.randn(features))
+        self.u = nn.Parameter(math.log(math.e - 1) * w + 0.01 * torch.randn(features))  # softplus(w u) is near 1
         self.b = nn.Parameter(torch.zeros(()))
 
     def forward(self, c: Tensor | None = None) -> Transform:

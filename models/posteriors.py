@@ -209,6 +209,9 @@ class Point(Distribution):
     def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
         return self.z.expand(*sample_shape, *self.z.shape)
 
+    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+        return self.rsample(sample_shape).detach()  # a view keeps its gradient even under no_grad
+
     def log_prob(self, z: Tensor) -> Tensor:
         raise Unsupported(
             "the encoder is deterministic: q(z|x) has no density, so no NLL or KL; use figures of samples, or a "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -10,12 +9,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from priors.base import Codes, Host, Unsupported
-from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity
+from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
 from priors.space import Int
-
-PAIRS = 2**22
-"""Pairs of a code and a posterior whose density is computed at a time."""
 
 
 @register("aggregate")
@@ -54,43 +50,28 @@ class Aggregate(NormalMixtureDensity):
     def law(self) -> NormalMixture:
         """All posteriors once fitted, in float64; before, those of the images drawn at construction."""
         if self.mean is None:
-            return mixture(self.encode(self.images))
-        return mixture(DiagonalNormal(self.mean, self.log_variance))
+            return mixture_of(self.encode(self.images), "aggregate")
+        return mixture_of(DiagonalNormal(self.mean, self.log_variance), "aggregate")
 
     def sample(self, n: int) -> Tensor:
         return super().sample(n).to(self.images.dtype)
 
     def log_prob(self, z: Tensor) -> Tensor:
-        return in_chunks(self.law(), z).to(z.dtype)
+        return self.law().log_prob_in_chunks(z).to(z.dtype)
 
     def frozen(self) -> Callable[[Tensor], Tensor]:
         """In float64."""
-        law = self.law().double()
-        return lambda z: in_chunks(law, z)
+        return self.law().double().log_prob_in_chunks
 
     def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
         """As every prior's, under the posteriors of images drawn afresh in training."""
         if not self.training:
             return super().divergence(x, q, z)
-        return q.log_prob(z) - mixture(self.encode(self.examples(self.components))).log_prob(z)
+        fresh = mixture_of(self.encode(self.examples(self.components)), "aggregate")
+        return q.log_prob(z) - fresh.log_prob(z)
 
     @torch.no_grad()
     def fit(self, codes: Codes) -> None:
         """Takes up the posteriors of all training images."""
-        law = mixture(codes.posterior).double()
+        law = mixture_of(codes.posterior, "aggregate").double()
         self.mean, self.log_variance = law.mean, law.log_variance
-
-
-def mixture(q: Distribution) -> NormalMixture:
-    """The posteriors, batch (K,), event (D,), with equal weights; Unsupported unless they are diagonal normals."""
-    if not isinstance(q, DiagonalNormal):
-        raise Unsupported(f"aggregate needs diagonal normal posteriors, not {type(q).__name__}")
-    count = len(q.mean)
-    return NormalMixture(q.mean, q.log_variance, q.mean.new_full((count,), -math.log(count)))
-
-
-def in_chunks(law: NormalMixture, z: Tensor) -> Tensor:
-    """ln p(z) in nats, (..., D) -> (...), in the law's precision, for a bounded number of codes at a time."""
-    rows = max(1, PAIRS // len(law.mean))
-    parts = z.reshape(-1, z.shape[-1]).to(law.mean.dtype).split(rows)
-    return torch.cat([law.log_prob(part) for part in parts]).reshape(z.shape[:-1])

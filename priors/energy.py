@@ -14,13 +14,10 @@ from torch.distributions import Distribution
 
 from priors import mcmc
 from priors.base import Codes, Density, Known, Unsupported
-from priors.normal import DiagonalNormal, NormalMixture, log_standard_normal
+from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
 
 ROWS = 1024
 """Codes whose ln f is computed at a time."""
-
-PAIRS = 2**22
-"""Pairs of a code and a posterior whose density is computed at a time."""
 
 POOL = 1000
 """Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
@@ -53,14 +50,9 @@ class Defensive(nn.Module):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """ln r(z) in nats, (..., D) -> (...), float64 whatever z is: narrow posteriors need it."""
-        count = len(self.mean)
-        mean, log_variance = self.mean.double(), self.log_variance.double()
-        law = NormalMixture(mean, log_variance, mean.new_full((count,), -math.log(count)))
-        parts = [
-            torch.logaddexp(log_standard_normal(part), law.log_prob(part))
-            for part in z.reshape(-1, z.shape[-1]).double().split(max(1, PAIRS // count))
-        ]
-        return torch.cat(parts).reshape(z.shape[:-1]) - math.log(2)
+        posteriors = mixture_of(DiagonalNormal(self.mean.double(), self.log_variance.double()), "the proposal")
+        log_q = posteriors.log_prob_in_chunks(z)
+        return torch.logaddexp(log_standard_normal(z.double()), log_q) - math.log(2)
 
 
 def as_normal(q: Distribution) -> DiagonalNormal:

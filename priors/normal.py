@@ -10,9 +10,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from priors.base import Density
+from priors.base import Density, Unsupported
 
 LOG_2PI = math.log(2 * math.pi)
+
+PAIRS = 2**22
+"""Pairs of a code and a component whose density is computed at a time, where the components are many."""
 
 
 def log_standard_normal(z: Tensor) -> Tensor:
@@ -84,6 +87,12 @@ class NormalMixture:
             joint = torch.addmm(self.constant, flat, self.linear).addmm(flat.square(), self.quadratic)  # (B, K)
         return joint.logsumexp(-1).reshape(z.shape[:-1])
 
+    def log_prob_in_chunks(self, z: Tensor) -> Tensor:
+        """`log_prob` in the mixture's precision, for a bounded number of codes at a time, (..., D) -> (...)."""
+        rows = max(1, PAIRS // len(self.mean))
+        parts = z.reshape(-1, z.shape[-1]).to(self.mean.dtype).split(rows)
+        return torch.cat([self.log_prob(part) for part in parts]).reshape(z.shape[:-1])
+
     def sample(self, n: int) -> Tensor:
         """(n, D): a component drawn by its weight, then a draw from it."""
         k = torch.multinomial(self.log_weight.exp(), n, replacement=True)
@@ -92,6 +101,14 @@ class NormalMixture:
     def double(self) -> NormalMixture:
         """The same law in float64, for evaluation."""
         return NormalMixture(self.mean.double(), self.log_variance.double(), self.log_weight.double())
+
+
+def mixture_of(q: Distribution, user: str) -> NormalMixture:
+    """The laws q, batch (K,), event (D,), with equal weights; Unsupported in the user's name unless they are normal."""
+    if not isinstance(q, DiagonalNormal):
+        raise Unsupported(f"{user} needs diagonal normal posteriors, not {type(q).__name__}")
+    count = len(q.mean)
+    return NormalMixture(q.mean, q.log_variance, q.mean.new_full((count,), -math.log(count)))
 
 
 class NormalMixtureDensity(Density):

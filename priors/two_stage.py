@@ -55,7 +55,7 @@ class TwoStage(Density):
         host: Host,
         *,
         widths: tuple[int, ...] = (1024, 1024, 1024),
-        samples: int = 64,
+        samples: int = 16,
         steps: int = 5000,
         lr: float = 1e-4,
         batch_size: int = 100,

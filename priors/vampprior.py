@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import nn
 
 from priors.base import Host, Unsupported
-from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity
+from priors.normal import NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
 from priors.space import Choice, Int
 
@@ -49,8 +48,4 @@ class VampPrior(NormalMixtureDensity):
 
     def law(self) -> NormalMixture:
         u = self.pseudo_inputs.clamp(0, 1) if self.bounded else self.pseudo_inputs
-        q = self.encode(u)
-        if not isinstance(q, DiagonalNormal):
-            raise Unsupported(f"vampprior needs diagonal normal posteriors, not {type(q).__name__}")
-        weight = q.mean.new_full((len(u),), -math.log(len(u)))
-        return NormalMixture(q.mean, q.log_variance, weight)
+        return mixture_of(self.encode(u), "vampprior")

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from priors import aggregate, registry
-from priors.aggregate import Aggregate, mixture
+from priors import normal, registry
+from priors.aggregate import Aggregate
 from priors.base import Codes, Host, Unsupported
-from priors.normal import DiagonalNormal
+from priors.normal import DiagonalNormal, mixture_of
 from priors.testing import toy_codes, toy_host
 
 
@@ -63,7 +63,7 @@ def test_fitted_density_is_in_double_precision():
     torch.testing.assert_close(prior.frozen()(z), expected, rtol=1e-9, atol=1e-9)
     assert prior.log_prob(z).dtype == torch.float32
     torch.testing.assert_close(prior.log_prob(z), expected.float(), rtol=1e-6, atol=1e-6)
-    single = mixture(q).log_prob(z)
+    single = mixture_of(q, "aggregate").log_prob(z)
     assert (single - expected).abs().max() > 1e-4  # or single precision would pass
     assert prior.sample(5).dtype == torch.float32
 
@@ -155,7 +155,7 @@ def test_memory_is_bounded(monkeypatch):
     prior, z = make(host), torch.randn(300, 2, dtype=torch.float64)
     prior.fit(toy_codes(host))
     whole = prior.log_prob(z)
-    monkeypatch.setattr(aggregate, "PAIRS", 1000)
+    monkeypatch.setattr(normal, "PAIRS", 1000)
     for density in (prior.log_prob, prior.frozen()):
         with Largest() as largest:
             torch.testing.assert_close(density(z), whole)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Laplace, MixtureSameFamily, Normal
 
-from priors import energy
+from priors import energy, normal
 from priors.base import Codes, Unsupported
 from priors.energy import Defensive, Energy, as_normal, log_mean, log_normaliser
 from priors.mcmc import ais
@@ -86,7 +86,7 @@ def defensive_reference(q: DiagonalNormal) -> MixtureSameFamily:
 
 @pytest.mark.parametrize("pairs", [7, 100, 2**22])
 def test_proposal_density_is_torchs_in_any_chunks(pairs, monkeypatch):
-    monkeypatch.setattr(energy, "PAIRS", pairs)
+    monkeypatch.setattr(normal, "PAIRS", pairs)
     q, z = posteriors(), 2 * torch.randn(3, 40, 2, dtype=torch.float64)
     torch.testing.assert_close(Defensive(q).log_prob(z), defensive_reference(q).log_prob(z), rtol=1e-10, atol=1e-10)
 
