@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from largest import Largest
 from priors import normal, registry
 from priors.aggregate import Aggregate
 from priors.base import Codes, Host, Unsupported
@@ -135,19 +135,6 @@ def test_no_more_images_are_drawn_than_there_are():
     q = DiagonalNormal(torch.zeros(2, 2), torch.zeros(2, 2))
     prior.divergence(torch.rand(2, 6), q, q.sample())
     assert [len(images) for images in given] == [20, 20]
-
-
-class Largest(TorchDispatchMode):
-    """Notes the size of the largest tensor that any operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(tensor, Tensor):
-                self.elements = max(self.elements, tensor.numel())
-        return out
 
 
 def test_memory_is_bounded(monkeypatch):

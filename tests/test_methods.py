@@ -239,3 +239,17 @@ def test_the_loop_knows_no_method():
     words |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert "warm_up" in words
     assert not words & names
+
+
+def test_what_was_fitted_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A further metric re-evaluates the kept second stage: the same likelihood, and no second training."""
+    first = table_of("two-stage", "onehot", tmp_path, SHORT.replace(', "active_units"', ""))
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("fitted twice")
+
+    monkeypatch.setattr("priors.two_stage.play", refuse)
+    again = table_of("two-stage", "onehot", tmp_path)
+    assert "active_units" in set(again.metric) - set(first.metric)
+    nll, before = (table[table.metric == "nll"]["mean"].tolist() for table in (again, first))
+    assert nll == before

@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from largest import Largest
 from priors import registry
 from priors.base import Density, Host, Player, Prior, Unsupported, density, parameter_count
 from priors.normal import DiagonalNormal, NormalMixture
@@ -334,19 +334,6 @@ def test_normal_mixture_draws_components_by_weight():
     weight = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
     law = NormalMixture(mean, torch.full((3, 1), -4.0, dtype=torch.float64), weight.log())
     close_to(nn.functional.one_hot((law.sample(DRAWS) / 10).round().long()[:, 0], 3).double(), weight)
-
-
-class Largest(TorchDispatchMode):
-    """Notes the size of the largest tensor that any operation returns."""
-
-    elements = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(tensor, Tensor):
-                self.elements = max(self.elements, tensor.numel())
-        return out
 
 
 def test_normal_mixture_makes_no_array_over_codes_components_and_dimensions():
