@@ -231,8 +231,10 @@ def _run(
     regularisers = definition.pop("regularisers", catalogued.regularisers)
     if not isinstance(prior, str):
         raise UsageError(f"{where}: use = {prior!r} is not valid: it names a registered prior.")
-    if isinstance(regularisers, str) or not all(isinstance(name, str) for name in regularisers):
+    if not isinstance(regularisers, list | tuple) or not all(isinstance(name, str) for name in regularisers):
         raise UsageError(f"{where}: regularisers = {regularisers!r} is not valid: it is a list of names.")
+    if len({*regularisers}) < len(regularisers):
+        raise UsageError(f"{where}: regularisers = {regularisers!r} names one twice.")
     for layer in (catalogued.sections, suite.dataset.get(dataset, {}), definition, *above):
         own = merge(own, layer)
     check_sections(own, where)

@@ -100,7 +100,8 @@ class Autoencoder(nn.Module, ABC):
     def players(self, prior: Prior) -> Sequence[Player]:
         """The turns of one training step, in their order, the prior's own players among them.
 
-        A player owns its parameters for the whole step; what a prior leaves over descends the model's loss.
+        What a prior leaves over descends the model's loss. Several players may train the same parameters, each by an
+        optimiser of its own (FlexAE's encoder has three turns a step).
         """
 
     @abstractmethod

@@ -217,6 +217,8 @@ def test_a_suites_method_is_laid_over_the_catalogues(tmp_path: Path):
         ('[regulariser.beta]\nbet = 3\n[method.x]\nuse = "gaussian"\nregularisers = ["beta"]\n', "Did you mean 'beta'"),
         ('[regulariser.nope]\nbeta = 3\n[method.x]\nuse = "gaussian"\n', "Unknown regulariser 'nope'"),
         ('[method.x]\nuse = "gaussian"\nregularisers = "beta"\n', "a list of names"),
+        ('[method.x]\nuse = "gaussian"\nregularisers = 3\n', "a list of names"),
+        ('[method.x]\nuse = "gaussian"\nregularisers = ["beta", "beta"]\n', "names one twice"),
     ],
 )
 def test_mistakes_in_regularisers(addition: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
