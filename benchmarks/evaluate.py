@@ -31,6 +31,9 @@ RELIABLE = 0.7
 DRAWN, LOW = 100_000, 1_000
 """Draws of the prior that `off_manifold` looks at, and those of the lowest posterior among them."""
 
+FEW = 16
+"""Most dimensions of data in which a distance to the nearest point says whether another one is off the manifold."""
+
 CHUNK = 1000
 """Images decoded at a time."""
 
@@ -218,6 +221,8 @@ def off_manifold(subject: Subject) -> list[Figure]:
     `prior`, all draws; `low-posterior`, the LOW of DRAWN draws with the lowest ln q(z) (dpVAE, section 4.1); `pockets`,
     the share of all draws that are off the manifold and where ln q(z) is lower than at 99 % of the test codes.
     """
+    if math.prod(subject.data.shape) > FEW:
+        raise Unsupported(f"distances to the data tell little in more than {FEW} dimensions: use figures of samples")
     torch.manual_seed(seed_for(subject.seed, "off_manifold"))
     x = subject.data.train[:]
     limit = nearest_distance(subject.data.test[:], x).max().item()
