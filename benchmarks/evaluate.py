@@ -16,13 +16,14 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from benchmarks.datasets import Dataset
+from benchmarks.metrics import latent
 from benchmarks.metrics.codes import active_units, nearest_distance, wasserstein_1
 from benchmarks.metrics.figure import Direction, Figure
 from benchmarks.metrics.likelihood import Importance, importance_sampling
 from benchmarks.seeds import seed_for
 from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
-from priors.base import Prior, Unsupported, density
+from priors.base import Density, Prior, Unsupported, density
 from priors.normal import NormalMixture, mixture_of
 
 RELIABLE = 0.7
@@ -30,6 +31,9 @@ RELIABLE = 0.7
 
 DRAWN, LOW = 100_000, 1_000
 """Draws of the prior that `off_manifold` looks at, and those of the lowest posterior among them."""
+
+CODES, LEVELS = 5_000, (0.001, 0.01, 0.1)
+"""Codes and draws that the latent fit is estimated on; quantiles of ln p(z) at which leakage is shown."""
 
 FEW = 16
 """Most dimensions of data in which a distance to the nearest point says whether another one is off the manifold."""
@@ -75,6 +79,11 @@ class Subject:
     def aggregate(self) -> NormalMixture:
         """q(z) = 1/N sum_n q(z|x_n) over the training images, in float64; Unsupported for other posteriors."""
         return mixture_of(self.model.encode_all(self.data.train), "the aggregate posterior's density").double()
+
+    def log_p(self, z: Tensor) -> Tensor:
+        """ln p(z) in nats, (n, D) -> (n,), float64."""
+        log_prior, dtype = density(self.prior).frozen(), self.q.mean.dtype
+        return torch.cat([log_prior(part.to(dtype)).double() for part in z.split(CHUNK)])
 
     @property
     def certainty(self) -> str:
@@ -239,6 +248,66 @@ def off_manifold(subject: Subject) -> list[Figure]:
         mean_figure("manifold_distance", "prior", distance, "lower", "none"),
         mean_figure("manifold_distance", "low-posterior", distance[lowest], "lower", "none"),
     ]
+
+
+@metric("skl")
+def skl(subject: Subject) -> list[Figure]:
+    """KL(p||q) + KL(q||p) of the prior and the aggregate posterior q(z): in-sample, leave-one-out, and by 1-NN.
+
+    `direct` weighs a code's own posterior in q(z), `leave-one-out` leaves it out: at narrow posteriors the first mostly
+    measures the number of images. `1-nn` needs samples alone (dpVAE's protocol); a prior without a density has only it.
+    """
+    torch.manual_seed(seed_for(subject.seed, "skl"))
+    z, j = latent.draw_codes(subject.aggregate, CODES)
+    draws = subject.prior.sample(CODES)
+    nearest = latent.skl_knn(draws, z)
+    figures = [Figure("skl", f"1-nn-{CODES}", nearest.value, "nats", "lower")]
+    if isinstance(subject.prior, Density):
+        at, log_p = latent.densities_at_codes(subject.aggregate, z, j), subject.log_p(z)
+        prior = latent.divergence(subject.log_p(draws), subject.aggregate.log_prob_in_chunks(draws))
+        for name, log_q in (("direct", at.aggregate), ("leave-one-out", at.without)):
+            both = latent.SymmetricKL(prior, latent.divergence(log_q, log_p)).total
+            estimator = f"{name}-{CODES}{subject.certainty}"
+            figures.append(Figure("skl", estimator, both.value, "nats", "lower", both.error))
+    return figures
+
+
+@metric("leakage")
+def leakage(subject: Subject) -> list[Figure]:
+    """LS(tau), codes where ln p(z) < tau weighed by ln q(z) - ln p(z), over dpVAE's tau and at quantiles of ln p."""
+    torch.manual_seed(seed_for(subject.seed, "leakage"))
+    density(subject.prior)
+    z, j = latent.draw_codes(subject.aggregate, CODES)
+    log_q, log_p = latent.densities_at_codes(subject.aggregate, z, j).aggregate, subject.log_p(z)
+    at_draws = subject.log_p(subject.prior.sample(CODES))
+    thresholds = {f"tau={tau:g}": tau for tau in latent.THRESHOLDS}
+    levels = latent.quantile_thresholds(at_draws, LEVELS)
+    thresholds |= {f"quantile={level:g}": tau for level, tau in zip(LEVELS, levels, strict=True)}
+    figures = []
+    for name, at in zip(thresholds, latent.leakage(log_p, log_q, list(thresholds.values())), strict=True):
+        estimator, note = f"{name}{subject.certainty}", "" if at.share.value else "no code leaks"
+        figures.append(Figure("leakage", estimator, at.score.value, "nats", "lower", finite(at.score.error), note))
+        figures.append(Figure("leaking_codes", estimator, at.share.value, "share", "lower", at.share.error))
+    return figures
+
+
+@metric("elbo_surgery")
+def elbo_surgery(subject: Subject) -> list[Figure]:
+    """The training set's KL term as I(image; code) + KL(q(z)||p) (Hoffman and Johnson 2016)."""
+    torch.manual_seed(seed_for(subject.seed, "elbo_surgery"))
+    density(subject.prior)
+    z, j = latent.draw_codes(subject.aggregate, CODES)
+    at = latent.densities_at_codes(subject.aggregate, z, j)
+    parts = latent.elbo_surgery(at.conditional, at.aggregate, subject.log_p(z))
+    return [
+        Figure(name, f"in-sample-{CODES}{subject.certainty}", part.value, "nats", "none", part.error)
+        for name, part in vars(parts).items()
+    ]
+
+
+def finite(error: float) -> float | None:
+    """The error, or None where there is none."""
+    return error if math.isfinite(error) else None
 
 
 @metric("latent_w1")

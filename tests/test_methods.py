@@ -22,7 +22,7 @@ title = "One short run of every method"
 datasets = ["digits", "onehot", "moons"]
 methods = ["gaussian"]
 seeds = 1
-metrics = ["nll", "squared_error", "active_units", "prior"]
+metrics = ["nll", "squared_error", "active_units", "prior", "skl", "leakage", "elbo_surgery"]
 
 [model]
 backbone = "dense"

@@ -1,9 +1,9 @@
-"""Distances between samples, and the figures made of them: off-manifold draws and the latent Wasserstein distance."""
+"""Figures of points and codes against closed forms: distances, off-manifold draws, and how prior and codes differ."""
 
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 
 import pytest
 import torch
@@ -11,10 +11,12 @@ from scipy.stats import wasserstein_distance
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.datasets import Split
-from benchmarks.evaluate import METRICS
+from benchmarks.evaluate import METRICS, Subject
 from benchmarks.metrics.codes import nearest_distance, wasserstein_1
 from priors.base import Unsupported
 from priors.normal import DiagonalNormal, mixture_of
+from priors.registry import make
+from priors.testing import toy_host
 
 
 def test_nearest_distance_is_scikit_learns():
@@ -83,3 +85,45 @@ def test_latent_distance_stands_beside_its_floor():
     assert figures["latent_w1", "ot-402"] == pytest.approx(5.0, abs=0.3)
     assert 0 < figures["latent_w1", "ot-402-floor"] < 0.5
     assert figures["latent_spread", "codes"] == pytest.approx(math.sqrt(2), abs=0.2)
+
+
+def latent_subject() -> SimpleNamespace:
+    """A standard normal prior; every posterior is N(.3, .8 I) in two dimensions, so q(z) is that law too."""
+    q = DiagonalNormal(torch.full((50, 2), 0.3), torch.full((50, 2), math.log(0.8)))
+    made = SimpleNamespace(prior=make("gaussian", toy_host(latent_dim=2)), q=q, seed=0, certainty="")
+    made.aggregate = mixture_of(q, "test").double()
+    made.log_p = MethodType(Subject.log_p, made)
+    return made
+
+
+def test_latent_fit_of_two_normals_is_the_closed_form():
+    figures = {one.estimator: one for one in METRICS["skl"](latent_subject())}
+    for name in ("direct-5000", "leave-one-out-5000"):
+        assert abs(figures[name].value - 0.2525) < 4 * figures[name].error
+        assert figures[name].error < 0.02
+    assert figures["1-nn-5000"].value == pytest.approx(0.2525, abs=0.15)
+
+
+def test_leakage_of_two_normals_is_the_divergence_at_a_high_threshold():
+    made = latent_subject()
+    figures = {(one.metric, one.estimator): one for one in METRICS["leakage"](made)}
+    kl = 0.5 * (2 * (0.8 - 1 - math.log(0.8)) + 0.18)
+    everywhere = figures["leakage", "tau=-1"]  # ln p(z) is below -1 for every z
+    assert abs(everywhere.value - kl) < 4 * everywhere.error
+    assert figures["leaking_codes", "tau=-1"].value == 1
+    assert figures["leaking_codes", "tau=-90"].value == 0
+    assert figures["leakage", "tau=-90"].error is None
+
+
+def test_surgery_of_equal_posteriors_finds_no_information():
+    figures = {one.metric: one.value for one in METRICS["elbo_surgery"](latent_subject())}
+    assert figures["mutual_information"] == pytest.approx(0, abs=1e-6)
+    assert figures["kl"] == pytest.approx(figures["marginal"])
+
+
+def test_a_prior_without_a_density_has_the_nearest_neighbour_form_alone():
+    made = latent_subject()
+    made.prior = make("pgen", toy_host(latent_dim=2), widths=(8,))
+    assert [one.estimator for one in METRICS["skl"](made)] == ["1-nn-5000"]
+    with pytest.raises(Unsupported, match="PGen"):
+        METRICS["leakage"](made)
