@@ -260,8 +260,12 @@ def skl(subject: Subject) -> list[Figure]:
     torch.manual_seed(seed_for(subject.seed, "skl"))
     z, j = latent.draw_codes(subject.aggregate, CODES)
     draws = subject.prior.sample(CODES)
-    nearest = latent.skl_knn(draws, z)
-    figures = [Figure("skl", f"1-nn-{CODES}", nearest.value, "nats", "lower")]
+    nearest = f"1-nn-{CODES}"
+    floor = latent.skl_knn(draws, subject.prior.sample(CODES)).value
+    figures = [
+        Figure("skl", nearest, latent.skl_knn(draws, z).value, "nats", "lower"),
+        Figure("skl", f"{nearest}-floor", floor, "nats", "none", note="between two samples of the prior"),
+    ]
     if isinstance(subject.prior, Density):
         at, log_p = latent.densities_at_codes(subject.aggregate, z, j), subject.log_p(z)
         prior = latent.divergence(subject.log_p(draws), subject.aggregate.log_prob_in_chunks(draws))

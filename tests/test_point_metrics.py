@@ -102,6 +102,7 @@ def test_latent_fit_of_two_normals_is_the_closed_form():
         assert abs(figures[name].value - 0.2525) < 4 * figures[name].error
         assert figures[name].error < 0.02
     assert figures["1-nn-5000"].value == pytest.approx(0.2525, abs=0.15)
+    assert figures["1-nn-5000-floor"].value == pytest.approx(0, abs=0.1)
 
 
 def test_leakage_of_two_normals_is_the_divergence_at_a_high_threshold():
@@ -124,6 +125,6 @@ def test_surgery_of_equal_posteriors_finds_no_information():
 def test_a_prior_without_a_density_has_the_nearest_neighbour_form_alone():
     made = latent_subject()
     made.prior = make("pgen", toy_host(latent_dim=2), widths=(8,))
-    assert [one.estimator for one in METRICS["skl"](made)] == ["1-nn-5000"]
+    assert [one.estimator for one in METRICS["skl"](made)] == ["1-nn-5000", "1-nn-5000-floor"]
     with pytest.raises(Unsupported, match="PGen"):
         METRICS["leakage"](made)
