@@ -182,9 +182,9 @@ def test_nearest_neighbours_are_consistent():
         samples = [(normal(2).sample((n,)), normal(2, 1.0).sample((n,))) for _ in range(runs)]
         return torch.tensor([skl_knn(a, b).value - 2 for a, b in samples])
 
-    small, large = errors(50, 40), errors(2000, 5)
+    small, large = errors(50, 60), errors(2000, 8)
     assert large.abs().max() < 0.5  # a single one spreads by .11
-    assert large.square().mean() < 0.1 * small.square().mean()
+    assert large.square().mean() < 0.25 * small.square().mean()
 
 
 def test_forward_and_backward_are_not_confused():

@@ -1,0 +1,217 @@
+"""Nearest neighbours and what is told from them: copies of training points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from scipy.stats import mannwhitneyu, norm
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from benchmarks.metrics import neighbours
+from benchmarks.metrics.memorisation import authentic, data_copying, mann_whitney_z, pms, pms_ratio
+from benchmarks.metrics.neighbours import lower_bound, nearest
+
+
+def kneighbors(points: Tensor, reference: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """Distance and index of the k-th neighbour by scikit-learn, from differences in float64."""
+    a, b = (x.flatten(1).double().numpy() for x in (points, reference))
+    distance, index = NearestNeighbors(n_neighbors=k, algorithm="kd_tree").fit(b).kneighbors(a)
+    return torch.as_tensor(distance[:, -1]), torch.as_tensor(index[:, -1])
+
+
+def agrees(found: neighbours.Neighbours, expected: tuple[Tensor, Tensor]) -> bool:
+    """The same indices, and distances up to float64's rounding."""
+    return torch.equal(found.index, expected[1]) and torch.allclose(found.distance, expected[0], rtol=1e-12, atol=0)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many points were measured against the whole reference, call by call."""
+    counts, whole = [], neighbours.all_distances
+
+    def counted(points: Tensor, reference: Tensor) -> Tensor:
+        counts.append(len(points))
+        return whole(points, reference)
+
+    monkeypatch.setattr(neighbours, "all_distances", counted)
+    return counts
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (3, 4, 5)])
+def test_nearest_is_scikit_learns(shape: tuple[int, ...]) -> None:
+    points, reference = torch.randn(60, *shape), torch.randn(90, *shape)
+    assert agrees(nearest(points, reference), kneighbors(points, reference))
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    points, reference = torch.randn(60, 6), torch.randn(90, 6)
+    whole, others = nearest(points, reference), nearest(reference, reference, exclude=torch.arange(90))
+    monkeypatch.setattr(neighbours, "BUDGET", 1000)  # 7 points at a time
+    assert agrees(nearest(points, reference), whole)
+    assert agrees(nearest(reference, reference, exclude=torch.arange(90)), others)
+
+
+@pytest.mark.parametrize("candidates", [1, 8])
+def test_a_point_is_not_its_own_neighbour(candidates: int) -> None:
+    points = torch.randn(80, 3)
+    assert agrees(nearest(points, points, torch.arange(80), candidates), kneighbors(points, points, 2))
+    some = torch.tensor([7, 3, 70])
+    assert agrees(nearest(points[some], points, some), [values[some] for values in kneighbors(points, points, 2)])
+
+
+def test_copies_are_at_exactly_zero() -> None:
+    """Where float32 alone is not: its matrix form leaves a distance at copies."""
+    reference = torch.rand(200, 784)
+    points = reference[torch.randperm(200)[:50]]
+    assert torch.cdist(points, reference, compute_mode="use_mm_for_euclid_dist").amin(1).max() > 0
+    found = nearest(points, reference)
+    assert found.distance.tolist() == [0.0] * 50
+    assert torch.equal(reference[found.index], points)
+
+
+def test_what_float32_cannot_tell_apart_is_measured_whole(measured: list[int]) -> None:
+    """300 points within 1e-6 of each other, 1 from the centre: float32 squares of their distances are noise."""
+    crowd = torch.tensor([1.0, 0]).double() + 1e-6 * torch.randn(300, 2).double()
+    reference = torch.cat([crowd, torch.tensor([[-300.0, 0]]).double()])
+    points = torch.tensor([1.0, 0]).double() + 1e-6 * torch.randn(40, 2).double()
+    expected = kneighbors(points, reference)
+    single = torch.cdist(points.float(), reference.float(), compute_mode="use_mm_for_euclid_dist")
+    assert not torch.equal(single.argmin(1), expected[1])
+    assert agrees(nearest(points, reference), expected)
+    assert sum(measured) == 40
+
+
+def test_what_float32_tells_apart_is_not_measured_whole(measured: list[int]) -> None:
+    points, reference = 5 + torch.randn(200, 20), 5 + torch.randn(400, 20)
+    assert agrees(nearest(points, reference), kneighbors(points, reference))
+    assert measured == []
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1.0, 1e10, 1e30])
+@pytest.mark.parametrize("dimensions", [1, 3, 300])
+def test_bounds_hold_and_are_close(scale: float, dimensions: int) -> None:
+    """Also of points that all but coincide, and where products underflow; where norms overflow they are infinite."""
+    a, b = scale * torch.randn(30, dimensions), scale * torch.randn(40, dimensions)
+    b[:30] = a * (1 + 1e-7 * torch.randn(30, 1))
+    exact = (a.double()[:, None] - b.double()).square().sum(2)
+    bound = lower_bound(a, b)
+    assert (bound.double() <= exact)[bound.isfinite()].all()
+    if scale == 1.0:
+        size = a.double().square().sum(1)[:, None] + b.double().square().sum(1)
+        assert (exact - bound < 2 * (dimensions + 16) * 2**-24 * size).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e30])
+def test_nearest_at_any_scale(scale: float) -> None:
+    points, reference = scale * torch.randn(30, 3).double(), scale * torch.randn(40, 3).double()
+    assert agrees(nearest(points, reference), kneighbors(points, reference))
+
+
+def test_of_equally_near_points_the_first_counts() -> None:
+    reference = torch.tensor([[5.0], [1.0], [-1.0], [1.0]] * 5)
+    assert nearest(torch.tensor([[0.0], [1.0], [4.0]]), reference).index.tolist() == [1, 1, 0]
+    assert nearest(reference[:2], reference, exclude=torch.tensor([0, 1])).index.tolist() == [4, 3]
+
+
+def test_nan_is_not_hidden() -> None:
+    points = torch.randn(5, 2)
+    points[2, 1] = math.nan
+    assert nearest(points, torch.randn(20, 2)).distance.isnan().tolist() == [False, False, True, False, False]
+    assert nearest(torch.randn(4, 2), points).distance.isnan().all()
+
+
+def test_a_reference_must_leave_a_point() -> None:
+    point = torch.zeros(1, 2)
+    assert nearest(point, point).distance.item() == 0
+    with pytest.raises(ValueError, match="has 0 of which 0"):
+        nearest(point, point[:0])
+    with pytest.raises(ValueError, match="has 1 of which 0"):
+        nearest(point, point, exclude=torch.tensor([0]))
+
+
+def test_pms_is_the_mean_distance_of_its_first_set() -> None:
+    a, b, c = torch.rand(50, 1, 4, 4), torch.rand(50, 1, 4, 4) ** 2, torch.rand(50, 1, 4, 4)
+    assert pms(a, b) == pytest.approx(kneighbors(a, b)[0].mean().item(), rel=1e-12)
+    assert pms(a, b) != pms(b, a)
+    assert pms_ratio(b, c, a) == pytest.approx(pms(b, a) / pms(c, a), rel=1e-12)
+
+
+def test_copies_have_no_distance_and_no_authenticity() -> None:
+    train, test = torch.rand(60, 30), torch.rand(60, 30)
+    copies = train[torch.randint(60, (60,))]
+    assert pms(copies, train) == 0
+    assert pms_ratio(copies, test, train) == 0
+    assert pms_ratio(test, test, train) == 1
+    assert not authentic(copies, train).any()
+    assert not authentic(copies + 1e-3 * torch.randn(60, 30), train).any()
+
+
+@pytest.mark.parametrize("score", [pms, lambda a, b: pms_ratio(a, b, b), lambda a, b: data_copying(a, b, b)])
+def test_sizes_must_be_equal(score: Callable[[Tensor, Tensor], float]) -> None:
+    with pytest.raises(ValueError, match=r"has 5.* has 6"):
+        score(torch.randn(5, 2), torch.randn(6, 2))
+
+
+def test_authentic_is_by_hand() -> None:
+    """Against every pair: further from the nearest training point than that one is from its nearest other."""
+    generated, train = torch.randn(70, 2), torch.randn(40, 2)
+    across, among = (torch.cdist(x.double(), train.double()) for x in (generated, train))
+    among.fill_diagonal_(math.inf)
+    expected = [row.min() > among[row.argmin()].min() for row in across]
+    assert authentic(generated, train).tolist() == expected
+    assert 0 < sum(expected) < 70
+
+
+def test_copies_of_what_the_data_hold_twice_are_caught() -> None:
+    train = torch.randn(20, 3).repeat(2, 1)
+    assert not authentic(train, train).any()
+    assert authentic(train + 0.01, train).all()
+
+
+def scipy_z(a: Tensor, b: Tensor) -> float:
+    """The z-score of SciPy's asymptotic one-sided p-value."""
+    test = mannwhitneyu(a.numpy(), b.numpy(), alternative="less", method="asymptotic", use_continuity=False)
+    return float(norm.ppf(test.pvalue))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_mann_whitney_is_scipys(ties: bool) -> None:
+    a, b = torch.randn(40).double(), 0.3 + torch.randn(25).double()
+    a, b = (a.round(), b.round()) if ties else (a, b)
+    assert mann_whitney_z(a, b) == pytest.approx(scipy_z(a, b), rel=1e-9)
+    assert mann_whitney_z(b, a) == pytest.approx(-mann_whitney_z(a, b), rel=1e-12)
+
+
+def test_mann_whitney_without_evidence() -> None:
+    assert mann_whitney_z(torch.ones(5), torch.ones(7)) == 0
+    assert math.isnan(mann_whitney_z(torch.tensor([1.0, math.nan]), torch.ones(2)))
+
+
+def test_data_copying_is_scipys_test_of_distances() -> None:
+    generated, test, train = 1.2 * torch.randn(60, 3), torch.randn(60, 3), torch.randn(90, 3)
+    expected = scipy_z(kneighbors(generated, train)[0], kneighbors(test, train)[0])
+    assert data_copying(generated, test, train) == pytest.approx(expected, rel=1e-9)
+
+
+def test_planted_copies_are_flagged_and_held_out_data_are_not() -> None:
+    """Where every generated point is closer than every held-out one, z = -n/2 sqrt(12/(2n + 1)), n = 300."""
+    train, test, new = torch.randn(3, 300, 5)
+    noisy = train + 0.01 * torch.randn(300, 5)
+    some = torch.cat([noisy[:100], new[100:]])
+    assert abs(data_copying(new, test, train)) < 4
+    assert data_copying(train, test, train) < -20
+    assert data_copying(noisy, test, train) == pytest.approx(-150 * math.sqrt(12 / 601))
+    assert data_copying(some, test, train) < -4
+    assert data_copying(2 * new, test, train) > 4
+
+
+def test_data_copying_is_standard_normal_for_new_data() -> None:
+    """Over 400 draws of generated, held-out and training sets of one law: mean 0, variance 1 (its own error 0.07)."""
+    draws = torch.randn(400, 3, 30, 2)
+    z = torch.tensor([data_copying(*sets) for sets in draws]).double()
+    assert abs(z.mean()) < 4 / 20
+    assert abs(z.var() - 1) < 4 * math.sqrt(2 / 400)
