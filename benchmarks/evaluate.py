@@ -17,9 +17,10 @@ from torch.distributions import Distribution
 
 from benchmarks.datasets import Dataset
 from benchmarks.metrics import latent
-from benchmarks.metrics.codes import active_units, nearest_distance, wasserstein_1
+from benchmarks.metrics.codes import active_units, wasserstein_1
 from benchmarks.metrics.figure import Direction, Figure
 from benchmarks.metrics.likelihood import Importance, importance_sampling
+from benchmarks.metrics.neighbours import nearest
 from benchmarks.seeds import seed_for
 from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
@@ -234,10 +235,10 @@ def off_manifold(subject: Subject) -> list[Figure]:
         raise Unsupported(f"distances to the data tell little in more than {FEW} dimensions: use figures of samples")
     torch.manual_seed(seed_for(subject.seed, "off_manifold"))
     x = subject.data.train[:]
-    limit = nearest_distance(subject.data.test[:], x).max().item()
+    limit = nearest(subject.data.test[:], x).distance.max().item()
     z, codes = subject.prior.sample(DRAWN), subject.q.sample()
     log_q, at_codes = (subject.aggregate.log_prob_in_chunks(points) for points in (z, codes))
-    distance = torch.cat([nearest_distance(subject.model.decode(part), x) for part in z.split(CHUNK)])
+    distance = torch.cat([nearest(subject.model.decode(part), x).distance for part in z.split(CHUNK)])
     off = distance > limit
     lowest, note = log_q.argsort()[:LOW], f"further than {limit:.3g}"
     pockets = off & (log_q < at_codes.quantile(0.01))
@@ -260,11 +261,11 @@ def skl(subject: Subject) -> list[Figure]:
     torch.manual_seed(seed_for(subject.seed, "skl"))
     z, j = latent.draw_codes(subject.aggregate, CODES)
     draws = subject.prior.sample(CODES)
-    nearest = f"1-nn-{CODES}"
+    estimator = f"1-nn-{CODES}"
     floor = latent.skl_knn(draws, subject.prior.sample(CODES)).value
     figures = [
-        Figure("skl", nearest, latent.skl_knn(draws, z).value, "nats", "lower"),
-        Figure("skl", f"{nearest}-floor", floor, "nats", "none", note="between two samples of the prior"),
+        Figure("skl", estimator, latent.skl_knn(draws, z).value, "nats", "lower"),
+        Figure("skl", f"{estimator}-floor", floor, "nats", "none", note="between two samples of the prior"),
     ]
     if isinstance(subject.prior, Density):
         at, log_p = latent.densities_at_codes(subject.aggregate, z, j), subject.log_p(z)

@@ -8,22 +8,15 @@ from types import MethodType, SimpleNamespace
 import pytest
 import torch
 from scipy.stats import wasserstein_distance
-from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.datasets import Split
 from benchmarks.evaluate import METRICS, Subject
-from benchmarks.metrics.codes import nearest_distance, wasserstein_1
+from benchmarks.metrics.codes import wasserstein_1
+from benchmarks.metrics.neighbours import nearest
 from priors.base import Unsupported
 from priors.normal import DiagonalNormal, mixture_of
 from priors.registry import make
 from priors.testing import toy_host
-
-
-def test_nearest_distance_is_scikit_learns():
-    points, reference = torch.randn(50, 3), torch.randn(80, 3)
-    expected = NearestNeighbors(n_neighbors=1).fit(reference.numpy()).kneighbors(points.numpy())[0][:, 0]
-    torch.testing.assert_close(nearest_distance(points, reference, rows=7), torch.as_tensor(expected).double())
-    assert nearest_distance(reference[:5], reference).tolist() == [0.0] * 5
 
 
 def test_wasserstein_distance_in_one_dimension_is_scipys():
@@ -56,7 +49,7 @@ def test_off_manifold_share_is_the_area_away_from_the_data():
     """The limit r is the largest distance of a test point: off is what lies outside two stadiums of radius r."""
     made = subject()
     figures = {(one.metric, one.estimator): one for one in METRICS["off_manifold"](made)}
-    r = nearest_distance(made.data.test[:], made.data.train[:]).max().item()
+    r = nearest(made.data.test[:], made.data.train[:]).distance.max().item()
     near = 2 * (2 * 2 * r + math.pi * r**2) / 16
     share = figures["off_manifold", "prior"]
     assert abs(share.value - (1 - near)) < 4 * share.error + 1e-3

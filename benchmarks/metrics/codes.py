@@ -11,13 +11,6 @@ def active_units(mean: Tensor, threshold: float = 0.01) -> int:
     return int((mean.double().var(0) > threshold).sum())
 
 
-def nearest_distance(points: Tensor, reference: Tensor, rows: int = 1000) -> Tensor:
-    """Euclidean distance of every point to its nearest reference point, (N, ...), (M, ...) -> (N,), float64."""
-    a, b = points.flatten(1).double(), reference.flatten(1).double()
-    exact = "donot_use_mm_for_euclid_dist"  # the matrix form loses digits where points nearly coincide
-    return torch.cat([torch.cdist(part, b, compute_mode=exact).amin(1) for part in a.split(rows)])
-
-
 def wasserstein_1(a: Tensor, b: Tensor) -> float:
     """Wasserstein-1 distance between two samples of equal size, (N, D) each: the mean distance of the best pairing."""
     from scipy.optimize import linear_sum_assignment
