@@ -22,7 +22,7 @@ from rich.text import Text
 
 from benchmarks.execute import Outcome, Place
 from benchmarks.settings import Run
-from benchmarks.table import OVER_IMAGES
+from benchmarks.table import WITHIN
 
 LINE_SECONDS = 60.0
 """Between two plain lines on a run that is under way."""
@@ -122,7 +122,7 @@ def describe(status: dict[str, Any]) -> str:
         left = status["seconds"] / max(1, status["epoch"]) * (status["epochs"] - status["epoch"])
         return f"epoch {status['epoch']}/{status['epochs']}, {duration(left)} left  {losses}"
     if status["stage"] == "evaluating":
-        return f"{status['what']} {status['done']}/{status['of']} images"
+        return f"{status['what']} {status['done']}/{status['of']}"
     return str(status["stage"])
 
 
@@ -145,8 +145,8 @@ def show(console: Console, frame: pd.DataFrame, title: str) -> None:
         if everywhere:
             console.print(Text(f"all rows: {everywhere}", "yellow"), soft_wrap=True)
         console.print(block(part, notes))
-        if part["note"].str.contains(OVER_IMAGES).any():
-            console.print(Text("  (in brackets: one seed, standard error over test images)", "dim"))
+        if part["note"].str.contains(WITHIN).any():
+            console.print(Text("  (in brackets: one seed, standard error over images or draws)", "dim"))
         for line in notes.lines():
             console.print(Text(line, "dim"), soft_wrap=True)
         console.print()
@@ -205,7 +205,7 @@ def ordered(part: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def value(row: dict[str, Any]) -> tuple[str, str]:
-    """(mean, standard error) to two digits of the error, which is over test images and in brackets for one seed."""
+    """(mean, standard error) to two digits of the error, which for one seed is over images or draws, in brackets."""
     if row["status"] != "ok":
         return ("-" if row["status"] == "unsupported" else str(row["status"])), ""
     inside = brackets(text(row["note"]))
@@ -218,7 +218,7 @@ def value(row: dict[str, Any]) -> tuple[str, str]:
 
 def brackets(note: str) -> list[str]:
     """The part of a note that is shown in the error's column."""
-    return [part for part in note.split("; ") if part.startswith(OVER_IMAGES)]
+    return [part for part in note.split("; ") if part.startswith(WITHIN)]
 
 
 def published_value(row: dict[str, Any]) -> str:

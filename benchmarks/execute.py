@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,7 +23,7 @@ from torch import nn
 
 from benchmarks import pictures
 from benchmarks.datasets import Dataset, Options, load
-from benchmarks.evaluate import METRICS, Subject
+from benchmarks.evaluation import METRICS, Subject
 from benchmarks.metrics.figure import Figure
 from benchmarks.record import Record, sweep, write_atomically
 from benchmarks.seeds import seed_for
@@ -48,9 +48,23 @@ class Place:
     device: str = "cpu"
     options: Options = field(default_factory=Options)
     plugins: tuple[str, ...] = ()
+    inception: Path | None = None
+
+    @property
+    def cache(self) -> Path:
+        """What runs share: feature networks trained here, and the features of real images."""
+        return self.results / "cache"
 
     def record(self, run: Run) -> Record:
         return Record(self.results / "runs" / run.suite / run.name)
+
+    def computable(self, run: Run) -> tuple[str, ...]:
+        """The run's metrics, but for those that wait for Inception's weights."""
+        return tuple(name for name in run.metrics if self.inception or not METRICS[name].inception)
+
+    def done(self, run: Run) -> bool:
+        """The run has ended, and all of its figures that can be computed here are there."""
+        return self.record(run).done(run, self.computable(run))
 
     def dataset(self, run: Run) -> Dataset:
         """The run's data set on the device, loaded once a process."""
@@ -99,7 +113,7 @@ def execute(run: Run, place: Place) -> Outcome:
 def _perform(run: Run, place: Place, record: Record) -> None:
     """Trains unless that is done, evaluates what is not, and marks the run."""
     data = place.dataset(run)
-    if record.done(run) and record.is_of(data.digest):
+    if place.done(run) and record.is_of(data.digest):
         return
     sweep(record.folder)
     record.report(stage="starting")
@@ -109,15 +123,23 @@ def _perform(run: Run, place: Place, record: Record) -> None:
     priors.load_entry_points()
     record.write("config.json", run.model_dump(mode="json"))
     record.write("env.json", environment(place.device))
+    subject = Subject(None, None, data, run.protocol, run.seed, reporter(record), place.cache, place.inception)
     try:
-        model, prior = build(run, data)
-        ended = _train(run, model, prior, data, record)
-        if ended["status"] == "ok":
-            _evaluate(run, model, prior, data, record)
+        if run.prior is None:
+            record.write("training.json", {"status": "ok", "note": "", "cost": []})
+            _evaluate(run, subject, place, record)
+        else:
+            subject.model, subject.prior = build(run, data)
+            ended = _train(run, subject.model, subject.prior, data, record)
+            if ended["status"] == "ok":
+                _fit(run, subject.model, subject.prior, data, record)
+                _evaluate(run, subject, place, record)
+                with torch.no_grad():
+                    pictures.save(record.folder, subject)
     except Unsupported as reason:
         record.write("training.json", {"status": "unsupported", "note": str(reason)})
     record.report(stage="done")
-    record.write("done", {"evaluation": run.evaluation, "metrics": run.metrics})
+    record.write("done", {"evaluation": run.evaluation, "metrics": place.computable(run)})
     record.remove("checkpoint")
 
 
@@ -147,7 +169,7 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
         ended = {"status": "ok", "note": ""}
         try:
             progress = Trainer(both, data, run.training, run.seed, record).run()
-            keep(both, record.folder / "weights.safetensors")
+            keep(both.state_dict(), record.folder / "weights.safetensors")
             ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
             ended["cost"] = [figure.as_dict() for figure in cost(both, progress, data.train.stored.device)]
         except Diverged as reason:
@@ -159,20 +181,19 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
     return ended
 
 
-def _evaluate(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:
-    """Fits what is fitted after training, then every metric that is not in metrics.json yet, then the pictures."""
-    _fit(run, model, prior, data, record)
-    protocol = protocol_of(run, data)
+def _evaluate(run: Run, subject: Subject, place: Place, record: Record) -> None:
+    """Every metric that is not in metrics.json yet. What a figure is the mean of is kept beside it, image by image."""
+    protocol = protocol_of(run, subject.data)
     content = record.read("metrics.json")
     if content is None or content["evaluation"] != run.evaluation:
         content = {"evaluation": run.evaluation, "protocol": protocol, "hash": digest(protocol), "metrics": {}}
-    subject = Subject(model, prior, data, run.protocol, run.seed, reporter(record))
-    with torch.no_grad():
-        for name in run.metrics:
-            if name not in content["metrics"]:
-                content["metrics"][name] = measure(name, subject)
-                record.write("metrics.json", content)
-        pictures.save(record.folder, subject)
+    for name in place.computable(run):
+        if name not in content["metrics"]:
+            record.report(stage="evaluating", what=name, done=0, of=1)
+            content["metrics"][name], values = measure(name, subject)
+            if values:
+                keep(values, record.folder / "values" / f"{name}.safetensors")
+            record.write("metrics.json", content)
 
 
 def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:
@@ -184,23 +205,27 @@ def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Reco
     record.report(stage="fitting the prior")
     prior.fit(Codes(lambda: model.encode_all(data.train)))
     if not fitted.is_file():
-        keep(prior, fitted)
+        keep(prior.state_dict(), fitted)
 
 
-def keep(module: nn.Module, path: Path) -> None:
-    """Its state as a safetensors file; tensors that share memory are written apart, as the format wants them."""
-    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in module.state_dict().items()}
+def keep(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Tensors as a safetensors file; those that share memory are written apart, as the format wants them."""
+    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
     write_atomically(path, lambda file: file.write(safetensors_bytes(state)))
 
 
-def measure(name: str, subject: Subject) -> dict[str, Any]:
-    """A metric's figures with the seconds that they took, or the reason why they are undefined here."""
+@torch.no_grad()
+def measure(name: str, subject: Subject) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """A metric's figures with the seconds that they took, or the reason why they are undefined here; and the values
+    that figures are the means of, by metric and estimator."""
     start = time.monotonic()
     try:
-        figures = [figure.as_dict() for figure in METRICS[name](subject)]
+        figures = METRICS[name](subject)
     except Unsupported as reason:
-        return {"unsupported": str(reason)}
-    return {"figures": figures, "seconds": round(time.monotonic() - start, 3)}
+        return {"unsupported": str(reason)}, {}
+    values = {f"{one.metric} {one.estimator}": one.values for one in figures if one.values is not None}
+    seconds = round(time.monotonic() - start, 3)
+    return {"figures": [figure.as_dict() for figure in figures], "seconds": seconds}, values
 
 
 def cost(both: nn.Module, progress: Progress, device: torch.device) -> list[Figure]:

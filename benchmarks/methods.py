@@ -15,13 +15,13 @@ CATALOGUE = Path(__file__).parent / "methods.toml"
 
 
 class Method(Settings):
-    """One entry. use: the prior. sections: what defines the method in a suite's sections, and nothing else: networks,
-    data and budget are the suite's."""
+    """One entry. use: the prior; without one the method is the data themselves. sections: what defines the method in a
+    suite's sections, and nothing else: networks, data and budget are the suite's."""
 
     title: str
     source: str = ""
     needs: str = ""
-    use: str
+    use: str | None = None
     regularisers: tuple[str, ...] = ()
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.datasets.vision import torchvision
-from benchmarks.evaluate import Subject
+from benchmarks.evaluation import Subject
 from benchmarks.record import write_atomically
 from benchmarks.seeds import seed_for
 

@@ -1,10 +1,11 @@
 """The folder of one run: the only channel between a worker, the display and the tables.
 
     {config,env,data}.json history.csv checkpoint | weights.safetensors training.json | fitted.safetensors metrics.json
-    *.png | done
+    values/*.safetensors *.png | done
 
 `checkpoint` exists while training goes on; `training.json` says that it has ended and how. `metrics.json` grows metric
-by metric. `done` is written last and names what was evaluated; whatever is there without it is taken up again.
+by metric; `values` has what figures are the means of, image by image. `done` is written last and names what was
+evaluated; whatever is there without it is taken up again.
 Every file appears whole or not at all (write, fsync, rename).
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +32,10 @@ class Record:
 
     folder: Path
 
-    def done(self, run: Run) -> bool:
-        """The run has ended, and all figures that it asks for are there."""
+    def done(self, run: Run, metrics: Sequence[str]) -> bool:
+        """The run has ended, and the figures of these metrics are there."""
         marker = self.read("done")
-        return marker is not None and marker["evaluation"] == run.evaluation and {*run.metrics} <= {*marker["metrics"]}
+        return marker is not None and marker["evaluation"] == run.evaluation and {*metrics} <= {*marker["metrics"]}
 
     def is_of(self, digest: str) -> bool:
         """Was this run made with the data of this digest (or not yet with any)?"""

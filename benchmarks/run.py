@@ -19,8 +19,10 @@ from rich.console import Console
 from benchmarks import datasets, display, methods, suite, table
 from benchmarks.datasets import DataError, Options
 from benchmarks.errors import UsageError, unknown
+from benchmarks.evaluation import METRICS
 from benchmarks.execute import Place, build
 from benchmarks.executors import EXECUTORS
+from benchmarks.features import inception
 from benchmarks.settings import Run, digest
 from benchmarks.suite import Request, Suite
 from models.registry import PARTS
@@ -83,6 +85,8 @@ class Command:
     """A Python file that registers priors. May be repeated; their names become methods."""
     download: bool = False
     """Fetch missing data sets."""
+    inception_weights: Annotated[Path | None, named("FILE")] = None
+    """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
     any_checksum: bool = False
     """Accept data files that are not the published ones; the protocol column tells them apart."""
     skip_missing: bool = False
@@ -120,6 +124,7 @@ def run_suite(command: Command, console: Console) -> int:
     wanted = suite.expand(chosen, request)
     place = make_place(command)
     check_writable(command.results)
+    check_weights(wanted, place)
     wanted, left, missing = check_data(wanted, place, command.skip_missing)
     everything = whole_table(chosen, request, wanted, place)
     target = command.results / table_name(command, chosen)
@@ -187,7 +192,9 @@ def make_place(command: Command) -> Place:
     except (RuntimeError, AssertionError) as error:
         raise UsageError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from None
     options = Options(command.download, command.any_checksum)
-    return Place(command.results, command.data, device, options, tuple(str(p.resolve()) for p in command.plugin))
+    plugins = tuple(str(path.resolve()) for path in command.plugin)
+    weights = inception.find(command.inception_weights)
+    return Place(command.results, command.data, device, options, plugins, weights)
 
 
 def default_workers(device: str) -> int:
@@ -219,7 +226,7 @@ def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], li
         for run in {run.method: run for run in group}.values():
             rehearse(run, data)
         present += group
-        left += [run for run in group if not (place.record(run).done(run) and place.record(run).is_of(data.digest))]
+        left += [run for run in group if not (place.done(run) and place.record(run).is_of(data.digest))]
     if problems and not (skip and present):
         others = " Or pass --skip-missing to go on without." if present else ""
         raise DataError("\n       ".join(problems) + others)
@@ -231,12 +238,20 @@ def rehearse(run: Run, data: datasets.Dataset) -> None:
 
     A pair that is undefined is not a mistake: its run says so in the table.
     """
+    if run.prior is None:
+        return
     try:
         build(run, data)
     except Unsupported:
         return
     except (ValueError, TypeError) as error:
         raise UsageError(f"{run.suite} ({run.method} on {run.dataset}): {error}.") from None
+
+
+def check_weights(runs: list[Run], place: Place) -> None:
+    """Raises WeightsError where a run asks for Inception's features and its file is not the published one."""
+    if place.inception and any(METRICS[name].inception for run in runs for name in run.metrics):
+        inception.load(place.inception)
 
 
 def check_writable(folder: Path) -> None:
@@ -253,8 +268,6 @@ def check_writable(folder: Path) -> None:
 def list_everything(arguments: Sequence[str], console: Console) -> int:
     """Suites, methods, priors, regularisers, data sets and metrics, a line each."""
     tyro.cli(_nothing, args=arguments, prog="python -m benchmarks.run list")
-    from benchmarks.evaluate import METRICS
-
     registry.load_entry_points()
     suites = {name: suite.read(name) for name in suite.names()}
     sections: dict[str, dict[str, str]] = {
@@ -265,7 +278,7 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
         },
         "regularisers": {name: first_line(one) for name, one in PARTS["regulariser"].items()},
         "data sets": datasets.available(),
-        "metrics": {name: first_line(function) for name, function in METRICS.items()},
+        "metrics": {name: one.summary for name, one in METRICS.items()},
     }
     for title, entries in sections.items():
         console.print(f"[bold]{title}[/]")
@@ -277,6 +290,8 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
 def describe(method: methods.Method) -> str:
     """Its title, source, what it is made of, and what it needs."""
     source = f" ({method.source})" if method.source else ""
+    if method.use is None:
+        return f"{method.title}{source}: no model"
     parts = " + ".join((method.model.get("type", "vae"), method.use, *method.regularisers))
     return f"{method.title}{source}: {parts}" + (f"; needs {method.needs}" if method.needs else "")
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 
 
 def seed_for(*names: str | int) -> int:
@@ -13,3 +17,18 @@ def seed_for(*names: str | int) -> int:
     """
     text = "/".join(map(str, names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def stream(*names: str | int) -> Iterator[None]:
+    """Draws within come from the stream of this name; the one around goes on afterwards as if nothing had been drawn.
+
+    >>> with stream(0, "codes"):
+    ...     first = torch.rand(3)
+    >>> with stream(0, "codes"):
+    ...     bool((torch.rand(3) == first).all())
+    True
+    """
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed_for(*names))
+        yield

@@ -18,7 +18,7 @@ from priors import registry
 FORMAT = 1
 """To be raised when a default or an algorithm changes what a run's figures mean: no older run is then taken for new."""
 
-AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol": {"samples", "images"}}
+AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol": {"samples", "images", "generated"}}
 """What a run's weights do not depend on."""
 
 
@@ -105,12 +105,14 @@ class ProtocolSettings(Settings):
     binarisation: 'auto' takes the data set's own rule; 'expected' trains on grey e as the expectation over x ~
     Bernoulli(e) and scores x drawn once under q(z|e) (VAEPP). size: side to scale images to (0: as stored).
     samples: importance samples K, from one stream. images: test images that the likelihood is estimated on (0: all).
+    generated: images a side in figures of samples (fewer where the test set is smaller), which depend on this number.
     """
 
     binarisation: Literal["auto", "dynamic", "static", "expected", "none"] = "auto"
     size: int = Field(0, ge=0)
     samples: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 100, 1000, 5000), min_length=1)
     images: int = Field(0, ge=0)
+    generated: int = Field(10_000, ge=2)
 
 
 class Run(Settings):
@@ -120,7 +122,7 @@ class Run(Settings):
     dataset: str
     method: str
     seed: int = Field(ge=0)
-    prior: PriorSettings
+    prior: PriorSettings | None
     regularisers: tuple[RegulariserSettings, ...] = ()
     model: ModelSettings
     training: TrainingSettings
@@ -139,7 +141,7 @@ class Run(Settings):
     @cached_property
     def evaluation(self) -> str:
         """Of all that the figures of the trained weights depend on, but for which figures are asked for."""
-        return digest(self.protocol.model_dump(mode="json"))
+        return digest(self.protocol.model_dump(mode="json", exclude_defaults=True))
 
     @property
     def name(self) -> str:

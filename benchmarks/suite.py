@@ -17,7 +17,7 @@ from pydantic import Field, field_validator
 
 from benchmarks import datasets, methods
 from benchmarks.errors import UsageError, unknown
-from benchmarks.evaluate import METRICS
+from benchmarks.evaluation import METRICS
 from benchmarks.settings import (
     ModelSettings,
     ProtocolSettings,
@@ -41,12 +41,11 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class Published(Settings):
-    """The paper's table that this suite repeats, and which of our figures stands beside it."""
+    """The paper's table that this suite repeats, and which of our figures stand beside it: metric to estimator."""
 
     paper: str
     table: str
-    metric: str
-    estimator: str
+    figures: dict[str, str]
 
 
 class Suite(Settings):
@@ -229,7 +228,7 @@ def _run(
     where = f"{suite.name} ({method} on {dataset})"
     prior = definition.pop("use", catalogued.use)
     regularisers = definition.pop("regularisers", catalogued.regularisers)
-    if not isinstance(prior, str):
+    if not isinstance(prior, str | None):
         raise UsageError(f"{where}: use = {prior!r} is not valid: it names a registered prior.")
     if not isinstance(regularisers, list | tuple) or not all(isinstance(name, str) for name in regularisers):
         raise UsageError(f"{where}: regularisers = {regularisers!r} is not valid: it is a list of names.")
@@ -243,7 +242,7 @@ def _run(
         dataset=dataset,
         method=method,
         seed=seed,
-        prior=prior_settings(prior, own["prior"].get(prior, {}), plugins.get(prior)),
+        prior=prior and prior_settings(prior, own["prior"].get(prior, {}), plugins.get(prior)),
         regularisers=tuple(regulariser_settings(name, own["regulariser"].get(name, {})) for name in regularisers),
         model=validated(ModelSettings, own["model"], f"{where}: model"),
         training=validated(TrainingSettings, own["training"], f"{where}: training"),

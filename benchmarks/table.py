@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.execute import Place
+from benchmarks.features import inception
 from benchmarks.record import write_atomically
 from benchmarks.settings import Run
 from benchmarks.suite import Published, Suite
@@ -26,7 +27,7 @@ COLUMNS = (
     *("mean", "std", "n", "stderr", "status", "note", "protocol"),
     *("published", "published_std", "published_source"),
 )
-OVER_IMAGES = "s.e. over test images"
+WITHIN = "s.e. over images or draws"
 """Begins the note of a figure from one seed."""
 
 DIGITS = 8
@@ -78,7 +79,7 @@ def _cell(runs: Sequence[Run], place: Place) -> Cell:
     ended, failures = [], []
     for run in runs:
         record = place.record(run)
-        if record.done(run):
+        if place.done(run):
             ended.append(Ended(record.read("training.json"), record.read("metrics.json") or {}))
         elif (error := record.folder / "error.txt").is_file():
             failures.append(error.read_text(encoding="utf-8").partition("\n")[0] or "for a reason that was lost")
@@ -92,8 +93,8 @@ def trouble(runs: Sequence[Run], place: Place) -> bool:
 
 def head(cell: Cell) -> dict[str, Any]:
     run = cell.runs[0]
-    return {"suite": run.suite, "dataset": run.dataset, "method": run.method, "prior": run.prior.name,
-            "model": run.model.type}
+    prior, model = (run.prior.name, run.model.type) if run.prior else ("none", "none")
+    return {"suite": run.suite, "dataset": run.dataset, "method": run.method, "prior": prior, "model": model}
 
 
 def figure_rows(cell: Cell, suite: Suite) -> Iterable[dict[str, Any]]:
@@ -106,12 +107,15 @@ def figure_rows(cell: Cell, suite: Suite) -> Iterable[dict[str, Any]]:
     for protocol in dict.fromkeys(one.metrics["hash"] for one in good):
         same = [one.metrics["metrics"] for one in good if one.metrics["hash"] == protocol]
         for name in run.metrics:
-            for row in _metric_rows([metrics[name] for metrics in same], cell):
+            for row in _metric_rows(name, [metrics[name] for metrics in same if name in metrics], cell):
                 yield head(cell) | row | {"protocol": protocol} | _published(suite.published, run, row, name)
 
 
-def _metric_rows(results: Sequence[dict[str, Any]], cell: Cell) -> Iterable[dict[str, Any]]:
+def _metric_rows(name: str, results: Sequence[dict[str, Any]], cell: Cell) -> Iterable[dict[str, Any]]:
     """A metric's figures over seeds, joined by what they are: a seed may lack one that the others have."""
+    if not results:  # of a run that has ended: nothing but Inception's weights can be wanting
+        yield {"status": "not-computed", "note": join(inception.HOW, *cell.runs[0].trial), "n": 0}
+        return
     if "unsupported" in results[0]:
         yield {"status": "unsupported", "note": results[0]["unsupported"], "n": 0}
         return
@@ -135,7 +139,7 @@ def cost_rows(cell: Cell) -> Iterable[dict[str, Any]]:
 
 
 def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
-    """Mean, standard deviation and standard error over seeds. One seed has neither: its error over images is noted."""
+    """Mean, standard deviation and standard error over seeds. One seed has its error over images or draws noted."""
     first, values = figures[0], [figure["value"] for figure in figures]
     count, mean = len(values), sum(values) / len(values)
     row = {key: first[key] for key in ("metric", "estimator", "direction", "unit")}
@@ -144,7 +148,7 @@ def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
         std = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
         row |= {"std": std, "stderr": std / math.sqrt(count)}
     elif first["error"] is not None:
-        note = join(note, f"{OVER_IMAGES} {first['error']:.3g}")
+        note = join(note, f"{WITHIN} {first['error']:.3g}")
     status = "ok"
     if not math.isfinite(mean):
         status, note = "diverged", join(f"evaluates to {mean}", note)
@@ -190,11 +194,11 @@ def published_figures(path: Path = PUBLISHED) -> pd.DataFrame:
 def _published(source: Published | None, run: Run, row: dict[str, Any], name: str) -> dict[str, Any]:
     """The metric's name where the row has none, and the paper's own figure for this metric and estimator."""
     named = {"metric": row.get("metric", name)}
-    if source is None or (row.get("metric"), row.get("estimator")) != (source.metric, source.estimator):
+    if source is None or row.get("estimator") is None or source.figures.get(row["metric"]) != row["estimator"]:
         return named
     all_figures = published_figures()
     keys = {"paper": source.paper, "table": source.table, "dataset": run.dataset, "model": run.method}
-    keys["metric"] = source.metric
+    keys["metric"] = row["metric"]
     match = all_figures[(all_figures[list(keys)] == pd.Series(keys)).all(axis=1)]
     if match.empty:
         return named

@@ -182,6 +182,14 @@ class Adversarial(Prior):
         """The critic, high on codes and low on the prior's draws, (B, D) -> (B,): the encoder descends its mean."""
 
 
+class DataCritic(Prior):
+    """A prior that holds a critic of data, whose values on decoded codes shape its density."""
+
+    @abstractmethod
+    def criticise_data(self, x: Tensor) -> Tensor:
+        """D(x), low on real data, (B, *data_shape) -> (B,)."""
+
+
 def density(prior: Prior) -> Density:
     """The prior as a `Density`, or Unsupported with the reason."""
     if isinstance(prior, Density):

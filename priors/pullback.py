@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from priors.base import Batch, Codes, Host, Known, OptimiserSettings, Player, Unsupported
+from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
 from priors.energy import ROWS, Energy, LogZ, log_mean
 from priors.latent_gan import LatentGAN, gap
 from priors.networks import data_critic
@@ -22,7 +22,7 @@ from priors.space import Choice, Float
 
 
 @register("pullback")
-class Pullback(Energy):
+class Pullback(Energy, DataCritic):
     """Pull-back prior: p(z) = N(z | 0, I) exp(-beta D(G(z))) / Z, D a critic of images (VAEPP, eq. 4).
 
     D is low on real images. G(z) = E[x|z] is the decoder, which p's gradient reaches, and beta = scale * sigmoid(s)
@@ -112,6 +112,9 @@ class Pullback(Energy):
         parts = (flat,) if torch.is_grad_enabled() else flat.split(ROWS)
         value = torch.cat([self.critic(self.decode(part)) for part in parts])
         return value.to(z.dtype).reshape(z.shape[:-1])
+
+    def criticise_data(self, x: Tensor) -> Tensor:
+        return self.critic(x)
 
     def log_f(self, z: Tensor) -> Tensor:
         return log_standard_normal(z) - self.beta * self.pulled_back(z)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.datasets import load
-from benchmarks.evaluate import Subject
+from benchmarks.evaluation import Subject
 from benchmarks.execute import build
 from benchmarks.settings import ModelSettings, ProtocolSettings, Run, TrainingSettings, prior_settings
 from models.likelihoods import Bernoulli

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
-from benchmarks import datasets, evaluate
+from benchmarks import datasets
 from benchmarks.datasets.gaussian import pca_parameters
-from benchmarks.evaluate import METRICS, Subject
+from benchmarks.evaluation import METRICS, Subject
+from benchmarks.evaluation.likelihood import RELIABLE
 from benchmarks.metrics.codes import active_units
 from benchmarks.metrics.likelihood import Importance, importance_sampling, pareto_k
 from benchmarks.seeds import seed_for
@@ -90,7 +91,7 @@ def test_exact_posterior_makes_any_k_exact():
         torch.testing.assert_close(values, pca.exact(), rtol=0, atol=1e-9)
     torch.testing.assert_close(result.effective, torch.ones(6, dtype=FLOAT))
     torch.testing.assert_close(result.largest, torch.full((6,), 1 / 300, dtype=FLOAT))
-    assert (result.pareto_k < evaluate.RELIABLE).all()
+    assert (result.pareto_k < RELIABLE).all()
 
 
 def test_mean_field_posterior_at_5000_draws():
@@ -259,7 +260,7 @@ def test_pareto_k_of_equal_weights_is_reliable(draws):
     """Equal weights are the best there are, also where rounding makes them differ in the last digits."""
     noise = torch.randn(5, draws, dtype=FLOAT)
     for log_weight in (0 * noise, 1e-13 * noise - 1000, (1e-6 * noise - 100).float().double()):
-        assert (pareto_k(log_weight) < evaluate.RELIABLE).all()
+        assert (pareto_k(log_weight) < RELIABLE).all()
 
 
 @pytest.mark.parametrize("draws", [1, 10, 20, 24])
@@ -295,7 +296,7 @@ def stub(discrete: bool, levels: int | None, shape: tuple[int, ...] = (2, 5)) ->
     ("discrete", "levels", "bits"), [(True, 256, 1), (True, None, 1), (False, 256, 9), (False, 16, 5)]
 )
 def test_bits_per_dim(discrete, levels, bits):
-    (figure,) = METRICS["bits_per_dim"](stub(discrete, levels))
+    (figure,) = METRICS["bits_per_dim"].measure(stub(discrete, levels))
     assert (figure.estimator, figure.unit, figure.direction) == ("is-100+bound", "bits", "lower")
     assert figure.value == pytest.approx(bits)
     assert figure.error == pytest.approx(1 / math.sqrt(3) / (10 * math.log(2)))
@@ -303,9 +304,9 @@ def test_bits_per_dim(discrete, levels, bits):
 
 def test_figures_that_the_data_do_not_define_are_unsupported():
     with pytest.raises(Unsupported, match="grey levels"):
-        METRICS["bits_per_dim"](stub(False, None))
+        METRICS["bits_per_dim"].measure(stub(False, None))
     with pytest.raises(Unsupported, match="not known"):
-        METRICS["excess_nll"](SimpleNamespace(data=SimpleNamespace(log_prob=None)))
+        METRICS["excess_nll"].measure(SimpleNamespace(data=SimpleNamespace(log_prob=None)))
 
 
 @pytest.fixture(scope="module")
@@ -388,11 +389,11 @@ def test_unreliable_weights_are_told(perfect):
         return SimpleNamespace(importance=importance, certainty="", prior=prior_registry.make("gaussian", toy_host()))
 
     def notes(k: float) -> dict[str, str]:
-        return {figure.estimator: figure.note for figure in METRICS["nll"](with_tail(k)) if figure.metric == "nll"}
+        return {one.estimator: one.note for one in METRICS["nll"].measure(with_tail(k)) if one.metric == "nll"}
 
     assert "unreliable" in notes(0.8)["is-1000"]
     assert notes(0.8)["is-10"] == notes(0.6)["is-1000"] == ""
-    shares = {figure.metric: figure.value for figure in METRICS["reliability"](with_tail(0.8))}
+    shares = {figure.metric: figure.value for figure in METRICS["reliability"].measure(with_tail(0.8))}
     assert shares == pytest.approx(
         {"effective_share": 0.5, "largest_weight": 0.25, "pareto_k": 0.17, "unreliable_images": 0.1}
     )

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchmarks import methods, suite
+from benchmarks.features import Features, Network, inception
 from benchmarks.run import main
 from benchmarks.suite import Request
 from models.registry import PARTS
@@ -22,7 +23,10 @@ title = "One short run of every method"
 datasets = ["digits", "onehot", "moons"]
 methods = ["gaussian"]
 seeds = 1
-metrics = ["nll", "squared_error", "active_units", "prior", "skl", "leakage", "elbo_surgery"]
+metrics = [
+  "nll", "squared_error", "active_units", "prior", "skl", "leakage", "elbo_surgery", "pms", "copying", "critic",
+  "normaliser",
+]
 
 [model]
 backbone = "dense"
@@ -84,8 +88,14 @@ training.batch_size = 100
 training.batch_size = 1000
 """
 
-METHODS = [name for name in methods.available() if issubclass(registry.find(methods.definition(name).use), Density)
-           or methods.definition(name).model]  # a VAE cannot be trained with a prior that has no density
+
+
+def trains(one: methods.Method) -> bool:
+    """A method with a model. A VAE, which is what none is said to be, cannot be trained with a prior of samples only."""
+    return one.use is not None and (bool(one.model) or issubclass(registry.find(one.use), Density))
+
+
+METHODS = [name for name in methods.available() if trains(methods.definition(name))]
 WITHOUT_DENSITY = {"wae-mmd", "wae-gan", "wae-wgan", "flexae", "flexae-sr", "ae-gmm", "rae-gmm"}
 
 
@@ -233,7 +243,8 @@ def test_mistakes_in_regularisers(addition: str, message: str, tmp_path: Path, c
 def test_the_loop_knows_no_method():
     """No identifier and no string of the training loop is the name or the class of a prior, model or regulariser."""
     kinds = {**registry.available(), **PARTS["type"], **PARTS["regulariser"]}
-    names = {*kinds, *(kind.__name__ for kind in kinds.values()), *methods.catalogue()}
+    trained = {name for name, one in methods.catalogue().items() if one.use}
+    names = {*kinds, *(kind.__name__ for kind in kinds.values()), *trained}
     source = (Path(__file__).parent.parent / "benchmarks" / "train.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
     words = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -255,3 +266,41 @@ def test_what_was_fitted_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest
     assert "active_units" in set(again.metric) - set(first.metric)
     nll, before = (table[table.metric == "nll"]["mean"].tolist() for table in (again, first))
     assert nll == before
+
+
+def test_the_data_in_a_models_place(tmp_path: Path):
+    """A row without a model has the figures of data, and says of the others that they are a model's."""
+    path = tmp_path / "data.toml"
+    path.write_text(SHORT.replace('metrics = [\n', 'metrics = [\n  "pms_train_train", "pms_train_test",'), encoding="utf-8")
+    where = ["--results", str(tmp_path), "--executor", "serial", "--name", "table"]
+    assert main(["--suite", str(path), "--method", "data", "--dataset", "digits", *where]) == 0
+    table = cell(tmp_path / "table.csv", "data").set_index("metric")
+    assert (table.model == "none").all()
+    assert (table.loc[["pms_train_train", "pms_train_test"], "status"] == "ok").all()
+    assert table.loc["nll", "status"] == "unsupported"
+    assert "of a model" in table.loc["nll", "note"]
+
+
+def test_figures_that_wait_for_inceptions_weights_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Everything else goes on, the run counts as done, and with the weights the same command computes them."""
+    monkeypatch.setattr(inception, "find", lambda path: None)
+    path = tmp_path / "fid.toml"
+    path.write_text(SHORT.replace('metrics = [\n', 'metrics = [\n  "fid", "ims",'), encoding="utf-8")
+    where = ["--results", str(tmp_path), "--executor", "serial", "--name", "table"]
+    command = ["--suite", str(path), "--method", "gaussian", "--dataset", "digits", *where]
+    assert main(command) == 0
+    table = cell(tmp_path / "table.csv", "gaussian").set_index("metric")
+    assert set(table.loc[["fid", "ims"], "status"]) == {"not-computed"}
+    assert "--inception-weights" in table.loc["fid", "note"]
+    assert table.loc["squared_error", "status"] == "ok"
+    (run,) = (tmp_path / "runs" / "fid").glob("digits-gaussian-*")
+    before = (run / "metrics.json").stat().st_mtime_ns
+    assert main(command) == 0
+    assert (run / "metrics.json").stat().st_mtime_ns == before
+
+    network = Network("inception-v3-compat", "0" * 8, "a stand-in", lambda x: Features(*2 * (x.flatten(1).float(),)))
+    monkeypatch.setattr(inception, "find", lambda path: tmp_path / "weights")
+    monkeypatch.setattr(inception, "load", lambda path, device="cpu": network)
+    assert main(command) == 0
+    table = cell(tmp_path / "table.csv", "gaussian")
+    assert set(table[table.metric.isin(["fid", "ims_ratio"])].status) == {"ok"}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from types import MethodType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
 from benchmarks.datasets import Split
-from benchmarks.evaluate import METRICS, Subject
+from benchmarks.evaluation import METRICS, Subject
 from benchmarks.metrics.codes import wasserstein_1
 from benchmarks.metrics.neighbours import nearest
-from priors.base import Unsupported
+from benchmarks.settings import ProtocolSettings
+from priors.base import Prior, Unsupported
 from priors.normal import DiagonalNormal, mixture_of
 from priors.registry import make
 from priors.testing import toy_host
@@ -29,20 +30,21 @@ def test_wasserstein_distance_of_a_shift_is_its_length():
     assert wasserstein_1(a, a[torch.randperm(40)] + torch.tensor([3.0, 0, 4, 0, 0])) == pytest.approx(5.0, rel=1e-5)
 
 
-def subject(shape: tuple[int, ...] = (2,)) -> SimpleNamespace:
+def made_of(q: DiagonalNormal, prior: object, **others: object) -> Subject:
+    """A subject whose posteriors of test and training points are `q`."""
+    made = Subject(SimpleNamespace(decode=lambda z: z), prior, SimpleNamespace(**others), ProtocolSettings(), seed=0)
+    made.q, made.aggregate = q, mixture_of(q, "test").double()
+    return made
+
+
+def subject(shape: tuple[int, ...] = (2,)) -> Subject:
     """Data and codes on two lines x1 = -1 and x1 = 1 of length 2; the decoder is the identity, the prior U(-2, 2)^2."""
     side = torch.linspace(-1, 1, 201)
     points = torch.cat([torch.stack([x1 * torch.ones_like(side), side], 1) for x1 in (-1.0, 1.0)])
     q = DiagonalNormal(points, torch.full_like(points, 2 * math.log(0.05)))
     test = points + 0.05 * torch.randn(402, 2)
-    return SimpleNamespace(
-        data=SimpleNamespace(shape=shape, train=Split(points, 1.0), test=Split(test, 1.0)),
-        prior=SimpleNamespace(sample=lambda n: 4 * torch.rand(n, 2) - 2),
-        model=SimpleNamespace(decode=lambda z: z),
-        q=q,
-        aggregate=mixture_of(q, "test").double(),
-        seed=0,
-    )
+    uniform = SimpleNamespace(sample=lambda n: 4 * torch.rand(n, 2) - 2)
+    return made_of(q, uniform, shape=shape, train=Split(points, 1.0), test=Split(test, 1.0))
 
 
 def test_off_manifold_share_is_the_area_away_from_the_data():
@@ -80,13 +82,10 @@ def test_latent_distance_stands_beside_its_floor():
     assert figures["latent_spread", "codes"] == pytest.approx(math.sqrt(2), abs=0.2)
 
 
-def latent_subject() -> SimpleNamespace:
+def latent_subject(prior: Prior | None = None) -> Subject:
     """A standard normal prior; every posterior is N(.3, .8 I) in two dimensions, so q(z) is that law too."""
     q = DiagonalNormal(torch.full((50, 2), 0.3), torch.full((50, 2), math.log(0.8)))
-    made = SimpleNamespace(prior=make("gaussian", toy_host(latent_dim=2)), q=q, seed=0, certainty="")
-    made.aggregate = mixture_of(q, "test").double()
-    made.log_p = MethodType(Subject.log_p, made)
-    return made
+    return made_of(q, prior or make("gaussian", toy_host(latent_dim=2)))
 
 
 def test_latent_fit_of_two_normals_is_the_closed_form():
@@ -116,8 +115,7 @@ def test_surgery_of_equal_posteriors_finds_no_information():
 
 
 def test_a_prior_without_a_density_has_the_nearest_neighbour_form_alone():
-    made = latent_subject()
-    made.prior = make("pgen", toy_host(latent_dim=2), widths=(8,))
+    made = latent_subject(make("pgen", toy_host(latent_dim=2), widths=(8,)))
     assert [one.estimator for one in METRICS["skl"](made)] == ["1-nn-5000", "1-nn-5000-floor"]
     with pytest.raises(Unsupported, match="PGen"):
         METRICS["leakage"](made)

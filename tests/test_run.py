@@ -23,7 +23,7 @@ import torch
 
 import benchmarks.execute
 from benchmarks import datasets, display, methods, suite
-from benchmarks.evaluate import METRICS
+from benchmarks.evaluation import METRICS
 from benchmarks.run import Command, main
 from benchmarks.table import COLUMNS
 from models.regularisers import REGULARISERS

@@ -44,6 +44,7 @@ class Source:
     An element is `stored * scale`. `binarisation` is the rule of the field for this data set, which a suite may change.
     `bounded` says that elements lie in [0, 1]; `levels` is the number of grey levels on that grid (None: continuous).
     `log_prob` is the exact log p(x) in nats, (B, *shape) -> (B,), where the data's law is known.
+    `labels` are the classes of the three splits, (N,) each, where the data set has any.
     """
 
     train: Tensor
@@ -54,19 +55,21 @@ class Source:
     bounded: bool = True
     levels: int | None = None
     log_prob: Callable[[Tensor], Tensor] | None = None
+    labels: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)
 class Split:
     """One split, resident on a device as stored. `split.batch(index)` or `split[index]` gives x as floating point.
 
-    grey: where the encoder sees other images than are scored, those, as stored and with their own scale.
+    grey: where the images were drawn once as 0 and 1, those that they were drawn from.
     """
 
     stored: Tensor
     scale: float
     draws: bool = False  # a fresh Bernoulli draw for every batch
     grey: Split | None = None
+    encoded_grey: bool = False  # the encoder sees the grey images, the likelihood scores the drawn ones
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -80,9 +83,14 @@ class Split:
         return self.batch(index)
 
     @property
+    def original(self) -> Split:
+        """The images before any binarisation, which pictures made by a model are held against."""
+        return self.grey or replace(self, draws=False)
+
+    @property
     def seen(self) -> Split:
         """What the encoder sees."""
-        return self.grey or self
+        return self.original if self.encoded_grey else self
 
     def to(self, device: torch.device | str) -> Split:
         return replace(self, stored=self.stored.to(device), grey=self.grey and self.grey.to(device))
@@ -101,6 +109,7 @@ class Dataset:
     levels: int | None
     log_prob: Callable[[Tensor], Tensor] | None
     digest: str
+    labels: tuple[Tensor, Tensor, Tensor] | None = None
 
     @property
     def step(self) -> float:
@@ -173,7 +182,7 @@ def load(
     if rule in ("dynamic", "static"):
         validation, test = draw_once(validation, FIXED_DRAW), draw_once(test, FIXED_DRAW + 1)
     if rule == "expected":
-        test = replace(draw_once(test, FIXED_DRAW + 1), grey=test)
+        test = replace(draw_once(test, FIXED_DRAW + 1), encoded_grey=True)
     if rule == "static":
         train = draw_once(train, FIXED_DRAW + 2)
     return Dataset(
@@ -186,6 +195,7 @@ def load(
         levels=source.levels if rule == "none" else 2,
         log_prob=source.log_prob,
         digest=digest(source),
+        labels=source.labels,
     )
 
 
@@ -193,11 +203,11 @@ def draw_once(split: Split, seed: int) -> Split:
     """x ~ Bernoulli(grey), drawn once, kept as 0 and 1."""
     generator = torch.Generator().manual_seed(seed)
     grey = split.stored.to(torch.float32) * split.scale
-    return Split(torch.bernoulli(grey, generator=generator).to(torch.uint8), 1.0)
+    return Split(torch.bernoulli(grey, generator=generator).to(torch.uint8), 1.0, grey=split)
 
 
 def digest(source: Source) -> str:
-    """SHA-256 of what was loaded (values, shapes, types, scale), which goes into the protocol of every figure."""
+    """SHA-256 of the images as loaded (values, shapes, types, scale), which goes into the protocol of every figure."""
     total = hashlib.sha256(repr(source.scale).encode())
     for part in (source.train, source.validation, source.test):
         total.update(f"{tuple(part.shape)}{part.dtype}".encode())

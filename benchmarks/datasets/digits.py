@@ -21,5 +21,8 @@ def load(folder: Path, options: Options) -> Source:
     """
     from sklearn.datasets import load_digits
 
-    images = torch.from_numpy(load_digits().images).to(torch.uint8).unsqueeze(1)
-    return Source(*split_off(images, SIZES, SEED), scale=1 / 16, binarisation="dynamic", levels=17)
+    digits = load_digits()
+    images = torch.from_numpy(digits.images).to(torch.uint8).unsqueeze(1)
+    labels = split_off(torch.from_numpy(digits.target).long(), SIZES, SEED)
+    splits = split_off(images, SIZES, SEED)
+    return Source(*splits, scale=1 / 16, binarisation="dynamic", levels=17, labels=labels)

@@ -35,7 +35,7 @@ def fashion_mnist(folder: Path, options: Options) -> Source:
 
 
 def _images(name: str, kind: str, size: str, sha256: Mapping[str, str], folder: Path, options: Options) -> Source:
-    """uint8 (N, 1, 28, 28); the last sixth of the training images (10,000 of 60,000) is for validation."""
+    """uint8 (N, 1, 28, 28), with labels where their files are there."""
     raw = folder / kind / "raw"
     if options.download and not all((raw / file).is_file() for file in PUBLISHED):
         _download(name, kind, folder)
@@ -45,15 +45,38 @@ def _images(name: str, kind: str, size: str, sha256: Mapping[str, str], folder: 
         if file in sha256:
             verify(raw / file, name, sha256[file], options)
     train, test = (read_idx(raw / file, name, count, options) for file, count in PUBLISHED.items())
+    splits, labels = hold_out(train, test), read_labels(raw, name, (len(train), len(test)))
+    return Source(*splits, scale=1 / 255, binarisation="dynamic", levels=256, labels=labels and hold_out(*labels))
+
+
+def hold_out(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Train, validation and test: the last sixth of the training part (10,000 of 60,000) is for validation."""
     held_out = len(train) // 6
-    train, validation = train.split([len(train) - held_out, held_out])
-    return Source(train, validation, test, scale=1 / 255, binarisation="dynamic", levels=256)
+    rest, validation = train.split([len(train) - held_out, held_out])
+    return rest, validation, test
 
 
 def _download(name: str, kind: str, folder: Path) -> None:
     dataset = getattr(torchvision().datasets, kind)
     with downloading(name, dataset.mirrors[0], folder / kind / "raw"):
         dataset(folder, download=True)
+
+
+def read_labels(raw: Path, name: str, counts: tuple[int, int]) -> tuple[Tensor, Tensor] | None:
+    """Classes of the training and test images; None where a file is missing: only the classifier needs them."""
+    paths = [raw / file.replace("images-idx3", "labels-idx1") for file in PUBLISHED]
+    if not all(path.is_file() for path in paths):
+        return None
+    train, test = (_labels(path, name, count) for path, count in zip(paths, counts, strict=True))
+    return train, test
+
+
+def _labels(path: Path, name: str, images: int) -> Tensor:
+    with reading(name, path):
+        labels: Tensor = torchvision().datasets.mnist.read_label_file(path)
+    if len(labels) != images:
+        raise DataError(f"Data set '{name}': {path} holds {len(labels)} labels of {images} images: get both again.")
+    return labels
 
 
 def read_idx(path: Path, name: str, published: int, options: Options) -> Tensor:

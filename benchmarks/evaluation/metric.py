@@ -1,0 +1,74 @@
+"""The metrics that a suite may ask for by name, and what their figures share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from benchmarks.evaluation.subject import Subject
+from benchmarks.metrics.figure import Direction, Figure
+from benchmarks.seeds import stream
+from priors.base import Unsupported
+
+Measure = Callable[[Subject], list[Figure]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by name. Its random stream is its own, so that no other metric moves its figures.
+
+    summary: a line. of_data: it is defined for the data alone, without a model. inception: it needs the Inception
+    network's weights.
+    """
+
+    name: str
+    summary: str
+    measure: Measure
+    of_data: bool = False
+    inception: bool = False
+
+    def __call__(self, subject: Subject) -> list[Figure]:
+        """Its figures; Unsupported where they are undefined for the subject."""
+        if subject.model is None and not self.of_data:
+            raise Unsupported("a figure of a model, and this row is the data themselves")
+        with stream(subject.seed, self.name):
+            return self.measure(subject)
+
+
+METRICS: dict[str, Metric] = {}
+
+
+def metric(name: str, of_data: bool = False, inception: bool = False) -> Callable[[Measure], Measure]:
+    """Names a metric for suites; its summary is the first line of the docstring."""
+
+    def keep(measure: Measure) -> Measure:
+        register(Metric(name, (measure.__doc__ or "").partition("\n")[0], measure, of_data, inception))
+        return measure
+
+    return keep
+
+
+def register(one: Metric) -> None:
+    METRICS[one.name] = one
+
+
+def mean_figure(
+    name: str, estimator: str, values: Tensor, direction: Direction, unit: str, note: str = "", common: float = 0.0
+) -> Figure:
+    """The mean with its standard error, which includes an error that all values have in common."""
+    error = math.hypot(values.std().item() / math.sqrt(len(values)), common) if len(values) > 1 else common or None
+    return Figure(name, estimator, values.mean().item(), unit, direction, error, note)
+
+
+def image_figure(name: str, estimator: str, values: Tensor, *rest: Any, **others: Any) -> Figure:
+    """`mean_figure` over the first test images, in their order, with the values for comparisons in pairs."""
+    return replace(mean_figure(name, estimator, values, *rest, **others), values=values)
+
+
+def finite(error: float) -> float | None:
+    """The error, or None where there is none."""
+    return error if math.isfinite(error) else None

@@ -1,0 +1,58 @@
+"""Reconstructions, and where draws of the prior decode to, as distances between points."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from benchmarks.evaluation.metric import image_figure, mean_figure, metric
+from benchmarks.evaluation.subject import CHUNK, Subject
+from benchmarks.metrics.figure import Figure
+from benchmarks.metrics.neighbours import nearest
+from priors.base import Unsupported
+
+DRAWN, LOW = 100_000, 1_000
+"""Draws of the prior that `off_manifold` looks at, and those of the lowest posterior among them."""
+
+FEW = 16
+"""Most dimensions of data in which a distance to the nearest point says whether another one is off the manifold."""
+
+
+@metric("squared_error")
+def squared_error(subject: Subject) -> list[Figure]:
+    """||x - E[x|z]||^2 at one z ~ q(z|x) a test image: the reconstruction on a scale that all models share."""
+    z = subject.q.sample()
+    chunks = [range(i, min(i + CHUNK, len(z))) for i in range(0, len(z), CHUNK)]
+    errors = [
+        (subject.data.test[c.start : c.stop] - subject.model.decode(z[c.start : c.stop])).square().flatten(1).sum(1)
+        for c in chunks
+    ]
+    return [image_figure("squared_error", "one-draw", torch.cat(errors).double(), "lower", "none")]
+
+
+@metric("off_manifold")
+def off_manifold(subject: Subject) -> list[Figure]:
+    """Draws of the prior that decode away from the data: of all, of those with the lowest q(z), and latent pockets.
+
+    A draw is off the manifold where E[x|z] is further from the training points than every test point is. Rows:
+    `prior`, all draws; `low-posterior`, the LOW of DRAWN draws with the lowest ln q(z) (dpVAE, section 4.1); `pockets`,
+    the share of all draws that are off the manifold and where ln q(z) is lower than at 99 % of the test codes.
+    """
+    if math.prod(subject.data.shape) > FEW:
+        raise Unsupported(f"distances to the data tell little in more than {FEW} dimensions: use figures of samples")
+    x = subject.data.train[:]
+    limit = nearest(subject.data.test[:], x).distance.max().item()
+    z, codes = subject.prior.sample(DRAWN), subject.q.sample()
+    log_q, at_codes = (subject.aggregate.log_prob_in_chunks(points) for points in (z, codes))
+    distance = torch.cat([nearest(subject.model.decode(part), x).distance for part in z.split(CHUNK)])
+    off = distance > limit
+    lowest, note = log_q.argsort()[:LOW], f"further than {limit:.3g}"
+    pockets = off & (log_q < at_codes.quantile(0.01))
+    return [
+        mean_figure("off_manifold", "prior", off.double(), "lower", "share", note),
+        mean_figure("off_manifold", "low-posterior", off[lowest].double(), "lower", "share", note),
+        mean_figure("off_manifold", "pockets", pockets.double(), "lower", "share", note),
+        mean_figure("manifold_distance", "prior", distance, "lower", "none"),
+        mean_figure("manifold_distance", "low-posterior", distance[lowest], "lower", "none"),
+    ]

@@ -1,0 +1,204 @@
+"""What a trained run offers to the metrics. What several of them need is computed once, from a stream of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from benchmarks.datasets import Dataset, Split
+from benchmarks.features import Features, Network, pictures
+from benchmarks.metrics import latent
+from benchmarks.metrics.likelihood import Importance, importance_sampling
+from benchmarks.seeds import seed_for, stream
+from benchmarks.settings import ProtocolSettings
+from models.base import Autoencoder
+from priors.base import Prior, density
+from priors.normal import NormalMixture, mixture_of
+
+CHUNK = 1000
+"""Codes or images at a time."""
+
+CODES = 5_000
+"""Codes and draws of the prior that the latent fit is estimated on."""
+
+POOL = 10
+"""Draws of the prior for each of those with the lowest q(z) that are kept (dpVAE, section 5.1: 100,000 for 10,000)."""
+
+
+@dataclass
+class Subject:
+    """A trained model with its prior, the data, and the protocol. Without a model: the data in a model's place.
+
+    cache: folder for what runs share, feature networks and the features of real images. inception: file of the
+    Inception network's weights, where there is one.
+    """
+
+    model: Autoencoder | None
+    prior: Prior | None
+    data: Dataset
+    protocol: ProtocolSettings
+    seed: int
+    progress: Callable[[str, int, int], None] = field(default=lambda what, done, of: None)
+    cache: Path = Path("results") / "cache"
+    inception: Path | None = None
+    networks: dict[str, Network] = field(default_factory=dict)
+    features: dict[tuple[str, str], Features] = field(default_factory=dict)
+
+    # The posterior and the likelihood
+
+    @cached_property
+    def q(self) -> Distribution:
+        """q(z|x) of every test image, encoded once."""
+        return self.model.encode_all(self.data.test.seen)
+
+    @cached_property
+    def importance(self) -> Importance:
+        """The likelihood's estimates for the protocol's images: all, or the first of them."""
+        count = min(self.protocol.images or len(self.data.test), len(self.data.test))
+        with stream(self.seed, "likelihood"):
+            return importance_sampling(
+                self.data.test,
+                self.q[:count],
+                self.model.log_likelihood,
+                density(self.prior).frozen(),
+                self.protocol.samples,
+                seed=lambda i: seed_for(self.seed, "likelihood", i),
+                progress=lambda done: self.progress("likelihood", done, count),
+            )
+
+    def log_p(self, z: Tensor) -> Tensor:
+        """ln p(z) in nats, (n, D) -> (n,), float64."""
+        log_prior, dtype = density(self.prior).frozen(), self.q.mean.dtype
+        return torch.cat([log_prior(part.to(dtype)).double() for part in z.split(CHUNK)])
+
+    @property
+    def certainty(self) -> str:
+        """What the prior's own density adds to an estimator's name: nothing where it is exact."""
+        certainty = density(self.prior).certainty
+        return "" if certainty == "exact" else f"+{certainty}"
+
+    # Codes
+
+    @cached_property
+    def encoded(self) -> Distribution:
+        """q(z|x) of every training image, batch (N,)."""
+        with stream(self.seed, "encoded"):
+            return self.model.encode_all(self.data.train)
+
+    @cached_property
+    def aggregate(self) -> NormalMixture:
+        """q(z) = 1/N sum_n q(z|x_n) over the training images, in float64; Unsupported for other posteriors."""
+        return mixture_of(self.encoded, "the aggregate posterior's density").double()
+
+    @cached_property
+    def codes(self) -> tuple[Tensor, Tensor]:
+        """z ~ q(z), (CODES, D), and the training image that each is of."""
+        with stream(self.seed, "codes"):
+            return latent.draw_codes(self.aggregate, CODES)
+
+    @cached_property
+    def at_codes(self) -> latent.AtCodes:
+        """The aggregate posterior's log-densities at the codes."""
+        return latent.densities_at_codes(self.aggregate, *self.codes)
+
+    @cached_property
+    def log_p_at_codes(self) -> Tensor:
+        """ln p(z) at the codes, (CODES,), float64."""
+        return self.log_p(self.codes[0])
+
+    @cached_property
+    def draws(self) -> Tensor:
+        """z ~ p(z), (CODES, D)."""
+        with stream(self.seed, "draws"):
+            return self.prior.sample(CODES)
+
+    @cached_property
+    def log_p_at_draws(self) -> Tensor:
+        """ln p(z) at the prior's draws, (CODES,), float64."""
+        return self.log_p(self.draws)
+
+    # Sets of images
+
+    @property
+    def count(self) -> int:
+        """Images in each set."""
+        return min(self.protocol.generated, len(self.data.test))
+
+    @property
+    def of_pictures(self) -> bool:
+        """Are the data images with elements in [0, 1]?"""
+        return self.data.bounded and len(self.data.shape) == 3
+
+    def kept(self, x: Tensor) -> Tensor:
+        """Points as figures of samples see them: pictures in 256 grey levels, as files have them, others unchanged."""
+        return pictures(x) if self.of_pictures else x
+
+    def decoded(self, z: Tensor, what: str) -> Tensor:
+        """E[x|z], (n, D) -> (n, *shape), kept."""
+        parts = []
+        for part in z.split(CHUNK):
+            parts.append(self.kept(self.model.decode(part)))
+            self.progress(what, min(len(parts) * CHUNK, len(z)), len(z))
+        return torch.cat(parts)
+
+    def real(self, split: Split, index: Tensor) -> Tensor:
+        """Images of a split before any binarisation, kept, (n, *shape)."""
+        index = index.to(split.stored.device)
+        return torch.cat([self.kept(split.original.batch(part)) for part in index.split(CHUNK)])
+
+    @cached_property
+    def generated(self) -> Tensor:
+        """E[x|z] at z ~ p."""
+        with stream(self.seed, "generated"):
+            return self.decoded(self.prior.sample(self.count), "generated")
+
+    @cached_property
+    def reconstructed(self) -> Tensor:
+        """E[x|z] at one z ~ q(z|x) for each of the first test images."""
+        with stream(self.seed, "reconstructed"):
+            return self.decoded(self.q[: self.count].sample(), "reconstructed")
+
+    @cached_property
+    def low_posterior(self) -> Tensor:
+        """E[x|z] at the prior's draws with the lowest ln q(z), one in POOL (dpVAE, section 5.1)."""
+        with stream(self.seed, "low posterior"):
+            z = self.prior.sample(POOL * self.count)
+            log_q = self.aggregate.log_prob_in_chunks(z)
+            return self.decoded(z[log_q.argsort()[: self.count]], "low posterior")
+
+    @cached_property
+    def test(self) -> Tensor:
+        """The first test images."""
+        return self.real(self.data.test, torch.arange(self.count))
+
+    @cached_property
+    def training(self) -> tuple[Tensor, Tensor]:
+        """Two disjoint sets of training images, drawn at random; smaller ones where there are too few."""
+        with stream(self.seed, "training"):
+            chosen = torch.randperm(len(self.data.train))
+        size = min(self.count, len(chosen) // 2)
+        first, second = (self.real(self.data.train, part) for part in chosen[: 2 * size].split(size))
+        return first, second
+
+    @cached_property
+    def all_training(self) -> Tensor:
+        """Every training image."""
+        return self.real(self.data.train, torch.arange(len(self.data.train)))
+
+    def images(self, which: str) -> Tensor:
+        """A set of images by name; "held-out" are training images that are not among "training"."""
+        sets: dict[str, Callable[[], Tensor]] = {
+            "generated": lambda: self.generated,
+            "reconstruction": lambda: self.reconstructed,
+            "low-posterior": lambda: self.low_posterior,
+            "test": lambda: self.test,
+            "training": lambda: self.training[0],
+            "held-out": lambda: self.training[1],
+        }
+        return sets[which]()

@@ -1,0 +1,222 @@
+"""What evaluation costs, and that it leaves nothing of a run to chance."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import evaluation, suite
+from benchmarks.datasets import Dataset, load
+from benchmarks.evaluation import METRICS, Subject
+from benchmarks.execute import build
+from benchmarks.metrics import kernel, manifold, neighbours
+from benchmarks.metrics.figure import Figure
+from benchmarks.metrics.likelihood import importance_sampling
+from benchmarks.settings import ProtocolSettings
+from benchmarks.suite import Request
+from priors import normal
+from priors.base import Codes, Unsupported
+
+LIKELIHOOD = ("nll", "log_likelihood", "bits_per_dim", "reliability", "active_units")
+
+DEFINED = [name for name, one in METRICS.items() if not one.inception]
+"""What needs no file of weights."""
+
+
+@lru_cache
+def digits() -> Dataset:
+    return load("digits", Path())
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One classifier for all of this file."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def make_subject(method: str, *overrides: str, cache: Path = Path()) -> Subject:
+    request = Request(datasets=("digits",), methods=(method,), seeds=(0,), overrides=overrides)
+    (run,) = suite.expand(suite.read("smoke"), request)
+    model, prior = build(run, digits())
+    prior.fit(Codes(lambda: model.encode_all(digits().train)))
+    return Subject(model.eval(), prior.eval(), digits(), run.protocol, run.seed, cache=cache)
+
+
+def figures_of(name: str, subject: Subject) -> list[Figure] | str:
+    """Its figures, or why it has none."""
+    with torch.no_grad():
+        try:
+            return METRICS[name](subject)
+        except Unsupported as reason:
+            return str(reason)
+
+
+@pytest.mark.parametrize(("method", "extra"), [("gaussian", 0), ("mixture", 0), ("vampprior", 10)])
+def test_every_image_is_encoded_once(method: str, extra: int):
+    """All metrics together encode the test set once, and a VampPrior its pseudo-inputs once."""
+    subject, rows = make_subject(method), []
+    subject.model.encoder.register_forward_hook(lambda module, inputs, output: rows.append(len(inputs[0])))
+    with torch.no_grad():
+        for name in LIKELIHOOD:
+            assert METRICS[name](subject)
+    assert sum(rows) == len(subject.data.test) + extra
+
+
+def test_no_more_rows_at_once_than_asked_for():
+    """The largest tensor that is decoded has `rows` codes, whatever K."""
+    subject, sizes = make_subject("gaussian"), []
+
+    def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
+        sizes.append(z.shape[:-1].numel())
+        return subject.model.log_likelihood(x, z)
+
+    with torch.no_grad():
+        result = importance_sampling(
+            subject.data.test, subject.q[:5], log_likelihood, subject.prior.log_prob, [10, 300], seed=int, rows=64
+        )
+    assert max(sizes) <= 64
+    assert sum(sizes) == 5 * 300
+    assert len(result.elbo) == 5
+
+
+@pytest.mark.parametrize("method", ["mixture", "implicit"])
+def test_metrics_do_not_move_each_other(method: str, cache: Path):
+    """Any metric alone gives what it gives among others, in any order and wherever the random state is."""
+    together = make_subject(method, cache=cache)
+    forward = {name: figures_of(name, together) for name in DEFINED}
+    backward = make_subject(method, cache=cache)
+    for name in reversed(DEFINED):
+        torch.randn(7)
+        assert figures_of(name, backward) == forward[name], name
+    for name in DEFINED[::6]:
+        assert figures_of(name, make_subject(method, cache=cache)) == forward[name], name
+
+
+def test_metrics_leave_the_random_state_alone(cache: Path):
+    subject = make_subject("gaussian", cache=cache)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    for name in DEFINED:
+        figures_of(name, subject)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_size_of_chunks_moves_no_figure(cache: Path, monkeypatch: pytest.MonkeyPatch):
+    """Sizes change the order of sums alone: 1e-5 relative."""
+    usual = make_subject("mixture", cache=cache)
+    figures = {name: figures_of(name, usual) for name in DEFINED}
+    monkeypatch.setattr(evaluation.subject, "CHUNK", 7)
+    monkeypatch.setattr(evaluation.points, "CHUNK", 7)
+    monkeypatch.setattr(neighbours, "BUDGET", 2**12)
+    monkeypatch.setattr(kernel, "BUDGET", 2**12)
+    monkeypatch.setattr(manifold, "BUDGET", 2**12)
+    monkeypatch.setattr(normal, "PAIRS", 2**12)
+    small = make_subject("mixture", cache=cache)
+    for name, expected in figures.items():
+        found = figures_of(name, small)
+        if isinstance(expected, str):
+            assert found == expected
+            continue
+        for one, other in zip(found, expected, strict=True):
+            assert one.value == pytest.approx(other.value, rel=1e-5, abs=1e-9), (name, one.estimator)
+
+
+def test_every_figure_says_what_it_is(cache: Path):
+    """Names, estimators and units are there, none twice; a metric's summary is one line."""
+    subject, seen = make_subject("mixture", cache=cache), set()
+    for name in DEFINED:
+        figures = figures_of(name, subject)
+        if isinstance(figures, str):
+            assert " " in figures
+            continue
+        for one in figures:
+            assert one.metric
+            assert one.estimator
+            assert one.unit
+            assert math.isfinite(one.value), (name, one)
+        if name not in ("log_likelihood", "excess_nll"):
+            assert not seen & {(one.metric, one.estimator) for one in figures}, name
+            seen |= {(one.metric, one.estimator) for one in figures}
+    for one in METRICS.values():
+        assert one.summary.endswith("."), one.name
+
+
+def test_what_a_figure_is_the_mean_of_is_kept():
+    """Image by image, for comparisons in pairs."""
+    figure = next(one for one in figures_of("nll", make_subject("gaussian")) if one.estimator == "elbo")
+    assert len(figure.values) == 100
+    assert figure.values.mean().item() == figure.value
+    assert "values" not in figure.as_dict()
+
+
+class Repeats:
+    """A model whose images are given ones, in their order, whatever the codes."""
+
+    def __init__(self, images: Tensor):
+        self.images, self.place = images, 0
+
+    def decode(self, z: Tensor) -> Tensor:
+        self.place += len(z)
+        return self.images[self.place - len(z) : self.place]
+
+
+def repeating(images: Tensor) -> Subject:
+    """A subject that generates these images of digits."""
+    prior = SimpleNamespace(sample=lambda n: torch.zeros(n, 2))
+    return Subject(Repeats(images), prior, digits(), ProtocolSettings(), 0)
+
+
+def values(name: str, subject: Subject) -> dict[str, float]:
+    figures = METRICS[name](subject)
+    return {one.metric + ("-test" if one.estimator.endswith("-test") else ""): one.value for one in figures}
+
+
+def test_planted_copies_are_flagged():
+    """Training images handed out as generated ones: the ratio and the authentic share fall, C_T is far below 0."""
+    found = values("copying", repeating(digits().train.original[torch.randperm(1197)[:300]]))
+    assert found["authentic_share"] == 0
+    assert found["data_copying"] < -15
+    subject = repeating(digits().train.original[:])
+    subject.model.images = subject.images("training") / 255
+    found = values("pms", subject)
+    assert found["pms_generated_train"] == found["pms_ratio"] == 0
+    assert found["pms_generated_test"] > 0
+
+
+def test_held_out_images_are_not_flagged():
+    """Images of the same law that no training has seen look like the test set's."""
+    subject = repeating(digits().validation.original[:])
+    found = values("copying", subject)
+    assert abs(found["data_copying"]) < 3
+    assert found["authentic_share"] == pytest.approx(found["authentic_share-test"], abs=0.1)
+    assert values("pms", repeating(digits().validation.original[:]))["pms_ratio"] == pytest.approx(1, abs=0.05)
+
+
+def test_the_data_alone_have_the_figures_of_data():
+    """No model: scores between real images, and a reason for everything else."""
+    subject = Subject(None, None, digits(), ProtocolSettings(), 0)
+    found = values("pms_train_train", subject) | values("pms_train_test", subject)
+    assert found["pms_train_train"] == pytest.approx(found["pms_train_test"], rel=0.05)
+    for name in set(DEFINED) - {"pms_train_train", "pms_train_test"}:
+        assert "of a model" in figures_of(name, subject)
+
+
+def test_fewer_draws_are_the_first_of_more():
+    """K = 10 gives the same figure whatever the largest K is."""
+    with torch.no_grad():
+        few, many = (
+            make_subject("gaussian", f"protocol.samples={samples}").importance for samples in ("[10]", "[10, 250]")
+        )
+    assert torch.allclose(few.log_likelihood[10], many.log_likelihood[10], rtol=1e-6)
+
+
+def test_variance_is_the_likelihoods():
+    """`model.variance` reaches the likelihood gaussian-fixed."""
+    subject = make_subject("gaussian", "model.likelihood=gaussian-fixed", "model.variance=0.25")
+    assert subject.model.likelihood.fixed.exp().item() == pytest.approx(0.25)
