@@ -205,7 +205,7 @@ def _published(source: Published | None, run: Run, row: dict[str, Any], name: st
     if len(match) > 1:  # told apart by their notes only: not ours to choose
         return named | {"published_source": f"{source.paper} table {source.table} has {len(match)} such figures"}
     (figure,) = match.to_dict("records")
-    where = f"{source.paper} table {source.table}: {figure['note']}"
+    where = f"{source.paper} table {source.table}" + (f": {figure['note']}" if pd.notna(figure["note"]) else "")
     return named | {"published": figure["value"], "published_std": figure["std"], "published_source": where}
 
 

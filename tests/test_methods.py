@@ -91,7 +91,7 @@ training.batch_size = 1000
 
 
 def trains(one: methods.Method) -> bool:
-    """A method with a model. A VAE, which is what none is said to be, cannot be trained with a prior of samples only."""
+    """A method with a model. A VAE, as it is where no model is named, cannot be trained with a prior of samples only."""
     return one.use is not None and (bool(one.model) or issubclass(registry.find(one.use), Density))
 
 
@@ -268,10 +268,15 @@ def test_what_was_fitted_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest
     assert nll == before
 
 
+def with_metrics(*names: str) -> str:
+    """The short suite with further metrics."""
+    return SHORT.replace("metrics = [", f"metrics = [{', '.join(map(repr, names))},")
+
+
 def test_the_data_in_a_models_place(tmp_path: Path):
     """A row without a model has the figures of data, and says of the others that they are a model's."""
     path = tmp_path / "data.toml"
-    path.write_text(SHORT.replace('metrics = [\n', 'metrics = [\n  "pms_train_train", "pms_train_test",'), encoding="utf-8")
+    path.write_text(with_metrics("pms_train_train", "pms_train_test"), encoding="utf-8")
     where = ["--results", str(tmp_path), "--executor", "serial", "--name", "table"]
     assert main(["--suite", str(path), "--method", "data", "--dataset", "digits", *where]) == 0
     table = cell(tmp_path / "table.csv", "data").set_index("metric")
@@ -285,7 +290,7 @@ def test_figures_that_wait_for_inceptions_weights_say_so(tmp_path: Path, monkeyp
     """Everything else goes on, the run counts as done, and with the weights the same command computes them."""
     monkeypatch.setattr(inception, "find", lambda path: None)
     path = tmp_path / "fid.toml"
-    path.write_text(SHORT.replace('metrics = [\n', 'metrics = [\n  "fid", "ims",'), encoding="utf-8")
+    path.write_text(with_metrics("fid", "ims"), encoding="utf-8")
     where = ["--results", str(tmp_path), "--executor", "serial", "--name", "table"]
     command = ["--suite", str(path), "--method", "gaussian", "--dataset", "digits", *where]
     assert main(command) == 0

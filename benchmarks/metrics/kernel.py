@@ -23,7 +23,7 @@ def kernel_distance(a: Tensor, b: Tensor) -> Estimate:
     deviation is that of 1,000 points and no standard error.
 
     The standard error is that of drawing both sets, and holds near 0 too, where the estimate's leading term vanishes
-    (see `variance`): of equal Gaussian laws it is on average up to 1.3 times too large, of others right.
+    (see `variance`): of equal or nearly equal laws it is on average 1.3 times too large, of others right.
 
     Everything is in float64. Memory: a few arrays of BUDGET numbers. Raises ValueError below four points.
     """
