@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 from benchmarks import datasets, methods
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
+from benchmarks.published import Published
 from benchmarks.settings import (
     ModelSettings,
     ProtocolSettings,
@@ -40,14 +41,6 @@ NAMED = ("prior", "regulariser")
 Seed = Annotated[int, Field(ge=0)]
 
 
-class Published(Settings):
-    """The paper's table that this suite repeats, and which of our figures stand beside it: metric to estimator."""
-
-    paper: str
-    table: str
-    figures: dict[str, str]
-
-
 class Suite(Settings):
     """The file as it stands. Overrides stay plain tables until they are laid over the sections and validated there."""
 
@@ -66,7 +59,13 @@ class Suite(Settings):
     dataset: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
     preset: dict[str, dict[str, Any]] = {}
-    published: Published | None = None
+    published: tuple[Published, ...] = ()
+
+    @field_validator("published", mode="before")
+    @classmethod
+    def table_or_tables(cls, value: Any) -> Any:
+        """`[published]` for one table of a paper, `[[published]]` for several."""
+        return [value] if isinstance(value, dict) else value
 
     @field_validator("seeds", mode="before")
     @classmethod

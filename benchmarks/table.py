@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from benchmarks import published, stats
 from benchmarks.execute import Place
 from benchmarks.features import inception
 from benchmarks.record import write_atomically
 from benchmarks.settings import Run
-from benchmarks.suite import Published, Suite
-
-CHECKOUT = Path(__file__).parent.parent / "results" / "published.csv"
-PUBLISHED = CHECKOUT if CHECKOUT.is_file() else Path(__file__).parent / "published.csv"
-"""The papers' figures: in a checkout's results, or beside this file in an installed package."""
+from benchmarks.suite import Suite
 
 COLUMNS = (
     *("suite", "dataset", "method", "prior", "model", "metric", "estimator", "direction", "unit"),
     *("mean", "std", "n", "stderr", "status", "note", "protocol"),
-    *("published", "published_std", "published_source"),
+    *published.COLUMNS,
+    "standing",
 )
 WITHIN = "s.e. over images or draws"
 """Begins the note of a figure from one seed."""
@@ -38,6 +35,7 @@ DIGITS = 8
 class Ended:
     """What one run left: how training ended with its costs, and the figures by metric."""
 
+    seed: int
     training: dict[str, Any]
     metrics: dict[str, Any]
 
@@ -63,6 +61,8 @@ def build(suite: Suite, runs: Sequence[Run], place: Place) -> tuple[pd.DataFrame
     next, so they have a table of their own."""
     all_cells = cells(runs, place)
     figures = [row for cell in all_cells for row in figure_rows(cell, suite)]
+    set_standings(figures)
+    figures += only_published(suite, figures)
     costs = [row for cell in all_cells for row in cost_rows(cell)]
     return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=COLUMNS[:16])
 
@@ -80,7 +80,7 @@ def _cell(runs: Sequence[Run], place: Place) -> Cell:
     for run in runs:
         record = place.record(run)
         if place.done(run):
-            ended.append(Ended(record.read("training.json"), record.read("metrics.json") or {}))
+            ended.append(Ended(run.seed, record.read("training.json"), record.read("metrics.json") or {}))
         elif (error := record.folder / "error.txt").is_file():
             failures.append(error.read_text(encoding="utf-8").partition("\n")[0] or "for a reason that was lost")
     return Cell(tuple(runs), tuple(ended), tuple(failures))
@@ -105,26 +105,62 @@ def figure_rows(cell: Cell, suite: Suite) -> Iterable[dict[str, Any]]:
         for name in run.metrics:
             yield head(cell) | {"metric": name, "status": status, "note": join(note, *run.trial), "n": 0}
     for protocol in dict.fromkeys(one.metrics["hash"] for one in good):
-        same = [one.metrics["metrics"] for one in good if one.metrics["hash"] == protocol]
+        same = [one for one in good if one.metrics["hash"] == protocol]
         for name in run.metrics:
-            for row in _metric_rows(name, [metrics[name] for metrics in same if name in metrics], cell):
-                yield head(cell) | row | {"protocol": protocol} | _published(suite.published, run, row, name)
+            results = {one.seed: found[name] for one in same if name in (found := one.metrics["metrics"])}
+            for row in _metric_rows(name, results, cell):
+                beside = next(filter(None, (source.beside(run, row) for source in suite.published)), {})
+                yield head(cell) | row | {"protocol": protocol} | beside
 
 
-def _metric_rows(name: str, results: Sequence[dict[str, Any]], cell: Cell) -> Iterable[dict[str, Any]]:
+def _metric_rows(name: str, results: Mapping[int, dict[str, Any]], cell: Cell) -> Iterable[dict[str, Any]]:
     """A metric's figures over seeds, joined by what they are: a seed may lack one that the others have."""
     if not results:  # of a run that has ended: nothing but Inception's weights can be wanting
-        yield {"status": "not-computed", "note": join(inception.HOW, *cell.runs[0].trial), "n": 0}
+        note = join(inception.HOW, *cell.runs[0].trial)
+        yield {"metric": name, "status": "not-computed", "note": note, "n": 0}
         return
-    if "unsupported" in results[0]:
-        yield {"status": "unsupported", "note": results[0]["unsupported"], "n": 0}
+    first = next(iter(results.values()))
+    if "unsupported" in first:
+        yield {"metric": name, "status": "unsupported", "note": first["unsupported"], "n": 0}
         return
     grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for result in results:
+    for seed, result in results.items():
         for figure in result["figures"]:
-            grouped.setdefault((figure["metric"], figure["estimator"]), []).append(figure)
+            grouped.setdefault((figure["metric"], figure["estimator"]), []).append(figure | {"seed": seed})
     for figures in grouped.values():
         yield summary(figures, cell)
+
+
+def set_standings(rows: Sequence[dict[str, Any]]) -> None:
+    """Adds who is best, tied with the best or worse (`stats.compare`) among the methods of a data set.
+
+    Only figures of one metric, estimator and protocol are held against each other, and no trials.
+    """
+    groups: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "ok" and row["direction"] != "none" and row["compared"]:
+            key = tuple(row[name] for name in ("dataset", "metric", "estimator", "direction", "protocol"))
+            groups.setdefault(key, {})[row["method"]] = row
+    for (*_, direction, _), group in groups.items():
+        values = {method: row["by seed"] for method, row in group.items()}
+        if len(group) > 1 and set.intersection(*map(set, values.values())):
+            for method, found in stats.compare(values, direction).items():
+                group[method]["standing"] = join(found.verdict, found.note)
+
+
+def only_published(suite: Suite, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The paper's figures beside which none of ours stands: of systems that are not run here, or not yet."""
+    beside = {(row["dataset"], row.get("published_source"), row.get("published")) for row in rows}
+    found = []
+    for source in suite.published:
+        for figure in source.rows.to_dict("records"):
+            columns = source.columns(figure)
+            if (figure["dataset"], columns["published_source"], columns["published"]) in beside:
+                continue
+            row = {"suite": suite.name, "method": figure["model"], "n": 0, "status": "published"}
+            row |= {name: figure[name] for name in ("dataset", "metric")}
+            found.append(row | {"note": "the paper's alone"} | columns)
+    return found
 
 
 def cost_rows(cell: Cell) -> Iterable[dict[str, Any]]:
@@ -143,6 +179,7 @@ def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
     first, values = figures[0], [figure["value"] for figure in figures]
     count, mean = len(values), sum(values) / len(values)
     row = {key: first[key] for key in ("metric", "estimator", "direction", "unit")}
+    row |= {"by seed": {figure.get("seed"): figure["value"] for figure in figures}, "compared": not cell.runs[0].trial}
     note = common_note([figure["note"] for figure in figures])
     if count > 1:
         std = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
@@ -183,30 +220,6 @@ def _why_empty(cell: Cell) -> tuple[str, str]:
 
 def join(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
-
-
-@lru_cache
-def published_figures(path: Path = PUBLISHED) -> pd.DataFrame:
-    """The papers' figures as they printed them."""
-    return pd.read_csv(path, dtype={"table": str})
-
-
-def _published(source: Published | None, run: Run, row: dict[str, Any], name: str) -> dict[str, Any]:
-    """The metric's name where the row has none, and the paper's own figure for this metric and estimator."""
-    named = {"metric": row.get("metric", name)}
-    if source is None or row.get("estimator") is None or source.figures.get(row["metric"]) != row["estimator"]:
-        return named
-    all_figures = published_figures()
-    keys = {"paper": source.paper, "table": source.table, "dataset": run.dataset, "model": run.method}
-    keys["metric"] = row["metric"]
-    match = all_figures[(all_figures[list(keys)] == pd.Series(keys)).all(axis=1)]
-    if match.empty:
-        return named
-    if len(match) > 1:  # told apart by their notes only: not ours to choose
-        return named | {"published_source": f"{source.paper} table {source.table} has {len(match)} such figures"}
-    (figure,) = match.to_dict("records")
-    where = f"{source.paper} table {source.table}" + (f": {figure['note']}" if pd.notna(figure["note"]) else "")
-    return named | {"published": figure["value"], "published_std": figure["std"], "published_source": where}
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

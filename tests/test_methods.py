@@ -91,7 +91,7 @@ training.batch_size = 1000
 
 
 def trains(one: methods.Method) -> bool:
-    """A method with a model. A VAE, as it is where no model is named, cannot be trained with a prior of samples only."""
+    """A method with a model; a VAE, as it is where none is named, cannot be trained with a prior of samples only."""
     return one.use is not None and (bool(one.model) or issubclass(registry.find(one.use), Density))
 
 

@@ -52,8 +52,8 @@ def features_of(
     progress: is told how many pictures are done. Raises ValueError for another type or shape.
     """
     if pictures.dtype != torch.uint8 or pictures.ndim != 4 or pictures.shape[1] not in (1, 3):
-        found = f"{pictures.dtype} of shape {tuple(pictures.shape)}"
-        raise ValueError(f"pictures must be uint8 of shape (N, 1 or 3, H, W), not {found}")
+        given = f"{pictures.dtype} of shape {tuple(pictures.shape)}"
+        raise ValueError(f"pictures must be uint8 of shape (N, 1 or 3, H, W), not {given}")
     chunks = []
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         for start in range(0, len(pictures), rows):
