@@ -24,6 +24,9 @@ from benchmarks.execute import Outcome, Place
 from benchmarks.settings import Run
 from benchmarks.table import WITHIN
 
+STANDINGS = {"best": "*", "tied": "="}
+"""Marks of the best method's figure and of those that paired tests do not tell from it."""
+
 LINE_SECONDS = 60.0
 """Between two plain lines on a run that is under way."""
 
@@ -147,6 +150,8 @@ def show(console: Console, frame: pd.DataFrame, title: str) -> None:
         console.print(block(part, notes))
         if part["note"].str.contains(WITHIN).any():
             console.print(Text("  (in brackets: one seed, standard error over images or draws)", "dim"))
+        if part["standing"].isin(STANDINGS).any():
+            console.print(Text("  (*: best, =: paired t tests over seeds do not tell it from the best)", "dim"))
         for line in notes.lines():
             console.print(Text(line, "dim"), soft_wrap=True)
         console.print()
@@ -158,16 +163,20 @@ def block(part: pd.DataFrame, notes: Notes) -> Table:
     table = Table(box=None, pad_edge=False, header_style="underline")
     for column in ("metric", "estimator", "best", "method"):
         table.add_column(column, no_wrap=True)
-    for column in ("mean", "± s.e.", "n", *(["published"] if published else []), ""):
+    for column in ("mean", "± s.e.", "", "n", *(["published"] if published else [])):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
+    for column in (*(["verdict"] if published else []), ""):
+        table.add_column(column, no_wrap=True)
     previous = None
     for row in ordered(part):
         key = (row["metric"], row["estimator"])
         best = {"lower": "low", "higher": "high"}.get(row["direction"], "")
         labels = ("", "", "") if key == previous else (*map(text, key), best)
-        cells = [*labels, text(row["method"]), *value(row), str(row["n"])]
-        cells += [published_value(row)] if published else []
-        table.add_row(*map(escape, cells), escape(notes.mark(text(row["note"]))))
+        cells = [*labels, text(row["method"]), *value(row), STANDINGS.get(text(row["standing"]), ""), str(row["n"])]
+        verdict, _, reason = text(row["verdict"]).partition(": ")
+        cells += [published_value(row), verdict] if published else []
+        note = "; ".join(filter(None, (text(row["note"]), reason and f"not comparable: {reason}")))
+        table.add_row(*map(escape, cells), escape(notes.mark(note)))
         previous = key
     return table
 
@@ -207,7 +216,7 @@ def ordered(part: pd.DataFrame) -> list[dict[str, Any]]:
 def value(row: dict[str, Any]) -> tuple[str, str]:
     """(mean, standard error) to two digits of the error, which for one seed is over images or draws, in brackets."""
     if row["status"] != "ok":
-        return ("-" if row["status"] == "unsupported" else str(row["status"])), ""
+        return {"unsupported": "-", "published": ""}.get(row["status"], str(row["status"])), ""
     inside = brackets(text(row["note"]))
     error = float(inside[0].split()[-1]) if inside else row["stderr"]
     if pd.isna(error) or error <= 0:

@@ -92,7 +92,11 @@ class Published(Settings):
         return {"published": figure["value"], "published_std": figure["std"], "published_source": source}
 
     def judged(self, figure: dict[str, Any], run: Run, row: dict[str, Any]) -> dict[str, Any]:
-        """The difference in standard errors, and the verdict."""
+        """The difference in standard errors, and the verdict.
+
+        The error is of our mean over seeds and of theirs over `runs`; where the paper prints no spread, its figure
+        counts as one run with our standard deviation. Its last printed digit is rounded, too.
+        """
         reason = self.not_comparable.get(figure["metric"]) or self.not_comparable.get("all")
         if run.trial:
             reason = "a trial, not the suite's own settings"
@@ -100,7 +104,7 @@ class Published(Settings):
             reason = reason or f"{row['n']} seed{'s'[: row['n'] - 1]}, and {LEAST_SEEDS} are needed"
         if reason:
             return {"verdict": f"not comparable: {reason}"}
-        theirs = 0.0 if math.isnan(figure["std"]) else figure["std"] / math.sqrt(self.runs)
+        theirs = row["std"] if math.isnan(figure["std"]) else figure["std"] / math.sqrt(self.runs)
         rounding = 10.0 ** -figure["decimals"] / math.sqrt(12)
         error = math.hypot(row["stderr"], theirs, rounding)
         deviation = (row["mean"] - figure["value"]) / error

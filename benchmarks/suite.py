@@ -141,10 +141,15 @@ def check_names(suite: Suite, request: Request) -> None:
         for name, content in getattr(suite, section).items():
             if known is not None and name not in known:
                 raise UsageError(f"{suite.name}: section [{section}.{name}] names no {section} of the suite.")
-            if section == "method" and "use" not in content and name not in (*suite.methods, *methods.available()):
+            if section == "method" and content.get("like", "gaussian") not in methods.available():
+                raise UsageError(
+                    f"{suite.name}: [method.{name}]: {unknown('method', str(content['like']), methods.available())}"
+                )
+            defined = "use" in content or "like" in content or name in (*suite.methods, *methods.available())
+            if section == "method" and not defined:
                 raise UsageError(f"{suite.name}: [method.{name}]: {unknown('method', name, suite.methods)}")
             for key in content:
-                allowed = (*SECTIONS, "use", "regularisers") if section == "method" else SECTIONS
+                allowed = (*SECTIONS, "like", "use", "regularisers") if section == "method" else SECTIONS
                 if key not in allowed:
                     raise UsageError(f"{suite.name}: [{section}.{name}]: {unknown('key', key, allowed)}")
 
@@ -223,7 +228,8 @@ def _run(
     plugins: Mapping[str, str],
 ) -> Run:
     own = {section: getattr(suite, section) for section in SECTIONS}
-    catalogued, definition = methods.definition(method), dict(suite.method.get(method, {}))
+    definition = dict(suite.method.get(method, {}))
+    catalogued = methods.definition(definition.pop("like", method))
     where = f"{suite.name} ({method} on {dataset})"
     prior = definition.pop("use", catalogued.use)
     regularisers = definition.pop("regularisers", catalogued.regularisers)

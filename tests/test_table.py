@@ -234,7 +234,17 @@ def test_a_suite_meets_one_published_figure_a_row(name: str):
             same = source.rows[source.rows["metric"].eq(metric)]
             assert not same.empty
             assert not same.duplicated(["dataset", "model", "note"]).any()
-            assert set(chosen.datasets) <= set(same["dataset"])
+            assert set(same["dataset"]) <= set(chosen.datasets)
+        for method, model in source.models.items():
+            assert method in chosen.methods
+            assert model.partition("; ")[0] in set(source.rows["model"])
+
+
+def test_every_published_figure_belongs_to_a_suite():
+    """Of every row of results/published.csv there is a suite whose table shows it, beside ours or alone."""
+    shown = [source.rows for name in suite.names() for source in suite.read(name).published]
+    missing = published.figures().index.difference(pd.concat(shown).index)
+    assert missing.empty, published.figures().loc[missing].to_string()
 
 
 def iop(bench: Bench, figures: list[Any], **changes: Any) -> pd.DataFrame:
@@ -290,7 +300,7 @@ def beside(bench: Bench, values: list[float], **changes: Any) -> dict[str, Any]:
 
 
 def test_the_verdict_counts_both_errors(bench: Bench):
-    """Standard errors of ours over seeds and of theirs over their eight runs, and the digits that they printed."""
+    """Those of ours over seeds and of theirs over their eight runs, and the digits that they printed."""
     values = [1380.0, 1384.0, 1388.0]
     row = beside(bench, values)
     error = np.sqrt(16 / 3 + 6.25**2 / 8 + 0.01**2 / 12)
@@ -304,7 +314,7 @@ def test_what_cannot_be_compared_gets_no_verdict(bench: Bench):
     trial = beside(bench, [1.0, 2.0, 3.0], overrides=("training.epochs=1",))
     assert trial["verdict"].startswith("not comparable: a trial")
     assert pd.isna(trial["deviation"])
-    (source,) = suite.read("iop-table2").published
+    source = suite.read("iop-table2").published[0]
     reason = source.model_copy(update={"not_comparable": {"log_likelihood": "other networks"}})
     assert beside(bench, [1.0, 2.0, 3.0], published=(reason,))["verdict"] == "not comparable: other networks"
 
@@ -313,7 +323,7 @@ def test_papers_figures_of_systems_that_are_not_run_are_rows_too(bench: Bench):
     """Each once, where none of ours stands beside it."""
     rows = iop(bench, [figure(1381.0, "log_likelihood", "is-10")])
     alone = rows[rows.status == "published"]
-    assert len(alone) == 11
+    assert len(alone) == 12
     assert alone["mean"].isna().all()
     assert ("freyfaces", "gaussian") not in set(zip(alone.dataset, alone.method, strict=True))
     assert 1396.27 in set(alone.published)
@@ -342,3 +352,13 @@ def test_few_seeds_leave_standings_undecided(bench: Bench):
     rows = bench.rows(chosen).set_index("method")["standing"]
     assert rows["gaussian"] == "best"
     assert rows["mixture"].startswith("undecided")
+
+
+def test_a_figure_without_spread_counts_as_one_run(bench: Bench):
+    source = suite.read("iop-table2").published[0]
+    row = {"status": "ok", "n": 4, "mean": 3.0, "std": 2.0, "stderr": 1.0}
+    (run, *_) = suite.expand(suite.read("iop-table2"), Request(datasets=("freyfaces",), methods=("gaussian",)))
+    printed = {"metric": "log_likelihood", "value": 0.5, "std": float("nan"), "decimals": 1, "note": ""}
+    found = source.judged(printed, run, row)
+    assert found["deviation"] == pytest.approx(2.5 / np.sqrt(1 + 4 + 0.01 / 12))
+    assert found["verdict"] == "reproduced"
