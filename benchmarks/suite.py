@@ -41,15 +41,28 @@ NAMED = ("prior", "regulariser")
 Seed = Annotated[int, Field(ge=0)]
 
 
-class Suite(Settings):
-    """The file as it stands. Overrides stay plain tables until they are laid over the sections and validated there."""
+class Seeds(Settings):
+    """Seeds of the runs: `seeds = 8` means 0 to 7."""
+
+    seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), min_length=1)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def count_or_list(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Suite(Seeds):
+    """The file as it stands. Overrides stay plain tables until they are laid over the sections and validated there.
+
+    A preset is a table of sections that are laid over the suite's, and of `seeds` in the place of the suite's.
+    """
 
     name: str
     title: str
     summary: str = ""
     datasets: tuple[str, ...] = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[Seed, ...] = Field((0, 1, 2, 3, 4), min_length=1)
     metrics: tuple[str, ...] = Field(("nll",), min_length=1)
     model: dict[str, Any] = {}
     training: dict[str, Any] = {}
@@ -66,12 +79,6 @@ class Suite(Settings):
     def table_or_tables(cls, value: Any) -> Any:
         """`[published]` for one table of a paper, `[[published]]` for several."""
         return [value] if isinstance(value, dict) else value
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def count_or_list(cls, value: Any) -> Any:
-        """`seeds = 8` means 0 to 7."""
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 @dataclass(frozen=True)
@@ -111,14 +118,15 @@ def read(name: str) -> Suite:
 def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     """All runs of the suite, data set by data set, methods innermost so that a table fills evenly, seed by seed."""
     check_names(suite, request)
-    preset = _preset(suite, request.preset)
+    preset = dict(_preset(suite, request.preset))
+    fewer = validated(Seeds, {"seeds": preset.pop("seeds", suite.seeds)}, f"{suite.name}: preset {request.preset}")
     given = [parse_override(text) for text in request.overrides]
-    named = (f"preset {request.preset}: {', '.join(flat(preset))}",) if request.preset else ()
+    named = (f"preset {request.preset}: {', '.join(flat(_preset(suite, request.preset)))}",) if request.preset else ()
     trial = named + request.overrides
     cells = [
         (dataset, seed, method)
         for dataset in dict.fromkeys(request.datasets or suite.datasets)
-        for seed in dict.fromkeys(request.seeds or suite.seeds)
+        for seed in dict.fromkeys(request.seeds or fewer.seeds)
         for method in dict.fromkeys(request.methods or suite.methods)
     ]
     return [_run(suite, *cell, (preset, *given), trial, request.plugins) for cell in cells]

@@ -403,7 +403,8 @@ PRESETS = [(name, preset) for name in suite.names() for preset in (None, *read(n
 def test_every_suite_validates_with_every_preset(name, preset):
     chosen = read(name)
     runs = expand(chosen, Request(preset=preset))
-    assert len(runs) == len(chosen.datasets) * len(chosen.methods) * len(chosen.seeds)
+    seeds = chosen.preset[preset].get("seeds", len(chosen.seeds)) if preset else len(chosen.seeds)
+    assert len(runs) == len(chosen.datasets) * len(chosen.methods) * seeds
     assert len({run.name for run in runs}) == len(runs)
     assert chosen.name == name
     assert all(run.trial[0].startswith(f"preset {preset}: ") if preset else run.trial == () for run in runs)
