@@ -14,8 +14,8 @@ from priors.base import Density, Unsupported
 
 LOG_2PI = math.log(2 * math.pi)
 
-PAIRS = 2**22
-"""Pairs of a code and a component whose density is computed at a time, where the components are many."""
+SIDE = 512
+"""Codes, and components, whose pairs are computed at a time where they are many: 2 MiB, which the cache holds."""
 
 
 def log_standard_normal(z: Tensor) -> Tensor:
@@ -80,18 +80,25 @@ class NormalMixture:
         exponent = (precision * centred.square() + log_variance).sum(-1) + mean.shape[-1] * LOG_2PI
         self.constant = log_weight - 0.5 * exponent  # (K,)
 
+    def joint(self, z: Tensor, some: slice = slice(None)) -> Tensor:
+        """ln w_k N(z | m_k, diag(v_k)) in nats, of some components, (B, D) -> (B, K)."""
+        z = z - self.centre
+        with torch.autocast(z.device.type, enabled=False):  # the difference of large numbers: never in half precision
+            linear = torch.addmm(self.constant[some], z, self.linear[:, some])
+            return linear.addmm(z.square(), self.quadratic[:, some])
+
     def log_prob(self, z: Tensor) -> Tensor:
         """ln p(z) in nats, (..., D) -> (...)."""
-        flat = z.reshape(-1, z.shape[-1]) - self.centre  # (B, D)
-        with torch.autocast(z.device.type, enabled=False):  # the difference of large numbers: never in half precision
-            joint = torch.addmm(self.constant, flat, self.linear).addmm(flat.square(), self.quadratic)  # (B, K)
-        return joint.logsumexp(-1).reshape(z.shape[:-1])
+        return self.joint(z.reshape(-1, z.shape[-1])).logsumexp(-1).reshape(z.shape[:-1])
 
     def log_prob_in_chunks(self, z: Tensor) -> Tensor:
-        """`log_prob` in the mixture's precision, for a bounded number of codes at a time, (..., D) -> (...)."""
-        rows = max(1, PAIRS // len(self.mean))
-        parts = z.reshape(-1, z.shape[-1]).to(self.mean.dtype).split(rows)
-        return torch.cat([self.log_prob(part) for part in parts]).reshape(z.shape[:-1])
+        """`log_prob` in the mixture's precision, SIDE codes under SIDE components at a time, (..., D) -> (...)."""
+        parts = z.reshape(-1, z.shape[-1]).to(self.mean.dtype).split(SIDE)
+        total = [part.new_full((len(part),), -math.inf) for part in parts]
+        for k in range(0, len(self.mean), SIDE):
+            terms = [self.joint(part, slice(k, k + SIDE)).logsumexp(-1) for part in parts]
+            total = [torch.logaddexp(*pair) for pair in zip(total, terms, strict=True)]
+        return torch.cat(total).reshape(z.shape[:-1])
 
     def sample(self, n: int) -> Tensor:
         """(n, D): a component drawn by its weight, then a draw from it."""

@@ -142,7 +142,7 @@ def test_memory_is_bounded(monkeypatch):
     prior, z = make(host), torch.randn(300, 2, dtype=torch.float64)
     prior.fit(toy_codes(host))
     whole = prior.log_prob(z)
-    monkeypatch.setattr(normal, "PAIRS", 1000)
+    monkeypatch.setattr(normal, "SIDE", 30)
     for density in (prior.log_prob, prior.frozen()):
         with Largest() as largest:
             torch.testing.assert_close(density(z), whole)

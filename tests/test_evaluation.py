@@ -116,7 +116,7 @@ def test_the_size_of_chunks_moves_no_figure(cache: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(neighbours, "BUDGET", 2**12)
     monkeypatch.setattr(kernel, "BUDGET", 2**12)
     monkeypatch.setattr(manifold, "BUDGET", 2**12)
-    monkeypatch.setattr(normal, "PAIRS", 2**12)
+    monkeypatch.setattr(normal, "SIDE", 37)
     small = make_subject("mixture", cache=cache)
     for name, expected in figures.items():
         found = figures_of(name, small)

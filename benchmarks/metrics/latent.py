@@ -14,7 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from priors.normal import PAIRS, DiagonalNormal, NormalMixture
+from priors.normal import DiagonalNormal, NormalMixture
+
+PAIRS = 2**22
+"""Pairs of a code and a component, or of two points, whose density or distance is computed at a time."""
 
 THRESHOLDS = (-90.0, -70.0, -50.0, -30.0, -10.0, -1.0)
 """Values of ln p(z) at which leakage is shown. What they mean depends on D: see `quantile_thresholds`."""
@@ -62,8 +65,9 @@ def densities_at_codes(q: NormalMixture, z: Tensor, j: Tensor, pairs: int = PAIR
     """
     q = q.double()
     rows = max(1, pairs // len(q.mean))
-    chunks = zip(z.double().split(rows), j.split(rows), strict=True)
-    own, without = (torch.cat(part) for part in zip(*(split_own(q, *chunk) for chunk in chunks), strict=True))
+    own, without = both = q.mean.new_empty(2, len(z))  # whole from the start: small results, if kept, split the heap
+    for part, of, values in zip(z.double().split(rows), j.split(rows), both.split(rows, 1), strict=True):
+        values.copy_(torch.stack(split_own(q, part, of)))
     weight = q.log_weight[j]
     return AtCodes(own - weight, torch.logaddexp(own, without), without - torch.log1p(-weight.exp()))
 
@@ -73,8 +77,7 @@ def split_own(q: NormalMixture, z: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
 
     Component j is masked: subtracting it from q(z) would leave rounding alone where it carries nearly all of it.
     """
-    z, column = z - q.centre, j[:, None]
-    joint = torch.addmm(q.constant, z, q.linear).addmm_(z.square(), q.quadratic)  # (B, K)
+    joint, column = q.joint(z), j[:, None]
     own = joint.gather(1, column).squeeze(1)
     return own, joint.scatter_(1, column, -math.inf).logsumexp(1)
 

@@ -43,6 +43,9 @@ class Importance:
     pareto_k: Tensor
 
 
+FIGURES = ("elbo", "reconstruction", "kl", "effective", "largest", "pareto_k")
+
+
 def importance_sampling(
     x: Indexed,
     q: Distribution,
@@ -62,16 +65,18 @@ def importance_sampling(
     log_likelihood: (x (B, *shape), z (S, B, D)) -> (S, B). log_prior: (S, B, D) -> (S, B).
     samples: the values of K. Memory: `rows` decoded codes, and max(K) numbers an image.
     """
-    most, parts = max(samples), []
+    samples, most = sorted(samples), max(samples)
     size = max(1, 16 * rows // most)  # images summarised together: bounds memory, and how often progress is told
     count = q.batch_shape[0]
+    figures = torch.empty(len(samples) + len(FIGURES), count, dtype=torch.float64)
     for start in range(0, count, size):
         images = range(start, min(start + size, count))
         terms = [draw(x[i], q[i : i + 1], log_likelihood, log_prior, most, seed(i), rows) for i in images]
         distortion, rate = (torch.stack(list(term)) for term in zip(*terms, strict=True))  # (B, K) each
-        parts.append(summarise(distortion, rate, sorted(samples)))
+        figures[:, start : images.stop] = summarise(distortion, rate, samples)  # kept apart, they would split the heap
         progress(images.stop)
-    return concatenate(parts)
+    of_samples, others = figures.split([len(samples), len(FIGURES)])
+    return Importance(dict(zip(samples, of_samples, strict=True)), **dict(zip(FIGURES, others, strict=True)))
 
 
 def draw(
@@ -94,30 +99,14 @@ def draw(
     return distortion.squeeze(1), (log_q - log_p).squeeze(1)
 
 
-def summarise(distortion: Tensor, rate: Tensor, samples: Sequence[int]) -> Importance:
-    """Estimates and diagnostics from the terms of B images under K draws, (B, K) each."""
+def summarise(distortion: Tensor, rate: Tensor, samples: Sequence[int]) -> Tensor:
+    """ln p(x) for every number of samples, then FIGURES, (F, B), from the terms of B images under K draws, (B, K)."""
     log_weight = -distortion - rate  # ln p(x, z_k) - ln q(z_k|x)
     normalised = log_weight.log_softmax(1)
-    return Importance(
-        log_likelihood={k: log_weight[:, :k].logsumexp(1) - math.log(k) for k in samples},
-        elbo=log_weight.mean(1),
-        reconstruction=distortion.mean(1),
-        kl=rate.mean(1),
-        effective=(-(2 * normalised).logsumexp(1)).exp() / log_weight.shape[1],
-        largest=normalised.amax(1).exp(),
-        pareto_k=pareto_k(log_weight),
-    )
-
-
-def concatenate(parts: Sequence[Importance]) -> Importance:
-    """One result from those of blocks of images."""
-    joined = {
-        name: torch.cat([getattr(part, name) for part in parts])
-        for name in Importance.__dataclass_fields__
-        if name != "log_likelihood"
-    }
-    likelihoods = {k: torch.cat([part.log_likelihood[k] for part in parts]) for k in parts[0].log_likelihood}
-    return Importance(log_likelihood=likelihoods, **joined)
+    effective = (-(2 * normalised).logsumexp(1)).exp() / log_weight.shape[1]
+    estimates = [log_weight[:, :k].logsumexp(1) - math.log(k) for k in samples]
+    means = [log_weight.mean(1), distortion.mean(1), rate.mean(1)]
+    return torch.stack([*estimates, *means, effective, normalised.amax(1).exp(), pareto_k(log_weight)])
 
 
 def pareto_k(log_weight: Tensor) -> Tensor:

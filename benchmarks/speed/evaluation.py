@@ -51,8 +51,8 @@ Matrix products on one thread: their operations, and the share of the job's time
 such products measured beside it, all in float32, or each in its own precision. Peak: above what the process held.
 """
 NOTES = f"""
-By convention: {EIGH} F^3 operations for the eigenvectors and {EIGVALSH:.2f} F^3 for the eigenvalues alone (frechet), which
-are products in part only. Each of its two covariances takes 2 N F^2, and each of its two other products 2 F^3.
+By convention: {EIGH} F^3 operations for eigenvectors and {EIGVALSH:.2f} F^3 for eigenvalues alone (frechet), which are
+products in part only. Each of its two covariances takes 2 N F^2, and each of its two other products 2 F^3.
 Not counted: the encoder; exponentials, one a pixel and draw (nll), one a code and component (nll-vampprior,
 aggregate); the differences of candidates (neighbours).\
 """
