@@ -16,12 +16,14 @@ from benchmarks.datasets import Dataset, load
 from benchmarks.evaluation import METRICS, Subject
 from benchmarks.execute import build
 from benchmarks.metrics import kernel, manifold, neighbours
+from benchmarks.metrics.annealing import Annealing
 from benchmarks.metrics.figure import Figure
 from benchmarks.metrics.likelihood import importance_sampling
 from benchmarks.settings import ProtocolSettings
 from benchmarks.suite import Request
-from priors import normal
+from priors import normal, registry
 from priors.base import Codes, Unsupported
+from priors.testing import toy_host
 
 LIKELIHOOD = ("nll", "log_likelihood", "bits_per_dim", "reliability", "active_units")
 
@@ -38,6 +40,12 @@ def digits() -> Dataset:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One classifier for all of this file."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def few_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation.annealing, "HOW", Annealing(steps=4, chains=2))
+    monkeypatch.setattr(evaluation.annealing, "IMAGES", 5)
 
 
 def make_subject(method: str, *overrides: str, cache: Path = Path()) -> Subject:
@@ -220,3 +228,34 @@ def test_variance_is_the_likelihoods():
     """`model.variance` reaches the likelihood gaussian-fixed."""
     subject = make_subject("gaussian", "model.likelihood=gaussian-fixed", "model.variance=0.25")
     assert subject.model.likelihood.fixed.exp().item() == pytest.approx(0.25)
+
+
+def test_annealing_agrees_with_the_exact_likelihood(monkeypatch: pytest.MonkeyPatch):
+    """Probabilistic PCA: the bound on data, and both bounds on the model's own images."""
+    monkeypatch.setattr(evaluation.annealing, "HOW", Annealing(steps=100, chains=8))
+    monkeypatch.setattr(evaluation.annealing, "IMAGES", 30)
+    w, sd = torch.randn(6, 2, dtype=torch.float64), 0.6
+    x = torch.randn(30, 2, dtype=torch.float64) @ w.T + sd * torch.randn(30, 6, dtype=torch.float64)
+    law = torch.distributions.MultivariateNormal(torch.zeros(6).double(), w @ w.T + sd**2 * torch.eye(6).double())
+
+    def encode_all(x: Tensor) -> normal.DiagonalNormal:
+        code = x @ w @ torch.linalg.inv(w.T @ w + sd**2 * torch.eye(2).double())
+        return normal.DiagonalNormal(code, torch.full_like(code, -2.0))
+
+    model = SimpleNamespace(
+        encode_all=encode_all,
+        log_likelihood=lambda x, z: torch.distributions.Normal(z @ w.T, sd).log_prob(x).sum(-1),
+        parameters_of_x=lambda z: z.double() @ w.T,
+        likelihood=SimpleNamespace(sample=lambda mean: mean + sd * torch.randn_like(mean)),
+    )
+    prior = registry.make("gaussian", toy_host(latent_dim=2)).double()
+    x.seen = x  # by the encoder
+    subject = Subject(model, prior, SimpleNamespace(test=x), ProtocolSettings(), 0)
+    found = {(one.metric, one.estimator): one for one in METRICS["ais"](subject)}
+    exact = -law.log_prob(x).mean().item()
+    lower = found["nll", "ais-100x8"]
+    assert exact - 0.01 < lower.value < exact + 0.06
+    assert len(lower.values) == 30
+    above, below = (found["nll", f"ais-100x8-simulated{end}"].value for end in ("", "-reverse"))
+    assert below - 0.02 < above < below + 0.1
+    assert found["ais_gap", "ais-100x8"].value == pytest.approx(above - below)

@@ -4,8 +4,8 @@ The mathematics is in `benchmarks.metrics`, as functions of tensors; here it mee
 directions. Nothing here knows a prior, model or data set by name.
 """
 
-from benchmarks.evaluation import codes, critic, likelihood, memorisation, points, samples
+from benchmarks.evaluation import annealing, codes, critic, likelihood, memorisation, points, samples
 from benchmarks.evaluation.metric import METRICS
 from benchmarks.evaluation.subject import Subject
 
-__all__ = ["METRICS", "Subject", "codes", "critic", "likelihood", "memorisation", "points", "samples"]
+__all__ = ["METRICS", "Subject", "annealing", "codes", "critic", "likelihood", "memorisation", "points", "samples"]

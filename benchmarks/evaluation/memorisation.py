@@ -95,7 +95,7 @@ def copying(subject: Subject) -> list[Figure]:
     ours, theirs = (memorisation.authentic(points, train).double() for points in (subject.generated, subject.test))
     note = "a standard normal where generated and test images are equally close to training ones; far below 0: copies"
     return [
-        mean_figure("authentic_share", f"pixels-{n}", ours, "higher", "share"),
+        mean_figure("authentic_share", f"pixels-{n}", ours, "none", "share", "above the test images' own: off the data"),
         mean_figure("authentic_share", f"pixels-{n}-test", theirs, "none", "share", "the test images' own"),
         Figure("data_copying", f"c_t-{n}", memorisation.data_copying(subject.generated, subject.test, train), "none",
                "none", note=note),

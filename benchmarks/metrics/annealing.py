@@ -71,10 +71,8 @@ class Annealing:
     steps: b = 0, 1/steps, ..., 1. Equal steps: those of a sigmoid, which Wu et al. take from the prior, gain nothing
         from q.
     chains: an image's.
-    leapfrog: steps of the one proposal of Hamiltonian Monte Carlo at every b. Where q is any good, f is about N(0, I)
-        in the chains' coordinates, and two steps of the tuned size are about a quarter of the orbit there: a new point
-        that owes the last one nothing. Five or ten are half of it or more and lead back, to the last point or its
-        mirror image.
+    leapfrog: steps of the one proposal of Hamiltonian Monte Carlo at every b. Shorter ones than two or three make the
+        chains drift, and longer ones take the work from the number of temperatures.
     inflation: a. Standard deviations that are too small cost more than those that are too large, but in many dimensions
         both do, as f0 and f then hardly overlap.
     """
@@ -161,15 +159,20 @@ def bounds(
 def tuned_step(joint: Joint, annealing: Annealing, seed: int, target: float = 0.65) -> float:
     """The step size at which a share `target` of moves on the posteriors of the first block's images is accepted.
 
+    At most a quarter of an orbit a proposal, pi/2 in units of q's deviations: that is a draw from N(m, diag(s)^2) which
+    owes nothing to the last one, while half an orbit leads to the last one's mirror image, accepted and of no use.
+    The posterior, b = 1, is the narrowest law of the path, so that more is accepted before it; a step size for every
+    temperature gains nothing.
+
     The pilot's chains are its own. With a seed that no block has, its result is independent of the draws reported,
-    whose weights stay unbiased even for the same images. The posterior, b = 1, is the narrowest law of the path, so
-    that more is accepted before it; a step size for every temperature gains nothing.
+    whose weights stay unbiased even for the same images.
     """
     torch.manual_seed(seed)
     images = slice(0, min(annealing.block, len(joint)))
     log_f = joint.log_f(images, annealing.inflation)
     u = annealing.draws(joint.q.mean[images]).flatten(0, 1)
-    return tune(lambda u, step_size: hmc(log_f, u, 1, step_size, annealing.leapfrog), u, target)
+    step_size = tune(lambda u, step_size: hmc(log_f, u, 1, step_size, annealing.leapfrog), u, target)
+    return min(step_size, 0.5 * math.pi / (annealing.leapfrog * annealing.inflation))
 
 
 def below(joint: Joint, images: slice, annealing: Annealing, step_size: float) -> Tensor:
@@ -185,7 +188,7 @@ def above(joint: Joint, z: Tensor, images: slice, annealing: Annealing, step_siz
     u = (z[images] - q.mean) * (-0.5 * q.log_variance).exp() / annealing.inflation
     u = u.expand(annealing.chains, *u.shape)
     log_f = joint.log_f(images, annealing.inflation)
-    return -annealing.log_mean_weight(log_f, u, annealing.temperatures()[::-1], step_size)
+    return -annealing.log_mean_weight(log_f, u, annealing.temperatures(), step_size)
 
 
 def in_blocks(
