@@ -90,13 +90,15 @@ def ims_train_test(subject: Subject) -> list[Figure]:
 
 @metric("copying")
 def copying(subject: Subject) -> list[Figure]:
-    """Authentic share and C_T of generated images against the whole training set, beside the test images' own share."""
+    """Authentic share and C_T of generated images against the training set, beside the test images' own share."""
     train, n = subject.all_training, subject.count
     ours, theirs = (memorisation.authentic(points, train).double() for points in (subject.generated, subject.test))
     note = "a standard normal where generated and test images are equally close to training ones; far below 0: copies"
+    if len(train) < len(subject.data.train):
+        note += f"; against the first {len(train)} training images"
+    c_t = memorisation.data_copying(subject.generated, subject.test, train)
     return [
-        mean_figure("authentic_share", f"pixels-{n}", ours, "none", "share", "above the test images' own: off the data"),
+        mean_figure("authentic_share", f"pixels-{n}", ours, "none", "share", "above the test images': off the data"),
         mean_figure("authentic_share", f"pixels-{n}-test", theirs, "none", "share", "the test images' own"),
-        Figure("data_copying", f"c_t-{n}", memorisation.data_copying(subject.generated, subject.test, train), "none",
-               "none", note=note),
+        Figure("data_copying", f"c_t-{n}", c_t, "none", "none", note=note),
     ]
