@@ -91,9 +91,10 @@ def ais(
 ) -> Tensor:
     """Annealed importance sampling (Neal 2001): log weights (n,), float64, with E[weight] = Z, the integral of f.
 
-    The chains go through f_b = f0^(1 - b) f^b with one HMC proposal at every temperature b but the first and last.
+    The chains go through f_b = f0^(1 - b) f^b with one HMC proposal at every temperature b but 0 and the last.
 
-    z: (n, D), independent draws from f0. log_start: ln f0, normalised. temperatures: from 0 to 1, ascending.
+    z: (n, D), draws from f0. log_start: ln f0, normalised. temperatures: from 0 to 1. With z from f / Z and
+    temperatures from 1 to 0 the path is walked back, and E[weight] = 1/Z.
     """
     log_weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     for b, next_b in pairwise(temperatures):

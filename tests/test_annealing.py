@@ -120,15 +120,19 @@ def test_from_the_exact_posterior_any_number_of_steps_is_exact(steps):
         torch.testing.assert_close(side, pca.exact(), rtol=0, atol=1e-9)
 
 
-def test_one_step_is_importance_sampling():
-    pca = PCA(images=1)
-    annealing = Annealing(steps=1, chains=500)
-    found = lower_bound(pca.joint(), annealing, 0.1, stream)
-    torch.manual_seed(stream(0))
+def test_chains_that_stand_still_are_importance_sampling():
+    """Moves forgive a wrong start; without them the weights are p(x, z) / f0(z) at the draws themselves."""
+    pca, annealing, step_size = PCA(images=5), Annealing(steps=3, chains=100), 1e-9
+    found = bounds(pca.joint(), pca.z, annealing, step_size, stream)
     wide = torch.distributions.Normal(pca.q.mean, 1.2 * pca.q.variance.sqrt())
-    z = wide.mean + wide.stddev * torch.randn(500, 1, 3, dtype=FLOAT)
-    log_weight = pca.log_likelihood(pca.x, z) + log_standard_normal(z) - wide.log_prob(z).sum(-1)
-    torch.testing.assert_close(found, log_weight.exp().mean(0).log())
+
+    def log_weight(z: Tensor) -> Tensor:
+        return pca.log_likelihood(pca.x, z) + log_standard_normal(z) - wide.log_prob(z).sum(-1)
+
+    torch.manual_seed(stream(0))
+    z = wide.mean + wide.stddev * torch.randn(100, 5, 3, dtype=FLOAT)
+    torch.testing.assert_close(found.lower, log_weight(z).exp().mean(0).log(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.upper, log_weight(pca.z), rtol=0, atol=1e-6)
 
 
 def test_chains_do_not_see_the_scale_of_codes():

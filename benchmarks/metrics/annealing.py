@@ -71,8 +71,8 @@ class Annealing:
     steps: b = 0, 1/steps, ..., 1. Equal steps: those of a sigmoid, which Wu et al. take from the prior, gain nothing
         from q.
     chains: an image's.
-    leapfrog: steps of the one proposal of Hamiltonian Monte Carlo at every b. Shorter ones than two or three make the
-        chains drift, and longer ones take the work from the number of temperatures.
+    leapfrog: steps of the one proposal of Hamiltonian Monte Carlo at every b. With a single one chains walk at
+        random; more than two or three cost as much as further temperatures and gain less.
     inflation: a. Standard deviations that are too small cost more than those that are too large, but in many dimensions
         both do, as f0 and f then hardly overlap.
     """
@@ -188,7 +188,7 @@ def above(joint: Joint, z: Tensor, images: slice, annealing: Annealing, step_siz
     u = (z[images] - q.mean) * (-0.5 * q.log_variance).exp() / annealing.inflation
     u = u.expand(annealing.chains, *u.shape)
     log_f = joint.log_f(images, annealing.inflation)
-    return -annealing.log_mean_weight(log_f, u, annealing.temperatures(), step_size)
+    return -annealing.log_mean_weight(log_f, u, annealing.temperatures()[::-1], step_size)
 
 
 def in_blocks(
