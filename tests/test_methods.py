@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchmarks import methods, suite
+from benchmarks.evaluation import METRICS
 from benchmarks.features import Features, Network, inception
 from benchmarks.run import main
 from benchmarks.suite import Request
@@ -290,12 +291,14 @@ def test_figures_that_wait_for_inceptions_weights_say_so(tmp_path: Path, monkeyp
     """Everything else goes on, the run counts as done, and with the weights the same command computes them."""
     monkeypatch.setattr(inception, "find", lambda path: None)
     path = tmp_path / "fid.toml"
-    path.write_text(with_metrics("fid", "ims"), encoding="utf-8")
+    waiting = [name for name, one in METRICS.items() if one.inception and not one.of_data]
+    path.write_text(with_metrics(*waiting), encoding="utf-8")
     where = ["--results", str(tmp_path), "--executor", "serial", "--name", "table"]
     command = ["--suite", str(path), "--method", "gaussian", "--dataset", "digits", *where]
     assert main(command) == 0
     table = cell(tmp_path / "table.csv", "gaussian").set_index("metric")
-    assert set(table.loc[["fid", "ims"], "status"]) == {"not-computed"}
+    assert {"fid", "ims", "kid", "inception_score", "prd", "fid_stretched"} < set(waiting)
+    assert set(table.loc[waiting, "status"]) == {"not-computed"}
     assert "--inception-weights" in table.loc["fid", "note"]
     assert table.loc["squared_error", "status"] == "ok"
     (run,) = (tmp_path / "runs" / "fid").glob("digits-gaussian-*")
@@ -308,4 +311,8 @@ def test_figures_that_wait_for_inceptions_weights_say_so(tmp_path: Path, monkeyp
     monkeypatch.setattr(inception, "load", lambda path, device="cpu": network)
     assert main(command) == 0
     table = cell(tmp_path / "table.csv", "gaussian")
-    assert set(table[table.metric.isin(["fid", "ims_ratio"])].status) == {"ok"}
+    assert set(table[table.estimator.str.startswith("inception", na=False)].status) == {"ok"}
+    fid = table[table.metric.eq("fid")].set_index("estimator")["mean"]
+    name = "inception-v3-compat-300"
+    assert set(fid.index) == {name, f"{name}-floor", f"{name}+stretched"}
+    assert fid[f"{name}-floor"] < fid[name]
