@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -658,9 +659,8 @@ def test_mnist_download_unpacks_what_torchvision_fetches(
     tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = vision.torchvision().datasets.FashionMNIST
-    labels = b"\0\0\x08\x01" + (12).to_bytes(4, "big") + bytes(12)
-    content = {"train-images-idx3": idx(grey(12)), "train-labels-idx1": labels, "t10k-images-idx3": idx(grey(5))}
-    content["t10k-labels-idx1"] = labels
+    content = {"train-images-idx3": idx(grey(12)), "train-labels-idx1": idx_labels(range(12))}
+    content |= {"t10k-images-idx3": idx(grey(5)), "t10k-labels-idx1": idx_labels(range(5))}
     packed = {f"{file}-ubyte.gz": gzip.compress(raw) for file, raw in content.items()}
     for file, raw in packed.items():
         put(tmp_path / "served" / file, raw)
@@ -668,6 +668,47 @@ def test_mnist_download_unpacks_what_torchvision_fetches(
     monkeypatch.setattr(known, "resources", [(f, hashlib.md5(raw).hexdigest()) for f, raw in packed.items()])
     data = datasets.load("fashion-mnist", tmp_path, Options(download=True, any_checksum=True))
     assert sizes(data) == (10, 2, 5)
+    assert [part.tolist() for part in data.labels] == [list(range(10)), [10, 11], list(range(5))]
+
+
+def idx_labels(labels: Iterable[int]) -> bytes:
+    """An idx file of labels."""
+    return b"\0\0\x08\x01" + len(content := bytes(labels)).to_bytes(4, "big") + content
+
+
+def test_labels_are_read_where_they_are(tmp_path: Path) -> None:
+    """Split as the images are; without their files the data set has none, and a wrong number is told."""
+    raw = tmp_path / "FashionMNIST" / "raw"
+    for file, content in {"train-images-idx3": idx(grey(12)), "t10k-images-idx3": idx(grey(5))}.items():
+        put(raw / f"{file}-ubyte", content)
+    options = Options(any_checksum=True)
+    assert datasets.load("fashion-mnist", tmp_path, options).labels is None
+    put(raw / "train-labels-idx1-ubyte", idx_labels(range(12)))
+    put(raw / "t10k-labels-idx1-ubyte", idx_labels(range(4)))
+    with pytest.raises(DataError, match="4 labels of 5 images"):
+        datasets.load("fashion-mnist", tmp_path, options)
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(b"no labels")
+    with pytest.raises(DataError, match="cannot be read"):
+        datasets.load("fashion-mnist", tmp_path, options)
+
+
+def test_labels_of_digits_go_with_their_images() -> None:
+    from sklearn.datasets import load_digits
+
+    digits, data = load_digits(), datasets.load("digits", Path())
+    known = {image.astype("uint8").tobytes(): label for image, label in zip(digits.images, digits.target, strict=True)}
+    for split, labels in zip((data.train, data.validation, data.test), data.labels, strict=True):
+        stored = split.original.stored
+        assert [known[image.numpy().tobytes()] for image in stored] == labels.tolist()
+
+
+def test_originals_are_the_images_before_any_draw() -> None:
+    plain = datasets.load("digits", Path(), binarisation="none")
+    for rule in ("dynamic", "static", "expected"):
+        drawn = datasets.load("digits", Path(), binarisation=rule)
+        for name in ("train", "validation", "test"):
+            assert torch.equal(getattr(drawn, name).original[:], getattr(plain, name)[:])
+        assert drawn.test[:].unique().tolist() == [0, 1]
 
 
 def test_torchvision_is_usable_and_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
