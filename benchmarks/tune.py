@@ -30,7 +30,7 @@ from benchmarks import display, methods, run, suite, table
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import prepare_worker
-from benchmarks.executors.local import prepare, interrupts_ignored
+from benchmarks.executors.local import interrupts_ignored, start_worker
 from benchmarks.record import write_atomically
 from benchmarks.run import STYLE, Several, named
 from benchmarks.settings import Run, digest, slug
@@ -258,7 +258,7 @@ def carry_out(tuning: Tuning, workers: int) -> None:
         prepare_worker()
         work(tuning)
         return
-    pool = ProcessPoolExecutor(workers, initializer=prepare, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"})
+    pool = ProcessPoolExecutor(workers, initializer=start_worker, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"})
     try:
         with interrupts_ignored():
             futures = [pool.submit(work, tuning) for _ in range(workers)]

@@ -39,7 +39,7 @@ def _pool(runs: Sequence[Run], place: Place, workers: int) -> Iterator[tuple[Run
     if not runs:
         return
     pool = ProcessPoolExecutor(
-        min(workers, len(runs)), initializer=prepare, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
+        min(workers, len(runs)), initializer=start_worker, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
     )
     try:
         with interrupts_ignored():  # by the workers, which inherit it: Ctrl-C is the command's to handle
@@ -66,7 +66,7 @@ def interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-def prepare(parent: int) -> None:
+def start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_worker()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
