@@ -259,3 +259,16 @@ def test_annealing_agrees_with_the_exact_likelihood(monkeypatch: pytest.MonkeyPa
     above, below = (found["nll", f"ais-100x8-simulated{end}"].value for end in ("", "-reverse"))
     assert below - 0.02 < above < below + 0.1
     assert found["ais_gap", "ais-100x8"].value == pytest.approx(above - below)
+
+
+def test_pockets_and_leaks_are_where_one_law_has_what_the_other_lacks():
+    """p = N(0, I), q = N(m, s^2 I): pockets lie away from m, leaks away from 0."""
+    q = normal.DiagonalNormal(torch.full((50, 2), 1.5), torch.full((50, 2), -1.0))
+    prior = registry.make("gaussian", toy_host(latent_dim=2))
+    subject = Subject(SimpleNamespace(), prior, SimpleNamespace(), ProtocolSettings(), 0)
+    subject.q = subject.encoded = q
+    pockets, leaks = subject.least_covered(5000, 100), subject.least_likely(5000, 100)
+    assert pockets.shape == leaks.shape == (100, 2)
+    assert (pockets - 1.5).norm(dim=1).min() > 3
+    assert leaks.norm(dim=1).min() > 2.8
+    assert (leaks.mean(0) > 1.5).all()

@@ -32,7 +32,8 @@ USUAL = 10_000
 SETS = {
     "generated": ("", "generated images"),
     "reconstruction": ("_reconstruction", "reconstructions"),
-    "low-posterior": ("_low_posterior", "the draws that the posterior covers least"),
+    "low-posterior": ("_low_posterior", "the prior's draws that the posterior covers least"),
+    "high-posterior": ("_high_posterior", "the codes that the prior is least likely to draw"),
     "generated-stretched": ("_stretched", "generated images, each stretched to the full range as FlexAE's code does,"),
 }
 """What is held against the test images: the ending of the metric's name, and in words."""

@@ -168,13 +168,27 @@ class Subject:
         with stream(self.seed, "reconstructed"):
             return self.decoded(self.q[: self.count].sample(), "reconstructed")
 
+    def least_covered(self, pool: int, count: int) -> Tensor:
+        """Of `pool` draws of the prior those with the lowest ln q(z), (count, D): latent pockets, if there are any."""
+        z = self.prior.sample(pool)
+        return z[self.aggregate.log_prob_in_chunks(z).argsort()[:count]]
+
+    def least_likely(self, pool: int, count: int) -> Tensor:
+        """Of `pool` codes z ~ q(z) those with the lowest ln p(z), (count, D): latent leaks, if there are any."""
+        z, _ = latent.draw_codes(self.aggregate, pool)
+        return z[self.log_p(z).argsort()[:count]].to(self.q.mean.dtype)
+
     @cached_property
     def low_posterior(self) -> Tensor:
-        """E[x|z] at the prior's draws with the lowest ln q(z), one in POOL (dpVAE, section 5.1)."""
+        """E[x|z] at the prior's draws with the lowest ln q(z), one in POOL (dpVAE, sections 4.1 and 5.1)."""
         with stream(self.seed, "low posterior"):
-            z = self.prior.sample(POOL * self.count)
-            log_q = self.aggregate.log_prob_in_chunks(z)
-            return self.decoded(z[log_q.argsort()[: self.count]], "low posterior")
+            return self.decoded(self.least_covered(POOL * self.count, self.count), "low posterior")
+
+    @cached_property
+    def high_posterior(self) -> Tensor:
+        """E[x|z] at the codes with the lowest ln p(z), one in POOL (dpVAE, section 4.1)."""
+        with stream(self.seed, "high posterior"):
+            return self.decoded(self.least_likely(POOL * self.count, self.count), "high posterior")
 
     @cached_property
     def test(self) -> Tensor:
@@ -202,6 +216,7 @@ class Subject:
             "generated": lambda: self.generated,
             "reconstruction": lambda: self.reconstructed,
             "low-posterior": lambda: self.low_posterior,
+            "high-posterior": lambda: self.high_posterior,
             "test": lambda: self.test,
             "training": lambda: self.training[0],
             "held-out": lambda: self.training[1],
