@@ -102,7 +102,7 @@ class LARS(Density):
     def log_ends(self, acceptance: Tensor) -> tuple[Tensor, Tensor]:
         """ln Z and ln (1 - Z)^(T-1), the probability that the last draw is reached; both finite."""
         info = torch.finfo(acceptance.dtype)
-        acceptance = acceptance.clamp(info.tiny, 1 - info.eps)
+        acceptance = acceptance.clamp(4 * info.tiny, 1 - info.eps)  # log1p of tiny itself may round to 0
         return acceptance.log(), (self.truncation - 1) * torch.log1p(-acceptance)
 
     def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every test shares: one thread and a seeded random state."""
+"""What every test shares: one thread, a seeded random state, and numbers as small as floating point has them."""
 
 from __future__ import annotations
 
@@ -10,5 +10,6 @@ torch.set_num_threads(1)
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Torch's random state at the start of every test, whichever tests ran before."""
+    """Torch's state at the start of every test, whichever tests ran before (workers round denormal numbers to 0)."""
     torch.manual_seed(0)
+    torch.set_flush_denormal(False)

@@ -120,7 +120,10 @@ def constant(logit: float, acceptance: float, truncation: int, dtype: torch.dtyp
 @pytest.mark.parametrize("logit", [-200.0, -30.0, 0.0, 40.0])
 @pytest.mark.parametrize("acceptance", [0.0, 1e-30, 1e-9, 0.5, 1.0])
 @pytest.mark.parametrize("truncation", [2, 100])
-def test_extreme_acceptances_are_stable(dtype, logit, acceptance, truncation):
+@pytest.mark.parametrize("flush", [False, True])
+def test_extreme_acceptances_are_stable(dtype, logit, acceptance, truncation, flush):
+    """With denormal numbers, and without them, as workers go."""
+    torch.set_flush_denormal(flush)
     prior = constant(logit, acceptance, truncation, dtype)
     z = torch.zeros(1, 2, dtype=dtype)
     ratio = prior.log_ratio(z, prior.acceptance)

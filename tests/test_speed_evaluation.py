@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -44,9 +46,8 @@ def test_operations_take_the_pace_of_their_shape_and_precision(monkeypatch):
     assert floors(work) == (2 + 30 + 5, 2 + 300 + 5)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts a process's peak anew")
-def test_memory_is_what_the_call_had_at_once_beyond_what_was_there():
-    """Three arrays of 48 MiB, at most two of them at a time; 96 MiB before do not count."""
+def of_large_arrays() -> float:
+    """Three arrays of 48 MiB, at most two of them at a time, beside 96 MiB that were there before."""
     there = torch.ones(96 * 2**18)
 
     def call():
@@ -55,19 +56,25 @@ def test_memory_is_what_the_call_had_at_once_beyond_what_was_there():
         del one
         return other + 1
 
-    _, memory = cost(call)
-    assert memory == pytest.approx(96, abs=8)
+    return cost(call)[1]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts a process's peak anew")
-def test_memory_that_was_free_before_counts():
-    """500 small arrays, 48 MiB in all, where the same were before: what lies above keeps the space with the process."""
+def of_small_arrays() -> float:
+    """500 arrays, 48 MiB in all, where the same were before: what lies above keeps the space with the process."""
     before = [torch.ones(25_000) for _ in range(500)]
     above = torch.ones(25_000)
     del before
-    _, memory = cost(lambda: [torch.ones(25_000) for _ in range(500)])
-    assert memory == pytest.approx(48, abs=8)
+    memory = cost(lambda: [torch.ones(25_000) for _ in range(500)])[1]
     del above
+    return memory
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts a process's peak anew")
+@pytest.mark.parametrize(("measured", "expected"), [(of_large_arrays, 96), (of_small_arrays, 48)])
+def test_memory_is_what_the_call_had_at_once_beyond_what_was_there(measured, expected):
+    """In a fresh process, as every job is measured: what other tests left in this one is no matter."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        assert pool.submit(measured).result() == pytest.approx(expected, abs=8)
 
 
 def test_a_row_a_job(monkeypatch, capsys):
