@@ -16,7 +16,7 @@ import torch
 import tyro
 from rich.console import Console
 
-from benchmarks import datasets, display, methods, suite, table
+from benchmarks import datasets, display, methods, suite, table, wide
 from benchmarks.datasets import DataError, Options
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
@@ -46,8 +46,9 @@ class Command:
     The table goes to RESULTS/SUITE.csv and its costs to RESULTS/SUITE-cost.csv; every run keeps its record below
     RESULTS/runs. What is finished is never done again: the same command goes on where a former one stopped.
 
-    Other commands: `python -m benchmarks.run list` (suites, priors, data sets, metrics) and
-    `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them).
+    Other commands: `python -m benchmarks.run list` (suites, priors, data sets, metrics),
+    `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them) and
+    `python -m benchmarks.run table --suite NAME` (a table as Markdown, LaTeX or CSV for a paper).
 
     For example:
       python -m benchmarks.run --suite quickstart
@@ -307,6 +308,38 @@ def validate(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class TableCommand:
+    """Prints a suite's table as a paper would: methods down, data sets and figures across.
+
+    For example:
+      python -m benchmarks.run table --suite quickstart --metric nll skl --format latex
+    """
+
+    suite: Annotated[str, named("NAME")]
+    """Name of the table's file below RESULTS, without its ending."""
+    metric: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these metrics, in this order."""
+    format: Literal["csv", "markdown", "latex"] = "markdown"
+    """What to print it as."""
+    results: Path = Path("results")
+    """Folder of the results."""
+
+
+def print_table(arguments: Sequence[str], console: Console) -> int:
+    """The wide view of a table that was written before."""
+    command = tyro.cli(TableCommand, args=arguments, prog="python -m benchmarks.run table", config=STYLE)
+    path = command.results / f"{command.suite}.csv"
+    if not path.is_file():
+        raise UsageError(f"There is no table {path}: run the suite first, or name another folder with --results.")
+    frame = pd.read_csv(path)
+    for name in command.metric:
+        if name not in set(frame["metric"]):
+            raise unknown("metric", name, frame["metric"].unique())
+    print(wide.FORMATS[command.format](wide.wide(frame, command.metric)), end="")
+    return 0
+
+
 def first_line(thing: Callable[..., object] | type) -> str:
     return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
 
@@ -320,7 +353,7 @@ def _names(suites: tyro.conf.Positional[tuple[str, ...]] = ()) -> tuple[str, ...
     return suites
 
 
-COMMANDS = {"list": list_everything, "validate": validate}
+COMMANDS = {"list": list_everything, "table": print_table, "validate": validate}
 
 
 def check_flags(arguments: Sequence[str]) -> None:

@@ -1,0 +1,71 @@
+"""The wide views of a table: cells, marks, papers' columns, escaping, and the command that prints them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmarks import table, wide
+from benchmarks.run import main
+
+
+def row(method: str, mean: float | None, metric: str = "nll", **more: Any) -> dict[str, Any]:
+    base = {"dataset": "mnist", "estimator": "is-10", "stderr": 0.034, "status": "ok", "note": "", "standing": ""}
+    return base | {"method": method, "mean": mean, "metric": metric} | more
+
+
+ROWS = [
+    row("gaussian", 81.23456, standing="worse", published=81.3),
+    row("vampprior", 79.7, standing="best"),
+    row("dp", 79.71, standing="tied"),
+    row("gaussian", 7.5, "fd_classifier", estimator="classifier-10000", stderr=None),
+    row("pgen", None, status="unsupported", estimator=None),
+    row("PixelCNN", None, status="published", estimator=None, published=81.3),
+    row("later", None, status="not-computed", estimator=None),
+]
+FRAME = pd.DataFrame(ROWS, columns=table.COLUMNS)
+
+
+def test_methods_down_and_figures_across():
+    found = wide.wide(FRAME)
+    assert list(found.index) == ["gaussian", "vampprior", "dp", "pgen", "PixelCNN"]
+    ours, theirs, distance = found.columns
+    assert found[ours].tolist() == ["81.235 ± 0.034", "79.700 ± 0.034 *", "79.710 ± 0.034 =", "-", "-"]
+    assert (theirs, found[theirs].tolist()) == (("mnist", "nll", "published"), ["81.3", "-", "-", "-", "81.3"])
+    assert found[distance].tolist() == ["7.5", "-", "-", "-", "-"]
+
+
+def test_metrics_are_chosen_and_ordered():
+    found = wide.wide(FRAME, ["fd_classifier", "nll"], published=False)
+    assert [key[1] for key in found.columns] == ["fd_classifier", "nll"]
+    assert [key[1] for key in wide.wide(FRAME, ["fd_classifier"]).columns] == ["fd_classifier"]
+
+
+def test_formats_hold_every_cell_and_escape():
+    found = wide.wide(FRAME)
+    csv = wide.as_csv(found).splitlines()
+    assert csv[0] == "method,mnist nll is-10,mnist nll published,mnist fd_classifier classifier-10000"
+    assert csv[2] == "vampprior,79.700 ± 0.034 *,-,-"
+    markdown = wide.as_markdown(found.rename(index={"dp": "a|b"}))
+    assert markdown.splitlines()[1].count("---") == 4
+    assert "| a\\|b | 79.710 ± 0.034 = | - | - |" in markdown
+    latex = wide.as_latex(found)
+    assert latex.count(r"\\") >= 5 + 3
+    assert r"fd\_classifier" in latex
+    assert r"81.235 $\pm$ 0.034" in latex
+    assert r"\toprule" in latex
+
+
+@pytest.mark.parametrize("form", wide.FORMATS)
+def test_the_command_prints_a_committed_table(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    FRAME.to_csv(tmp_path / "made.csv", index=False)
+    arguments = ["table", "--suite", "made", "--results", str(tmp_path), "--metric", "nll", "--format", form]
+    assert main(arguments) == 0
+    assert "79.710" in capsys.readouterr().out
+    assert main(["table", "--suite", "other", "--results", str(tmp_path)]) == 2
+    assert "run the suite first" in capsys.readouterr().err
+    assert main([*arguments[:-4], "--metric", "nl"]) == 2
+    assert "Did you mean 'nll'" in capsys.readouterr().err
