@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from benchmarks.evaluation import Subject
 from benchmarks.record import write_atomically
 from benchmarks.seeds import seed_for
 from priors.base import Unsupported
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIDE = 8
 POINTS = 1000
@@ -83,6 +87,11 @@ def write_scatter(path: Path, clouds: dict[str, Tensor]) -> None:
         axes.scatter(*points.cpu().T.numpy(), s=8, marker=marker, color=colour, linewidths=0.8, label=label)
     axes.set(xlabel="x1", ylabel="x2", aspect="equal")
     axes.legend(frameon=False)
+    write_figure(path, figure)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """A plot as PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     write_atomically(path, lambda file: file.write(buffer.getvalue()))

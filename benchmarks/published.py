@@ -74,6 +74,8 @@ class Published(Settings):
         if row["status"] != "ok":
             return {}
         theirs = self.metric_of(row["metric"], row["estimator"])
+        if theirs is None:
+            return {}
         model, _, note = self.models.get(run.method, run.method).partition("; ")
         mine = self.rows
         mine = mine[mine["dataset"].eq(run.dataset) & mine["metric"].eq(theirs) & mine["model"].eq(model)]

@@ -27,11 +27,10 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
-from benchmarks import methods, suite
+from benchmarks import suite
 from benchmarks.datasets import Dataset
 from benchmarks.datasets.base import FIXED_DRAW, draw_once
 from benchmarks.errors import UsageError
-from benchmarks.evaluation import Subject
 from benchmarks.execute import Place, build, execute
 from benchmarks.record import Record
 from benchmarks.seeds import seed_for
@@ -80,7 +79,7 @@ def no_likelihood(model: Autoencoder, prior: Prior, data: Dataset) -> str | None
 
 def no_classes(model: Autoencoder, prior: Prior, data: Dataset) -> str | None:
     """Why no classifier sees the images."""
-    if not Subject(model, prior, data, protocol=None, seed=0).of_pictures:
+    if not data.of_pictures:
         return "the data are no pictures"
     return "the data have no classes to train a classifier on" if data.labels is None else None
 
@@ -178,8 +177,8 @@ def declared(run: Run) -> dict[str, Range]:
 def definition(chosen: Suite, request: Request, method: str) -> dict[str, Any]:
     """What makes the method what it is: the catalogue's settings, the suite's [method.NAME] and the command's --set.
     The suite's [prior.NAME], its data sets' sections and presets are where a search starts, not what it must keep."""
-    own = {key: value for key, value in chosen.method.get(method, {}).items() if key in suite.SECTIONS}
-    merged = suite.merge(methods.definition(method).sections, own)
+    catalogued, own = suite.definition(chosen, method)
+    merged = suite.merge(catalogued.sections, {key: value for key, value in own.items() if key in suite.SECTIONS})
     for text in request.overrides:
         merged = suite.merge(merged, suite.parse_override(text))
     return merged

@@ -118,8 +118,9 @@ def read(name: str) -> Suite:
 def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     """All runs of the suite, data set by data set, methods innermost so that a table fills evenly, seed by seed."""
     check_names(suite, request)
-    preset = dict(_preset(suite, request.preset))
-    fewer = validated(Seeds, {"seeds": preset.pop("seeds", suite.seeds)}, f"{suite.name}: preset {request.preset}")
+    preset = preset_sections(suite, request.preset)
+    seeds = _preset(suite, request.preset).get("seeds", suite.seeds)
+    fewer = validated(Seeds, {"seeds": seeds}, f"{suite.name}: preset {request.preset}")
     given = [parse_override(text) for text in request.overrides]
     named = (f"preset {request.preset}: {', '.join(flat(_preset(suite, request.preset)))}",) if request.preset else ()
     trial = named + request.overrides
@@ -218,6 +219,17 @@ def check_sections(sections: Mapping[str, Any], where: str) -> None:
                 raise UsageError(f"{where}: {key} = {content!r} is not valid: write {key}.key = value.")
 
 
+def definition(suite: Suite, method: str) -> tuple[methods.Method, dict[str, Any]]:
+    """The catalogue's entry that a method starts from, by its own name or `like`, and what the suite lays over it."""
+    own = dict(suite.method.get(method, {}))
+    return methods.definition(own.pop("like", method)), own
+
+
+def preset_sections(suite: Suite, name: str | None) -> dict[str, Any]:
+    """What a preset lays over the suite's sections; UsageError for one that does not exist."""
+    return {key: content for key, content in _preset(suite, name).items() if key != "seeds"}
+
+
 def _preset(suite: Suite, name: str | None) -> dict[str, Any]:
     if name is None:
         return {}
@@ -236,18 +248,17 @@ def _run(
     plugins: Mapping[str, str],
 ) -> Run:
     own = {section: getattr(suite, section) for section in SECTIONS}
-    definition = dict(suite.method.get(method, {}))
-    catalogued = methods.definition(definition.pop("like", method))
+    catalogued, laid_over = definition(suite, method)
     where = f"{suite.name} ({method} on {dataset})"
-    prior = definition.pop("use", catalogued.use)
-    regularisers = definition.pop("regularisers", catalogued.regularisers)
+    prior = laid_over.pop("use", catalogued.use)
+    regularisers = laid_over.pop("regularisers", catalogued.regularisers)
     if not isinstance(prior, str | None):
         raise UsageError(f"{where}: use = {prior!r} is not valid: it names a registered prior.")
     if not isinstance(regularisers, list | tuple) or not all(isinstance(name, str) for name in regularisers):
         raise UsageError(f"{where}: regularisers = {regularisers!r} is not valid: it is a list of names.")
     if len({*regularisers}) < len(regularisers):
         raise UsageError(f"{where}: regularisers = {regularisers!r} names one twice.")
-    for layer in (catalogued.sections, suite.dataset.get(dataset, {}), definition, *above):
+    for layer in (catalogued.sections, suite.dataset.get(dataset, {}), laid_over, *above):
         own = merge(own, layer)
     check_sections(own, where)
     return Run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import threading
@@ -26,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import display, methods, run, suite, table
+from benchmarks import display, pictures, run, suite, table
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import prepare_worker
@@ -395,8 +394,8 @@ def conclude(console: Console, ended: Ended) -> None:
         console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
         return
     write_suite([ended], path.with_name(f"{path.name}.toml"))
-    save(history(ended), path.with_name(f"{path.name}-history.png"))
-    save(importance(ended), path.with_name(f"{path.name}-importance.png"))
+    pictures.write_figure(path.with_name(f"{path.name}-history.png"), history(ended))
+    pictures.write_figure(path.with_name(f"{path.name}-importance.png"), importance(ended))
     lines = [ended.line(trial) for trial in ended.best]
     lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
@@ -416,10 +415,10 @@ def entries(ended: Ended) -> dict[str, dict[str, Any]]:
     """The best trials as [method.NAME]: one under the method's own name, several with the trial's number."""
     tuning = ended.tuning
     name, chosen = tuning.method, tuning.suite
-    catalogued, own = methods.definition(name), dict(chosen.method.get(name, {}))
+    catalogued, own = suite.definition(chosen, name)
     parts = {"use": own.pop("use", catalogued.use)}
     parts["regularisers"] = list(own.pop("regularisers", catalogued.regularisers))
-    preset = chosen.preset[tuning.request.preset] if tuning.request.preset else {}
+    preset = suite.preset_sections(chosen, tuning.request.preset)
     fixed = [catalogued.sections, chosen.dataset.get(tuning.dataset, {}), own, preset]
     found = {}
     for trial in ended.best:
@@ -513,13 +512,6 @@ def against(axes: Axes, ended: Ended, key: str, row: int) -> None:
         axes.margins(x=0.3)
     elif one.log:
         axes.set_xscale("log")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """As PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))
 
 
 if __name__ == "__main__":

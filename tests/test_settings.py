@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import suite
+from benchmarks import methods, suite
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.seeds import seed_for
@@ -408,6 +408,17 @@ def test_every_suite_validates_with_every_preset(name, preset):
     assert len({run.name for run in runs}) == len(runs)
     assert chosen.name == name
     assert all(run.trial[0].startswith(f"preset {preset}: ") if preset else run.trial == () for run in runs)
+
+
+def test_a_method_like_another_keeps_all_of_it():
+    """And a preset's sections are without its seeds, which are none of a run's settings."""
+    chosen = read("vaepp-table3")
+    catalogued, own = suite.definition(chosen, "naive-pullback-gp")
+    assert catalogued == methods.definition("naive-pullback")
+    assert own == {"prior": {"pullback": {"penalty": "wgan-gp"}}}
+    (run, *_) = expand(chosen, Request(methods=("naive-pullback-gp",)))
+    assert (run.prior.settings["training"], run.prior.settings["penalty"]) == ("naive", "wgan-gp")
+    assert "seeds" not in suite.preset_sections(read("table1"), "laptop")
 
 
 # Seeds

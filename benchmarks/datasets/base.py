@@ -120,6 +120,11 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         return tuple(self.train.stored.shape[1:])
 
+    @property
+    def of_pictures(self) -> bool:
+        """Are these images with elements in [0, 1]?"""
+        return self.bounded and len(self.shape) == 3
+
     def to(self, device: torch.device | str) -> Dataset:
         splits = {name: getattr(self, name).to(device) for name in ("train", "validation", "test")}
         return replace(self, **splits)

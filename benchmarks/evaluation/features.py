@@ -19,7 +19,7 @@ STRETCHED = "-stretched"
 
 def features(subject: Subject, network: str, which: str) -> Features:
     """The features of a set of images (`Subject.images`) under a network of NETWORKS, on the CPU."""
-    if not subject.of_pictures:
+    if not subject.data.of_pictures:
         raise Unsupported("the data are no pictures with elements in [0, 1]: no feature network reads them")
     if (network, which) not in subject.features:
         subject.features[network, which] = _features(subject, network_of(subject, network), which)

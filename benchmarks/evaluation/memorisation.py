@@ -25,7 +25,7 @@ Points = Callable[[str], Tensor]
 
 def pixels(subject: Subject) -> Points:
     """The sets as elements on the scale of the data: in [0, 1] for pictures."""
-    scale = LEVELS if subject.of_pictures else 1.0
+    scale = LEVELS if subject.data.of_pictures else 1.0
     return lambda which: subject.images(which) / scale
 
 
@@ -92,13 +92,14 @@ def ims_train_test(subject: Subject) -> list[Figure]:
 def copying(subject: Subject) -> list[Figure]:
     """Authentic share and C_T of generated images against the training set, beside the test images' own share."""
     train, n = subject.all_training, subject.count
-    ours, theirs = (memorisation.authentic(points, train).double() for points in (subject.generated, subject.test))
+    ours, theirs = (nearest(points, train) for points in (subject.generated, subject.test))
+    own, reference = (memorisation.authentic_at(found, train).double() for found in (ours, theirs))
     note = "a standard normal where generated and test images are equally close to training ones; far below 0: copies"
     if len(train) < len(subject.data.train):
         note += f"; against the first {len(train)} training images"
-    c_t = memorisation.data_copying(subject.generated, subject.test, train)
+    c_t = memorisation.mann_whitney_z(ours.distance, theirs.distance)
     return [
-        mean_figure("authentic_share", f"pixels-{n}", ours, "none", "share", "above the test images': off the data"),
-        mean_figure("authentic_share", f"pixels-{n}-test", theirs, "none", "share", "the test images' own"),
+        mean_figure("authentic_share", f"pixels-{n}", own, "none", "share", "above the test images': off the data"),
+        mean_figure("authentic_share", f"pixels-{n}-test", reference, "none", "share", "the test images' own"),
         Figure("data_copying", f"c_t-{n}", c_t, "none", "none", note=note),
     ]

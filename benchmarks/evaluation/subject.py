@@ -134,14 +134,9 @@ class Subject:
         """Images in each set."""
         return min(self.protocol.generated, len(self.data.test))
 
-    @property
-    def of_pictures(self) -> bool:
-        """Are the data images with elements in [0, 1]?"""
-        return self.data.bounded and len(self.data.shape) == 3
-
     def kept(self, x: Tensor) -> Tensor:
         """Points as figures of samples see them: pictures in 256 grey levels, as files have them, others unchanged."""
-        return pictures(x) if self.of_pictures else x
+        return pictures(x) if self.data.of_pictures else x
 
     def decoded(self, z: Tensor, what: str) -> Tensor:
         """E[x|z], (n, D) -> (n, *shape), kept."""

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmarks.metrics.neighbours import nearest
+from benchmarks.metrics.neighbours import Neighbours, nearest
 
 
 def pms(a: Tensor, b: Tensor) -> float:
@@ -41,10 +41,14 @@ def authentic(generated: Tensor, train: Tensor) -> Tensor:
     so it is to be read beside the test set's own. It depends on the training set's size, not on the number generated.
     Raises ValueError below two training points.
     """
-    distance, index = nearest(generated, train)
-    used, place = index.unique(return_inverse=True)
+    return authentic_at(nearest(generated, train), train)
+
+
+def authentic_at(found: Neighbours, train: Tensor) -> Tensor:
+    """`authentic` of points whose nearest training points are known already."""
+    used, place = found.index.unique(return_inverse=True)
     spacing = nearest(train[used], train, exclude=used).distance
-    return distance > spacing[place]
+    return found.distance > spacing[place]
 
 
 def data_copying(generated: Tensor, test: Tensor, train: Tensor) -> float:
