@@ -23,13 +23,11 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks import run, suite, table
-from benchmarks.datasets import DataError
-from benchmarks.display import Display, text, value
+from benchmarks.command import STYLE, Selection, default_workers, load_plugins, named, place_of, status
+from benchmarks.display import Display, text, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
-from benchmarks.run import STYLE, named
 from benchmarks.suite import Request, Suite
-from priors.registry import PluginError
 
 Row = dict[str, Any]
 
@@ -96,15 +94,8 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 nothing moved, 1 something did, for better or worse, 2 wrong usage, 130 stopped by Ctrl-C."""
-    try:
-        command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.check", config=STYLE)
-        return check(command, Console())
-    except (UsageError, DataError, PluginError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        return 130
+    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.check", config=STYLE)
+    return status(lambda: check(command, Console()), "Stopped.")
 
 
 def check(command: Command, console: Console) -> int:
@@ -157,14 +148,14 @@ def figures(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
 def rerun(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
     """The table of these seeds by the code as it now is."""
     seeds = command.seeds or (tuple(range(SEEDS)) if command.update else ())
-    run.load_plugins(())
+    load_plugins(())
     wanted = suite.expand(chosen, Request(seeds=seeds))
     with TemporaryDirectory(prefix="priorbench-check-") as folder:
-        place = run.make_place(run.Command(command.suite, data=command.data, results=Path(folder)))
+        place = place_of(Selection(command.suite, data=command.data, results=Path(folder)))
         run.check_weights(wanted, place)
         run.check_data(wanted, place, skip=False)
         console.print(f"{chosen.title}: {len(wanted)} runs", highlight=False)
-        workers = command.workers or run.default_workers(place.device)
+        workers = command.workers or default_workers(place.device)
         view = Display(console, wanted, place, workers)
         with view.watch():
             for outcome in EXECUTORS["local"](wanted, place, workers):
@@ -288,8 +279,7 @@ def show(console: Console, changes: Sequence[Change]) -> None:
     """What is not as it was, the furthest first, and how many rows became what."""
     told = sorted((one for one in changes if one.verdict != "same"), key=lambda one: -abs(one.tolerances))
     if told:
-        wide = Console(file=console.file, force_terminal=console.is_terminal, width=1000)  # no figure is cut off
-        wide.print(block(told))
+        unbounded(console).print(block(told))
     console.print(counted(pd.Series([one.verdict for one in changes])), highlight=False, soft_wrap=True)
 
 

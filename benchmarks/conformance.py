@@ -19,16 +19,16 @@ from pydantic.errors import PydanticUserError
 from rich.console import Console
 
 from benchmarks import suite
-from benchmarks.datasets import DataError
+from benchmarks.command import STYLE, Several, first_line, named, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import Place, execute
-from benchmarks.run import STYLE, Several, first_line, named
 from benchmarks.settings import constructor_settings, prior_settings, validated
 from benchmarks.suite import Suite
 from priors import registry
 from priors.base import Adversarial, Density
-from priors.conformance import LAWS, Broken, Trial, Verdict, builds, demand, examine, law, settings, use
-from priors.registry import PluginError
+from priors.conformance import LAWS, Trial, Verdict, examine, use
+from priors.conformance.construction import builds, settings
+from priors.conformance.law import Broken, demand, law
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 no law is broken, 1 one is, 2 wrong usage, 130 stopped by Ctrl-C."""
     command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.conformance", config=STYLE)
     torch.set_num_threads(1)  # all tensors are small: more threads would wait for each other
-    try:
-        return max([show(trial, Console()) for trial in trials(command)])
-    except (UsageError, DataError, PluginError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return status(lambda: max(show(trial, Console()) for trial in trials(command)), "Stopped.")
 
 
 def trials(command: Command) -> list[Trial]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,20 +54,13 @@ class Display:
             with Live(get_renderable=self.view, console=self.console, refresh_per_second=2, transient=True):
                 yield
             return
-        over = threading.Event()
-        thread = threading.Thread(target=self.narrate, args=(over,), daemon=True)
-        thread.start()
-        try:
+        with periodically(self.narrate, LINE_SECONDS):
             yield
-        finally:
-            over.set()
-            thread.join()
 
-    def narrate(self, over: threading.Event) -> None:
-        while not over.wait(LINE_SECONDS):
-            for run, status in self.running():
-                line = f"{run.method} on {run.dataset}, seed {run.seed}: {describe(status)}"
-                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+    def narrate(self) -> None:
+        for run, status in self.running():
+            line = f"{run.method} on {run.dataset}, seed {run.seed}: {describe(status)}"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def running(self) -> list[tuple[Run, dict[str, Any]]]:
         return [(run, status) for run in list(self.left.values()) if (status := self.status(run))]
@@ -110,6 +103,24 @@ class Display:
         return status if status and status["stage"] not in ("done", "failed") else None
 
 
+@contextmanager
+def periodically(look: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Calls `look` every so often, in a thread that ends with the context."""
+    over = threading.Event()
+
+    def look_on() -> None:
+        while not over.wait(seconds):
+            look()
+
+    thread = threading.Thread(target=look_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def share(status: dict[str, Any]) -> float:
     """How much of a run is over: training counts for 90 %."""
     if status["stage"] == "training":
@@ -138,9 +149,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def unbounded(console: Console) -> Console:
+    """A console of the same file that cuts no figure off, however long its lines."""
+    return Console(file=console.file, force_terminal=console.is_terminal, width=1000)
+
+
 def show(console: Console, frame: pd.DataFrame, title: str) -> None:
     """The table for people: a block a data set, rows by metric so that methods stand under each other."""
-    console = Console(file=console.file, force_terminal=console.is_terminal, width=1000)  # no figure is cut off
+    console = unbounded(console)
     for dataset, part in frame.groupby("dataset", sort=False):
         everywhere = common_note(part["note"])
         notes = Notes(everywhere)

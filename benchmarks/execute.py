@@ -72,6 +72,10 @@ class Place:
         options = Options(self.options.download, self.options.any_checksum, run.protocol.size or None)
         return _dataset(run.dataset, self.data, options, rule, self.device)
 
+    def subject(self, run: Run, progress: Callable[[str, int, int], None] = lambda what, done, of: None) -> Subject:
+        """What the run's metrics look at, without model and prior as yet."""
+        return Subject(None, None, self.dataset(run), run.protocol, run.seed, progress, self.cache, self.inception)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -118,12 +122,10 @@ def _perform(run: Run, place: Place, record: Record) -> None:
     sweep(record.folder)
     record.report(stage="starting")
     record.begin(data.digest)
-    for plugin in place.plugins:
-        priors.load_plugin(plugin)
-    priors.load_entry_points()
+    register(place)
     record.write("config.json", run.model_dump(mode="json"))
     record.write("env.json", environment(place.device))
-    subject = Subject(None, None, data, run.protocol, run.seed, reporter(record), place.cache, place.inception)
+    subject = place.subject(run, reporter(record))
     try:
         if run.prior is None:
             record.write("training.json", {"status": "ok", "note": "", "cost": []})
@@ -132,6 +134,7 @@ def _perform(run: Run, place: Place, record: Record) -> None:
             subject.model, subject.prior = build(run, data)
             ended = _train(run, subject.model, subject.prior, data, record)
             if ended["status"] == "ok":
+                record.report(stage="fitting the prior")
                 _fit(run, subject.model, subject.prior, data, record)
                 _evaluate(run, subject, place, record)
                 with torch.no_grad():
@@ -141,6 +144,31 @@ def _perform(run: Run, place: Place, record: Record) -> None:
     record.report(stage="done")
     record.write("done", {"evaluation": run.evaluation, "metrics": place.computable(run)})
     record.remove("checkpoint")
+
+
+def register(place: Place) -> None:
+    """The priors of plug-ins and of installed packages, in this process."""
+    for plugin in place.plugins:
+        priors.load_plugin(plugin)
+    priors.load_entry_points()
+
+
+def recall(run: Run, place: Place) -> Subject:
+    """The trained model and prior of a run that has ended well, as its metrics saw them."""
+    register(place)
+    subject, record = place.subject(run), place.record(run)
+    subject.model, subject.prior = build(run, subject.data)
+    both = nn.ModuleDict({"model": subject.model, "prior": subject.prior})
+    recall_weights(both, record)
+    _fit(run, subject.model, subject.prior, subject.data, record)
+    return subject
+
+
+def recall_weights(both: nn.ModuleDict, record: Record) -> None:
+    """The weights that training ended with, on the modules' own device."""
+    device = next(both.parameters()).device
+    both.load_state_dict(load_file(record.folder / "weights.safetensors", str(device)))
+    both.eval()
 
 
 def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
@@ -176,7 +204,7 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
             ended = {"status": "diverged", "note": str(reason)}
         record.write("training.json", ended)
     elif ended["status"] == "ok":
-        both.load_state_dict(load_file(record.folder / "weights.safetensors", data.train.stored.device.type))
+        recall_weights(both, record)
     both.eval()
     return ended
 
@@ -202,7 +230,6 @@ def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Reco
     if fitted.is_file():
         prior.load_state_dict(load_file(fitted, data.train.stored.device.type))
     torch.manual_seed(seed_for(run.seed, "fit"))
-    record.report(stage="fitting the prior")
     prior.fit(Codes(lambda: model.encode_all(data.train)))
     if not fitted.is_file():
         keep(prior.state_dict(), fitted)

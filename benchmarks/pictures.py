@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +13,6 @@ from benchmarks.evaluation import Subject
 from benchmarks.record import write_atomically
 from benchmarks.seeds import seed_for
 from priors.base import Unsupported
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SIDE = 8
 POINTS = 1000
@@ -79,19 +74,11 @@ def write_grid(path: Path, images: Tensor) -> None:
 
 def write_scatter(path: Path, clouds: dict[str, Tensor]) -> None:
     """Two-dimensional points, a marker a cloud."""
-    from matplotlib.figure import Figure
+    from benchmarks import look  # matplotlib takes long to import, and few runs need it
 
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = look.panels(1, size=(5, 4))
     for (label, points), marker, colour in zip(clouds.items(), ("o", "x"), ("0.65", "#b2182b"), strict=True):
         axes.scatter(*points.cpu().T.numpy(), s=8, marker=marker, color=colour, linewidths=0.8, label=label)
     axes.set(xlabel="x1", ylabel="x2", aspect="equal")
-    axes.legend(frameon=False)
-    write_figure(path, figure)
-
-
-def write_figure(path: Path, figure: Figure) -> None:
-    """A plot as PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+    axes.legend()
+    look.write(figure, path.with_suffix(""))

@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pandas as pd
-import torch
 import tyro
 from rich.console import Console
 
 from benchmarks import datasets, display, methods, suite, table, wide
-from benchmarks.datasets import DataError, Options
+from benchmarks.command import STYLE, Selection, check_writable, default_workers, first_line, named, place_of, status
+from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
 from benchmarks.execute import Place, build
 from benchmarks.executors import EXECUTORS
 from benchmarks.features import inception
-from benchmarks.settings import Run, digest
+from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
 from models.registry import PARTS
 from priors import registry
 from priors.base import Unsupported
-from priors.registry import PluginError
-
-Several = tyro.conf.UseAppendAction
-STYLE = (tyro.conf.FlagCreatePairsOff,)
-
-
-def named(metavar: str) -> Any:
-    """How --help calls a flag's value."""
-    return tyro.conf.arg(metavar=metavar)
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Selection):
     """Trains, evaluates and tabulates the runs of a suite.
 
     The table goes to RESULTS/SUITE.csv and its costs to RESULTS/SUITE-cost.csv; every run keeps its record below
@@ -56,62 +46,32 @@ class Command:
       python -m benchmarks.run --suite iop-table2 --dataset freyfaces --data DIR --download
     """
 
-    suite: Annotated[str, named("NAME")]
-    """Name of a suite (see `list`), or path of a TOML file."""
-    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
-    """Only these data sets; one that the suite does not name runs with the suite's own settings."""
-    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
-    """Only these methods; any registered prior's name is one."""
-    seeds: Annotated[tuple[int, ...], named("SEED ...")] = ()
-    """Only these seeds."""
-    preset: Annotated[str | None, named("NAME")] = None
-    """A smaller budget that the suite offers, such as 'laptop': every output is marked as a trial."""
-    set: Annotated[tuple[str, ...], Several, named("KEY=VALUE")] = ()
-    """Override a setting: --set training.epochs=5. May be repeated; every output is marked as a trial."""
-    name: Annotated[str | None, named("NAME")] = None
-    """Name of the table's file (default: the suite's, with a hash where settings are overridden)."""
     limit: Annotated[int | None, named("N")] = None
     """Stop after this many unfinished runs."""
-    data: Path = Path(os.environ.get("PRIORBENCH_DATA", "data"))
-    """Folder of the data sets (environment: PRIORBENCH_DATA)."""
-    results: Path = Path("results")
-    """Folder of the results."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
     workers: int = 0
     """Processes at once; 0: one a core on a CPU, one on a GPU."""
     executor: Literal["local", "serial"] = "local"
     """local: worker processes. serial: everything in this process."""
-    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
-    """A Python file that registers priors. May be repeated; their names become methods."""
-    download: bool = False
-    """Fetch missing data sets."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
-    any_checksum: bool = False
-    """Accept data files that are not the published ones; the protocol column tells them apart."""
     skip_missing: bool = False
     """Leave out data sets that are not there, instead of refusing to start."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 all runs fine, 1 some failed or diverged, 2 wrong usage, 130 stopped by Ctrl-C."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    console = Console()
-    try:
-        if arguments and not arguments[0].startswith("-"):
-            if arguments[0] not in COMMANDS:
-                raise unknown("command", arguments[0], COMMANDS)
-            return COMMANDS[arguments[0]](arguments[1:], console)
-        check_flags(arguments)
-        command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.run", config=STYLE)
-        return run_suite(command, console)
-    except (UsageError, DataError, PluginError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        return 130
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return status(lambda: dispatch(given, Console()))
+
+
+def dispatch(arguments: list[str], console: Console) -> int:
+    """To the command that the first word names, or to the one that runs a suite."""
+    if arguments and not arguments[0].startswith("-"):
+        if arguments[0] not in COMMANDS:
+            raise unknown("command", arguments[0], COMMANDS)
+        return COMMANDS[arguments[0]](arguments[1:], console)
+    check_flags(arguments)
+    return run_suite(tyro.cli(Command, args=arguments, prog="python -m benchmarks.run", config=STYLE), console)
 
 
 def run_suite(command: Command, console: Console) -> int:
@@ -119,16 +79,14 @@ def run_suite(command: Command, console: Console) -> int:
     for flag in ("workers", "limit"):
         if (getattr(command, flag) or 0) < 0:
             raise UsageError(f"--{flag} {getattr(command, flag)}: it is 0 or larger.")
-    plugins = load_plugins(command.plugin)
-    chosen = suite.read(command.suite)
-    request = Request(command.dataset, command.method, command.seeds, command.preset, command.set, plugins)
+    chosen, request = suite.read(command.suite), command.request()
     wanted = suite.expand(chosen, request)
-    place = make_place(command)
+    place = place_of(command, command.inception_weights)
     check_writable(command.results)
     check_weights(wanted, place)
     wanted, left, missing = check_data(wanted, place, command.skip_missing)
     everything = whole_table(chosen, request, wanted, place)
-    target = command.results / table_name(command, chosen)
+    target = command.results / command.output(chosen)
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
     left = left[: command.limit]
     workers = command.workers or default_workers(place.device)
@@ -170,42 +128,6 @@ def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path) -> 
     table.write(frame, target.with_name(target.name + ".csv"))
     table.write(costs, target.with_name(target.name + "-cost.csv"))
     return frame
-
-
-def table_name(command: Command, chosen: Suite) -> str:
-    """Trials never take the place of the suite's own table."""
-    if command.name:
-        return command.name
-    parts = [chosen.name]
-    if command.preset:
-        parts.append(command.preset)
-    if command.set:
-        parts.append(digest(sorted(command.set)))
-    return "-".join(parts)
-
-
-def make_place(command: Command) -> Place:
-    device = command.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from None
-    options = Options(command.download, command.any_checksum)
-    plugins = tuple(str(path.resolve()) for path in command.plugin)
-    weights = inception.find(command.inception_weights)
-    return Place(command.results, command.data, device, options, plugins, weights)
-
-
-def default_workers(device: str) -> int:
-    return len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
-
-
-def load_plugins(paths: Sequence[Path]) -> dict[str, str]:
-    """Imports plug-ins; the SHA-256 of the file by every prior's name."""
-    registry.load_entry_points()
-    return {name: suite.plugin_digest(path) for path in paths for name in registry.load_plugin(path)}
 
 
 def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], list[Run], list[str]]:
@@ -253,17 +175,6 @@ def check_weights(runs: list[Run], place: Place) -> None:
     """Raises WeightsError where a run asks for Inception's features and its file is not the published one."""
     if place.inception and any(METRICS[name].inception for run in runs for name in run.metrics):
         inception.load(place.inception)
-
-
-def check_writable(folder: Path) -> None:
-    try:
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-        probe = folder / "runs" / f".write-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"Results cannot be written to {folder}: {reason}; choose another with --results.") from None
 
 
 def list_everything(arguments: Sequence[str], console: Console) -> int:
@@ -338,10 +249,6 @@ def print_table(arguments: Sequence[str], console: Console) -> int:
             raise unknown("metric", name, frame["metric"].unique())
     print(wide.FORMATS[command.format](wide.wide(frame, command.metric)), end="")
     return 0
-
-
-def first_line(thing: Callable[..., object] | type) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
 
 
 def _nothing() -> None:

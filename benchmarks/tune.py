@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import optuna
-import pandas as pd
-import tomli_w
 import tyro
 from loky import ProcessPoolExecutor
 from loky.process_executor import TerminatedWorkerError
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import display, pictures, run, suite, table
-from benchmarks.datasets import DataError
+from benchmarks import display, look, suite, table, tuned
+from benchmarks.command import STYLE, Several, check_writable, load_plugins, named, place_of, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import prepare_worker
 from benchmarks.executors.local import interrupts_ignored, start_worker
-from benchmarks.record import write_atomically
-from benchmarks.run import STYLE, Several, named
 from benchmarks.settings import Run, digest, slug
 from benchmarks.study import (
     OBJECTIVES,
     STATUS,
     Tuning,
     ValidationPlace,
-    as_overrides,
     parse_range,
     rehearse,
     searched,
@@ -47,11 +38,7 @@ from benchmarks.study import (
     work,
 )
 from benchmarks.suite import Request, Suite
-from priors.registry import PluginError
 from priors.space import Choice, Range
-
-EDGE = 0.03
-"""Height above the axis, as a share of the plot, of the marks of trials without a figure."""
 
 
 @dataclass(frozen=True)
@@ -117,18 +104,12 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 every study has a best trial, 1 one has none, 2 wrong usage, 130 stopped by Ctrl-C."""
+    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.tune", config=STYLE)
     try:
-        command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.tune", config=STYLE)
-        return tune(command, Console())
-    except (UsageError, DataError, PluginError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return status(lambda: tune(command, Console()))
     except TerminatedWorkerError:
         print("error: A worker was killed (for its memory?): the same command goes on; try fewer.", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        return 130
 
 
 def tune(command: Command, console: Console) -> int:
@@ -143,13 +124,13 @@ def tune(command: Command, console: Console) -> int:
             with View(console, tuning, study).watch():
                 carry_out(tuning, command.workers)
         finally:
-            ended.append(Ended(tuning, tidy(study, tuning.trials)))
+            ended.append(tuned.Ended(tuning, tidy(study, tuning.trials)))
             conclude(console, ended[-1])
     for dataset in dict.fromkeys(one.tuning.dataset for one in ended):
         together = [one for one in ended if one.best and one.tuning.dataset == dataset]
         if len(together) > 1:
             name = study_name(command, chosen, dataset, *(one.tuning.method for one in together))
-            write_suite(together, together[0].tuning.place.results / f"{name}.toml")
+            tuned.write_suite(together, together[0].tuning.place.results / f"{name}.toml")
             console.print(f"these methods as one suite: {name}.toml", highlight=False, markup=False, soft_wrap=True)
     return 0 if all(one.best for one in ended) else 1
 
@@ -160,7 +141,7 @@ def tune(command: Command, console: Console) -> int:
 def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
     """Every study, with all checked that can be before hours of work."""
     check(command)
-    plugins, place = run.load_plugins(command.plugin), make_place(command)
+    plugins, place = load_plugins(command.plugin), make_place(command)
     extra, known, tunings = dict(map(parse_range, command.space)), set(), []
     overrides = (*command.set, f"protocol.samples=[{command.samples}]")
     for dataset in dict.fromkeys(command.dataset or chosen.datasets):
@@ -193,9 +174,8 @@ def check(command: Command) -> None:
 
 def make_place(command: Command) -> ValidationPlace:
     """Where trials happen: in a folder of their own, on validation images."""
-    shared = {field.name: getattr(command, field.name) for field in fields(run.Command) if hasattr(command, field.name)}
-    place = run.make_place(run.Command(**shared))
-    run.check_writable(command.results)
+    place = place_of(command)
+    check_writable(command.results)
     return ValidationPlace(command.results / "studies", place.data, place.device, place.options, place.plugins)
 
 
@@ -237,15 +217,9 @@ def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:
         + ("cut short by the validation loss" if tuning.prunes else "every trial is trained to its end"),
     ]
     for key, one in tuning.space.items():
-        lines.append(f"  {key}: {describe(one)}; the suite's own is {tuning.own[key]}")
+        lines.append(f"  {key}: {tuned.describe(one)}; the suite's own is {tuning.own[key]}")
     lines += [f"  {key} = {value}, fixed" for key, value in tuning.fixed.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-
-
-def describe(one: Range) -> str:
-    if isinstance(one, Choice):
-        return " or ".join(map(str, one.values))
-    return f"{one.low} to {one.high}" + (", logarithmic" if one.log else "")
 
 
 # Trials
@@ -282,24 +256,15 @@ class View:
     @contextmanager
     def watch(self) -> Iterator[None]:
         """Looks at the database once a second, whoever carries out the trials."""
-        over = threading.Event()
-
-        def look_on() -> None:
-            while not over.wait(1):
-                self.look()
-
-        thread = threading.Thread(target=look_on, daemon=True)
         with self.bar:
-            thread.start()
             try:
-                yield
+                with display.periodically(self.look, 1):
+                    yield
             finally:
-                over.set()
-                thread.join()
                 self.look()
 
     def look(self) -> None:
-        ended = Ended(self.tuning, tidy(self.study, self.tuning.trials))
+        ended = tuned.Ended(self.tuning, tidy(self.study, self.tuning.trials))
         for trial in ended.study.trials:
             if trial.state in STATUS and trial.number not in self.told:
                 self.told.add(trial.number)
@@ -318,74 +283,7 @@ class View:
         return ""
 
 
-# Results
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A study as it stands: its first trials, numbered from 0. best: of one objective the lowest, of two those that no
-    other beats in both."""
-
-    tuning: Tuning
-    study: optuna.Study
-
-    @property
-    def best(self) -> list[FrozenTrial]:
-        found = self.study.best_trials
-        return found[:1] if len(self.tuning.objectives) == 1 else found
-
-    def values(self, trial: FrozenTrial) -> str:
-        """`nll 22.801 ± 0.21`, the standard error being over images."""
-        told = zip(self.tuning.objectives, trial.values, trial.user_attrs["errors"], strict=True)
-        return ", ".join(f"{name} {value:.6g}" + (f" ± {error:.2g}" if error else "") for name, value, error in told)
-
-    def line(self, trial: FrozenTrial) -> str:
-        """How a trial ended, for people."""
-        settings = ", ".join(f"{key.split('.', 1)[1]} {shown(value)}" for key, value in trial.params.items())
-        what = self.values(trial) if trial.state == TrialState.COMPLETE else reason(trial)
-        mark = " (best)" if trial in self.best else ""
-        return f"trial {trial.number} {STATUS[trial.state]}{mark}: {what}; {settings}"
-
-    def frame(self) -> pd.DataFrame:
-        """A row a trial."""
-        best = {trial.number for trial in self.best}
-        rows = []
-        for trial in self.study.trials:
-            if trial.state not in STATUS:
-                continue
-            row = {"trial": trial.number, "status": STATUS[trial.state], "best": trial.number in best}
-            for i, name in enumerate(self.tuning.objectives):
-                complete = trial.state == TrialState.COMPLETE
-                row[name] = trial.values[i] if complete else None
-                row[f"{name}_estimator"] = trial.user_attrs["estimators"][i] if complete else ""
-                row[f"{name}_stderr"] = trial.user_attrs["errors"][i] if complete else None
-            rows.append({**row, **trial.params, "reason": reason(trial)})
-        return pd.DataFrame(rows)
-
-    def importances(self) -> dict[str, float]:
-        """Shares of what the settings explain of being among the better trials (PED-ANOVA, Watanabe et al. 2023); none
-        where trials are too few to tell."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)
-            try:
-                return optuna.importance.get_param_importances(self.study)
-            except (UserWarning, ValueError):
-                return {}
-
-
-def reason(trial: FrozenTrial) -> str:
-    """Why a trial has no figure, if it has none."""
-    if trial.state == TrialState.PRUNED:
-        return f"cut short after epoch {trial.last_step}"
-    lost = "its process was killed again and again" if trial.state == TrialState.FAIL else ""
-    return trial.user_attrs.get("reason", lost)
-
-
-def shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def conclude(console: Console, ended: Ended) -> None:
+def conclude(console: Console, ended: tuned.Ended) -> None:
     """Writes all that a study gives, and says where."""
     path = ended.tuning.place.results / ended.tuning.name
     table.write(ended.frame(), path.with_name(f"{path.name}.csv"))
@@ -393,125 +291,13 @@ def conclude(console: Console, ended: Ended) -> None:
         line = f"{path.name}: no trial has a figure yet, see {path}.csv"
         console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
         return
-    write_suite([ended], path.with_name(f"{path.name}.toml"))
-    pictures.write_figure(path.with_name(f"{path.name}-history.png"), history(ended))
-    pictures.write_figure(path.with_name(f"{path.name}-importance.png"), importance(ended))
+    tuned.write_suite([ended], path.with_name(f"{path.name}.toml"))
+    look.write(tuned.history(ended), path.with_name(f"{path.name}-history"))
+    look.write(tuned.importance(ended), path.with_name(f"{path.name}-importance"))
     lines = [ended.line(trial) for trial in ended.best]
     lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
-
-def write_suite(several: Sequence[Ended], path: Path) -> None:
-    """The suite on one data set, with the best settings laid into its methods."""
-    chosen, dataset = several[0].tuning.suite, several[0].tuning.dataset
-    own = chosen.model_dump(mode="json", exclude_unset=True, exclude={"name", "dataset", "method"})
-    tuned = {label: entry for one in several for label, entry in entries(one).items()}
-    named = {"title": f"{chosen.title}, tuned", "datasets": [dataset], "methods": list(tuned)}
-    text = "\n".join(comment(one) for one in several) + "\n" + tomli_w.dumps({**named, **own, **named, "method": tuned})
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
-def entries(ended: Ended) -> dict[str, dict[str, Any]]:
-    """The best trials as [method.NAME]: one under the method's own name, several with the trial's number."""
-    tuning = ended.tuning
-    name, chosen = tuning.method, tuning.suite
-    catalogued, own = suite.definition(chosen, name)
-    parts = {"use": own.pop("use", catalogued.use)}
-    parts["regularisers"] = list(own.pop("regularisers", catalogued.regularisers))
-    preset = suite.preset_sections(chosen, tuning.request.preset)
-    fixed = [catalogued.sections, chosen.dataset.get(tuning.dataset, {}), own, preset]
-    found = {}
-    for trial in ended.best:
-        given = (*tuning.given, *as_overrides(trial.params))
-        layers = [*fixed, *map(suite.parse_override, given)]
-        label = name if len(tuning.objectives) == 1 else f"{name}-{trial.number}"
-        found[label] = dict(parts)
-        for layer in layers:
-            found[label] = suite.merge(found[label], layer)
-    return found
-
-
-def comment(ended: Ended) -> str:
-    """What a tuned suite says of where its settings come from."""
-    tuning, counts = ended.tuning, ended.frame()["status"].value_counts()
-    how = ", ".join(f"{count} {status}" for status, count in counts.items())
-    lines = [
-        f"{tuning.method} on {tuning.dataset}: the best of {counts.sum()} trials ({how}), chosen on validation images.",
-        f"Objective: {' and '.join(tuning.objectives)}; seeds {', '.join(map(str, tuning.request.seeds))}.",
-    ]
-    for trial in ended.best:
-        estimators = " and ".join(trial.user_attrs["estimators"])
-        lines.append(f"Trial {trial.number}: {ended.values(trial)} ({estimators}; s.e. over images)")
-        lines += [f"  {key} = {shown(value)}  ({describe(tuning.space[key])})" for key, value in trial.params.items()]
-    given = [*([f"preset {tuning.request.preset}"] if tuning.request.preset else []), *tuning.given]
-    lines += [f"All trials had {', '.join(given)}, and so has this suite."] if given else []
-    return "".join(f"# {line}\n" for line in lines)
-
-
-# Pictures
-
-
-def history(ended: Ended) -> Figure:
-    """The objectives trial by trial, with the best so far."""
-    names = ended.tuning.objectives
-    figure = Figure(figsize=(6.4, 3.2 * len(names)), layout="constrained")
-    for i, (name, axes) in enumerate(zip(names, figure.subplots(len(names), squeeze=False)[:, 0], strict=True)):
-        complete = ended.study.get_trials(states=(TrialState.COMPLETE,))
-        numbers, values = [t.number for t in complete], [t.values[i] for t in complete]
-        axes.plot(numbers, values, "o", color="0.55", markersize=5, label="trial")
-        axes.step(numbers, pd.Series(values).cummin(), "k-", where="post", linewidth=1.2, label="best so far")
-        best = ended.best
-        axes.plot([t.number for t in best], [t.values[i] for t in best], "k*", markersize=11, label="chosen")
-        without_figure(axes, ended.study)
-        axes.set(xlabel="trial (0: the suite's own settings)", ylabel=OBJECTIVES[name].axis)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.axes[0].set_title(f"{ended.tuning.method} on {ended.tuning.dataset}")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
-    return figure
-
-
-def without_figure(axes: Axes, study: optuna.Study) -> None:
-    """Marks at the lower edge for trials that were cut short or failed."""
-    for state, marker, label in ((TrialState.PRUNED, "|", "cut short"), (TrialState.FAIL, "x", "failed")):
-        numbers = [trial.number for trial in study.get_trials(states=(state,))]
-        if numbers:
-            where = axes.get_xaxis_transform()
-            axes.plot(numbers, [EDGE] * len(numbers), marker, color="k", transform=where, label=label)
-
-
-def importance(ended: Ended) -> Figure:
-    """The objectives over each setting, the most important first; its importance stands above."""
-    shares = ended.importances() or dict.fromkeys(ended.tuning.space)
-    names = ended.tuning.objectives
-    size = (max(4.8, 3.2 * len(shares)), 3.2 * len(names))
-    figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(names), len(shares), squeeze=False, sharey="row")
-    for row, name in enumerate(names):
-        for axes, (key, share) in zip(grid[row], shares.items(), strict=True):
-            against(axes, ended, key, row)
-            axes.set_xlabel(key)
-            if row == 0 and share is not None and len(shares) > 1:
-                axes.set_title(f"importance {share:.2f}")
-        grid[row, 0].set_ylabel(OBJECTIVES[name].axis)
-    return figure
-
-
-def against(axes: Axes, ended: Ended, key: str, row: int) -> None:
-    """One objective over one setting; the chosen trials are stars."""
-    one, complete = ended.tuning.space[key], ended.study.get_trials(states=(TrialState.COMPLETE,))
-
-    def draw(trials: Sequence[FrozenTrial], *style: Any, **others: Any) -> None:
-        values = [trial.params[key] for trial in trials]
-        at = [one.values.index(value) for value in values] if isinstance(one, Choice) else values
-        axes.plot(at, [trial.values[row] for trial in trials], *style, **others)
-
-    draw(complete, "o", color="0.55", markersize=5)
-    draw(ended.best, "k*", markersize=11)
-    if isinstance(one, Choice):
-        axes.set_xticks(range(len(one.values)), map(str, one.values))
-        axes.margins(x=0.3)
-    elif one.log:
-        axes.set_xscale("log")
 
 
 if __name__ == "__main__":

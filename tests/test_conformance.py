@@ -21,13 +21,16 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 
 from benchmarks import run, suite
+from benchmarks.command import STYLE, load_plugins
 from benchmarks.conformance import ALL, line, main, training, validation
 from benchmarks.evaluation import METRICS
 from benchmarks.settings import validated
 from benchmarks.suite import Request, Suite
 from priors import registry
 from priors.base import Batch, Codes, Density, Host, Known, Player, Prior, Unsupported
-from priors.conformance import LAWS, Law, Trial, Verdict, chi_squared, examine, grid, judge, regions, use
+from priors.conformance import LAWS, Law, Trial, Verdict, examine, judge, use
+from priors.conformance.agreement import chi_squared, regions
+from priors.conformance.trial import grid
 from priors.normal import DiagonalNormal
 from priors.space import Float
 
@@ -666,11 +669,11 @@ def test_pages_other_priors_keep_the_contract(page, name, words):
 
 @pytest.mark.usefixtures("page")
 def test_pages_comparison_is_one():
-    command = tyro.cli(run.Command, args=arguments_of("run"), config=run.STYLE)
+    command = tyro.cli(run.Command, args=arguments_of("run"), config=STYLE)
     chosen = suite.read(command.suite)
     override = "prior.student.freedom=3"
     assert f"`--set {override}`" in PAGE
-    plugins = run.load_plugins(command.plugin)
+    plugins = load_plugins(command.plugin)
     runs = suite.expand(chosen, Request(methods=command.method, overrides=(override,), plugins=plugins))
     assert {(one.method, one.prior.settings.get("freedom")) for one in runs} == {("gaussian", None), ("student", 3.0)}
 
@@ -686,7 +689,7 @@ def test_pages_suites_are_valid(page):
 
 def test_pages_command_for_tuning_is_one():
     tune = pytest.importorskip("benchmarks.tune")
-    command = tyro.cli(tune.Command, args=arguments_of("tune"), config=run.STYLE)
+    command = tyro.cli(tune.Command, args=arguments_of("tune"), config=STYLE)
     assert (command.suite, command.method) == ("quickstart", ("student",))
 
 

@@ -119,3 +119,19 @@ def test_a_prior_without_a_density_has_the_nearest_neighbour_form_alone():
     assert [one.estimator for one in METRICS["skl"](made)] == ["1-nn-5000", "1-nn-5000-floor"]
     with pytest.raises(Unsupported, match="PGen"):
         METRICS["leakage"](made)
+
+
+def test_frechet_distance_of_shifted_points_is_the_shift():
+    """Squared, with equal spreads: generated points are the test points moved by (3, 4)."""
+    points = torch.randn(500, 2)
+    made = made_of(
+        DiagonalNormal(points, torch.zeros(500, 2)),
+        SimpleNamespace(sample=lambda n: points[:n] + torch.tensor([3.0, 4.0])),
+        shape=(2,), of_pictures=False, train=Split(torch.randn(1000, 2), 1.0), test=Split(points, 1.0),
+    )  # fmt: skip
+    distance, floor = METRICS["fd_data"](made)
+    assert distance.value == pytest.approx(25, rel=1e-5)
+    assert 0 < floor.value < 0.05
+    made.data.of_pictures = True
+    with pytest.raises(Unsupported, match="pictures"):
+        METRICS["fd_data"](made)

@@ -6,6 +6,7 @@ import ast
 import csv
 import dataclasses
 import inspect
+import itertools
 import os
 import random
 import signal
@@ -23,6 +24,7 @@ import torch
 
 import benchmarks.execute
 from benchmarks import datasets, display, methods, suite
+from benchmarks.command import Selection
 from benchmarks.evaluation import METRICS
 from benchmarks.run import Command, main
 from benchmarks.table import COLUMNS
@@ -546,9 +548,9 @@ def test_help_explains_every_flag(bench: Bench):
     answer = bench.main("--help")
     assert answer.status == 0
     shown = " ".join(answer.out.replace("│", " ").split())
-    (body,) = ast.parse(inspect.getsource(Command)).body
+    lines = [line for kind in (Selection, Command) for line in ast.parse(inspect.getsource(kind)).body[0].body]
     texts = {}
-    for flag, text in zip(body.body, body.body[1:], strict=False):
+    for flag, text in itertools.pairwise(lines):
         if isinstance(flag, ast.AnnAssign) and isinstance(text, ast.Expr):
             texts[flag.target.id] = text.value.value
     assert list(texts) == [field.name for field in dataclasses.fields(Command)]

@@ -22,6 +22,7 @@ import torch
 
 import benchmarks.execute
 from benchmarks import run, study, suite
+from benchmarks.command import load_plugins
 from benchmarks.datasets import load
 from benchmarks.evaluation import METRICS
 from benchmarks.evaluation.metric import Metric
@@ -431,7 +432,7 @@ def test_two_objectives_give_the_front(bench: Bench, monkeypatch: pytest.MonkeyP
         assert bench.file(picture).read_bytes().startswith(b"\x89PNG")
     tuned = suite.read(str(bench.file(".toml")))
     assert tuned.methods == tuple(f"bowl-{number}" for number in table["trial"][table["best"]])
-    plugins = run.load_plugins([bench.plugin])
+    plugins = load_plugins([bench.plugin])
     runs = suite.expand(tuned, Request(plugins=plugins))
     assert [one.prior.settings["n"] for one in runs[: len(tuned.methods)]] == table["prior.bowl.n"][
         table["best"]

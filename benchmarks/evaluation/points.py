@@ -9,6 +9,7 @@ import torch
 from benchmarks.evaluation.metric import image_figure, mean_figure, metric
 from benchmarks.evaluation.subject import CHUNK, Subject
 from benchmarks.metrics.figure import Figure
+from benchmarks.metrics.frechet import frechet, moments
 from benchmarks.metrics.neighbours import nearest
 from priors.base import Unsupported
 
@@ -29,6 +30,23 @@ def squared_error(subject: Subject) -> list[Figure]:
         for c in chunks
     ]
     return [image_figure("squared_error", "one-draw", torch.cat(errors).double(), "lower", "none")]
+
+
+@metric("fd_data")
+def fd_data(subject: Subject) -> list[Figure]:
+    """Frechet distance of generated points to the test points in the data's own space, for data that are no pictures.
+
+    The law of E[x|z], z ~ p, against the test points' (FlexAE, figures 2 and 3); `-floor` is as many training points'.
+    """
+    if subject.data.of_pictures:
+        raise Unsupported("pixels are no space to compare pictures in: use fid or fd_classifier")
+    reference = moments(subject.test.flatten(1))
+    distance, floor = (frechet(moments(x.flatten(1)), reference) for x in (subject.generated, subject.training[0]))
+    estimator = f"draws-{subject.count}"
+    return [
+        Figure("fd_data", estimator, distance, "none", "lower"),
+        Figure("fd_data", f"{estimator}-floor", floor, "none", "none", note="of training points"),
+    ]
 
 
 @metric("off_manifold")

@@ -1,0 +1,147 @@
+"""What the commands share: how they end, which runs a person means, and where these are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import torch
+import tyro
+
+from benchmarks import suite
+from benchmarks.datasets import DataError, Options
+from benchmarks.errors import UsageError
+from benchmarks.execute import Place
+from benchmarks.features import inception
+from benchmarks.settings import digest
+from benchmarks.suite import Request, Suite
+from priors import registry
+from priors.registry import PluginError
+
+Several = tyro.conf.UseAppendAction
+STYLE = (tyro.conf.FlagCreatePairsOff,)
+
+
+def named(metavar: str) -> Any:
+    """How --help calls a flag's value."""
+    return tyro.conf.arg(metavar=metavar)
+
+
+def status(work: Callable[[], int], stopped: str = "Stopped. The same command goes on from here.") -> int:
+    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C."""
+    try:
+        return work()
+    except (UsageError, DataError, PluginError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{stopped}", file=sys.stderr)
+        return 130
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs, and where they are."""
+
+    suite: Annotated[str, named("NAME")]
+    """Name of a suite (`python -m benchmarks.run list`), or path of a TOML file."""
+    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these data sets; one that the suite does not name runs with the suite's own settings."""
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these methods; any registered prior's name is one."""
+    seeds: Annotated[tuple[int, ...], named("SEED ...")] = ()
+    """Only these seeds."""
+    preset: Annotated[str | None, named("NAME")] = None
+    """A smaller budget that the suite offers, such as 'laptop': every output is marked as a trial."""
+    set: Annotated[tuple[str, ...], Several, named("KEY=VALUE")] = ()
+    """Override a setting: --set training.epochs=5. May be repeated; every output is marked as a trial."""
+    name: Annotated[str | None, named("NAME")] = None
+    """Name of the output's files (default: the suite's, with a hash where settings are overridden)."""
+    data: Path = Path(os.environ.get("PRIORBENCH_DATA", "data"))
+    """Folder of the data sets (environment: PRIORBENCH_DATA)."""
+    results: Path = Path("results")
+    """Folder of the results."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file that registers priors. May be repeated; their names become methods."""
+    download: bool = False
+    """Fetch missing data sets."""
+    any_checksum: bool = False
+    """Accept data files that are not the published ones; the protocol column tells them apart."""
+
+    def request(self) -> Request:
+        """The runs as a suite is asked for them. Imports the plug-ins."""
+        plugins = load_plugins(self.plugin)
+        return Request(self.dataset, self.method, self.seeds, self.preset, self.set, plugins)
+
+    def output(self, chosen: Suite) -> str:
+        """Name of the output's files. Trials never take the place of the suite's own."""
+        if self.name:
+            return self.name
+        parts = (chosen.name, self.preset, digest(sorted(self.set)) if self.set else None)
+        return "-".join(part for part in parts if part)
+
+
+class Where(Protocol):
+    """The flags of a command that say where its runs happen."""
+
+    data: Path
+    results: Path
+    device: str
+    plugin: tuple[Path, ...]
+    download: bool
+    any_checksum: bool
+
+
+def place_of(where: Where, weights: Path | None = None) -> Place:
+    """The place that the flags name; UsageError for a device that cannot be used.
+
+    weights: file of the Inception network, where another one than torch's cache is meant.
+    """
+    plugins = tuple(str(path.resolve()) for path in where.plugin)
+    options = Options(where.download, where.any_checksum)
+    return Place(where.results, where.data, device(where.device), options, plugins, inception.find(weights))
+
+
+def device(name: str) -> str:
+    """The device of this name, or for "auto" the best there is; UsageError for one that cannot be used."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {name} cannot be used here: {str(error).splitlines()[0]}") from None
+    return name
+
+
+def default_workers(device: str) -> int:
+    """One a core on a CPU, one on a GPU."""
+    return len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
+
+
+def load_plugins(paths: Sequence[Path]) -> dict[str, str]:
+    """Imports plug-ins; the SHA-256 of the file by every prior's name."""
+    registry.load_entry_points()
+    return {name: suite.plugin_digest(path) for path in paths for name in registry.load_plugin(path)}
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UsageError where nothing can be written below the folder."""
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        probe = folder / "runs" / f".write-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"Results cannot be written to {folder}: {reason}; choose another with --results.") from None
+
+
+def first_line(thing: Callable[..., object] | type) -> str:
+    """Of a docstring."""
+    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""

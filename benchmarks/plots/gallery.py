@@ -1,0 +1,72 @@
+"""The folder of a suite's figures: PNG and SVG files, and what they show in `figures.json`.
+
+RESULTS/figures/NAME/[DATASET-]PLOT[-PART].{png,svg}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import look
+from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
+from benchmarks.record import write_atomically
+from benchmarks.settings import slug
+from priors.base import Unsupported
+
+KINDS = ("png", "svg")
+INDEX = "figures.json"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on the disk, or the reason why there is none (`file` is then empty).
+
+    dataset: empty for a figure of all data sets. file: its name in the folder, without an ending.
+    """
+
+    plot: str
+    dataset: str
+    file: str
+    caption: str
+
+
+def draw(results: Results, folder: Path, names: Sequence[str]) -> Iterator[Shown]:
+    """Draws and writes these plots, one after the other, each as soon as it is drawn; the index is kept up to date."""
+    kept = [one for one in read(folder) if one.plot not in names]
+    for name in names:
+        for part in (results,) if PLOTS[name].across else map(results.on, results.datasets):
+            for shown in _one(PLOTS[name], part, folder):
+                kept.append(shown)
+                _write_index(kept, folder)
+                yield shown
+
+
+def read(folder: Path) -> list[Shown]:
+    """What was drawn before, in the order of PLOTS."""
+    path = folder / INDEX
+    found = [Shown(**one) for one in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+    return sorted(found, key=lambda one: [*PLOTS].index(one.plot) if one.plot in PLOTS else len(PLOTS))
+
+
+def _one(plot: Plot, results: Results, folder: Path) -> Iterator[Shown]:
+    dataset = "" if plot.across else results.datasets[0]
+    try:
+        with look.rules():
+            for drawing in plot.draw(results):
+                file = "-".join(filter(None, (slug(dataset), plot.name, slug(drawing.part))))
+                look.write(drawing.figure, folder / file, KINDS)
+                yield Shown(plot.name, dataset, file, _in_one_line(drawing))
+    except Unsupported as reason:
+        yield Shown(plot.name, dataset, "", str(reason))
+
+
+def _in_one_line(drawing: Drawing) -> str:
+    return " ".join(drawing.caption.split())
+
+
+def _write_index(kept: Sequence[Shown], folder: Path) -> None:
+    text = json.dumps([asdict(one) for one in kept], indent=1, ensure_ascii=False) + "\n"
+    write_atomically(folder / INDEX, lambda file: file.write(text.encode()))
