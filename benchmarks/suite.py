@@ -101,9 +101,14 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
+def path_of(name: str) -> Path:
+    """The file of a suite, by name or by the path itself."""
+    return Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+
+
 def read(name: str) -> Suite:
     """A suite by name, or by the path of a TOML file; UsageError in one sentence."""
-    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    path = path_of(name)
     if not path.is_file():
         if name.endswith(".toml"):
             raise UsageError(f"There is no suite file {name}.")

@@ -121,7 +121,8 @@ def _metric_rows(name: str, results: Mapping[int, dict[str, Any]], cell: Cell) -
         return
     first = next(iter(results.values()))
     if "unsupported" in first:
-        yield {"metric": name, "status": "unsupported", "note": first["unsupported"], "n": 0}
+        note = join(first["unsupported"], *cell.runs[0].trial)
+        yield {"metric": name, "status": "unsupported", "note": note, "n": 0}
         return
     grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for seed, result in results.items():

@@ -79,8 +79,7 @@ def digits(trained: Results) -> Results:
 @pytest.fixture(scope="module")
 def drawn(digits: Results) -> dict[str, Drawing]:
     """Every drawing of the digits by plot and part."""
-    with look.rules():
-        return {f"{name} {one.part}".strip(): one for name in OURS for one in PLOTS[name].draw(digits)}
+    return {f"{name} {one.part}".strip(): one for name in OURS for one in PLOTS[name].drawings(digits)}
 
 
 def of(results: Results, method: str):
@@ -143,8 +142,7 @@ def test_low_posterior_draws_are_off_the_codes(digits: Results, drawn: dict[str,
 
 
 def test_points_in_the_plane_are_scattered(trained: Results):
-    with look.rules():
-        parts = {one.part: one for one in PLOTS["samples"].draw(trained.on("moons"))}
+    parts = {one.part: one for one in PLOTS["samples"].drawings(trained.on("moons"))}
     assert set(parts) == {"samples", "reconstructions"}
     (axes,) = parts["reconstructions"].figure.axes
     test, again = (cloud.get_offsets() for cloud in axes.collections)
@@ -305,7 +303,7 @@ def test_what_these_plots_cannot_show(trained: Results):
         *((name, Results(digits.suite, digits.of("data"), digits.place), "has a model") for name in OURS),
     ):
         with pytest.raises(Unsupported, match=reason):
-            list(PLOTS[name].draw(part))
+            PLOTS[name].drawings(part)
 
 
 def test_every_axis_has_a_name_and_every_drawing_a_caption(drawn: dict[str, Drawing]):
@@ -317,9 +315,8 @@ def test_every_axis_has_a_name_and_every_drawing_a_caption(drawn: dict[str, Draw
 def test_the_same_runs_make_the_same_bytes(digits: Results, drawn: dict[str, Drawing], tmp_path: Path):
     torch.rand(3)  # the state around is no part of it
     again = Results(digits.suite, digits.runs, digits.place)
-    with look.rules():
-        for name in OURS:
-            for one in PLOTS[name].draw(again):
-                pair = (drawn[f"{name} {one.part}".strip()].figure, one.figure)
-                files = [look.write(figure, tmp_path / str(i), ("svg",))[0] for i, figure in enumerate(pair)]
-                assert files[0].read_bytes() == files[1].read_bytes()
+    for name in OURS:
+        for one in PLOTS[name].drawings(again):
+            pair = (drawn[f"{name} {one.part}".strip()].figure, one.figure)
+            files = [look.write(figure, tmp_path / str(i), ("svg",))[0] for i, figure in enumerate(pair)]
+            assert files[0].read_bytes() == files[1].read_bytes()

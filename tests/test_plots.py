@@ -70,8 +70,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 
 def drawing(results: Results, name: str, part: str = ""):
-    with look.rules():
-        return next(one for one in PLOTS[name].draw(results) if one.part == part)
+    return next(one for one in PLOTS[name].drawings(results) if one.part == part)
 
 
 def test_headlines_are_one_estimator_a_metric(results: Results):
@@ -146,12 +145,11 @@ def test_ranks_are_of_means_over_seeds(results: Results):
 
 def test_every_axis_has_a_name(results: Results):
     for name in ("training", "cost", "sensitivity"):
-        with look.rules():
-            for one in PLOTS[name].draw(results.on("onehot")):
-                shown = [axes for axes in one.figure.axes if axes.axison]
-                assert shown
-                assert all(axes.get_xlabel() and axes.get_ylabel() for axes in shown)
-                assert one.caption
+        for one in PLOTS[name].drawings(results.on("onehot")):
+            shown = [axes for axes in one.figure.axes if axes.axison]
+            assert shown
+            assert all(axes.get_xlabel() and axes.get_ylabel() for axes in shown)
+            assert one.caption
 
 
 def test_styles_differ_without_colour():

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
+from benchmarks import look
 from benchmarks.evaluation import Subject
 from benchmarks.execute import Place, recall
 from benchmarks.record import Record
@@ -141,6 +143,11 @@ class Plot:
     name: str
     draw: Draw
     across: bool
+
+    def drawings(self, results: Results) -> list[Drawing]:
+        """All of them, in the project's look; Unsupported where these runs have none."""
+        with look.rules(), torch.no_grad():
+            return list(self.draw(results))
 
     @property
     def summary(self) -> str:

@@ -25,7 +25,6 @@ EVERY = 3
 
 
 @plot("critic")
-@torch.no_grad()
 def critic(results: Results) -> Iterator[Drawing]:
     """A prior's critic of data along lines between the codes of test images, with pictures on the way."""
     subjects = {

@@ -54,11 +54,10 @@ def read(folder: Path) -> list[Shown]:
 def _one(plot: Plot, results: Results, folder: Path) -> Iterator[Shown]:
     dataset = "" if plot.across else results.datasets[0]
     try:
-        with look.rules():
-            for drawing in plot.draw(results):
-                file = "-".join(filter(None, (slug(dataset), plot.name, slug(drawing.part))))
-                look.write(drawing.figure, folder / file, KINDS)
-                yield Shown(plot.name, dataset, file, _in_one_line(drawing))
+        for drawing in plot.drawings(results):
+            file = "-".join(filter(None, (slug(dataset), plot.name, slug(drawing.part))))
+            look.write(drawing.figure, folder / file, KINDS)
+            yield Shown(plot.name, dataset, file, _in_one_line(drawing))
     except Unsupported as reason:
         yield Shown(plot.name, dataset, "", str(reason))
 

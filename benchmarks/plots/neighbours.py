@@ -19,7 +19,6 @@ COUNT = 8
 
 
 @plot("neighbours")
-@torch.no_grad()
 def neighbours(results: Results) -> Iterator[Drawing]:
     """Generated images over their nearest training images, with the distances."""
     subjects = trained(results, of_pictures=True)

@@ -23,7 +23,6 @@ COUNT = 12
 
 
 @plot("samples")
-@torch.no_grad()
 def samples(results: Results) -> Iterator[Drawing]:
     """Draws from every method's prior, reconstructions, and the draws where the fewest codes are, side by side."""
     subjects = trained(results)

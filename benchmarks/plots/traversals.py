@@ -24,7 +24,6 @@ SHIFTS = (-3, -2, -1, 0, 1, 2, 3)
 
 
 @plot("traversals")
-@torch.no_grad()
 def traversals(results: Results) -> Iterator[Drawing]:
     """Pictures between the codes of test images, and along the most active latent dimensions."""
     subjects = trained(results, of_pictures=True)

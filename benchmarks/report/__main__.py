@@ -1,0 +1,126 @@
+"""The command `python -m benchmarks.report`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pandas as pd
+import tyro
+from rich.console import Console
+
+from benchmarks import suite
+from benchmarks.command import STYLE, Selection, place_of, status
+from benchmarks.datasets import DataError
+from benchmarks.errors import UsageError
+from benchmarks.evaluation import METRICS
+from benchmarks.plots import __main__ as drawing
+from benchmarks.published import AGREES
+from benchmarks.record import write_atomically
+from benchmarks.report import glossary, page, pictures, provenance, rows, settings, tables
+from benchmarks.report.absent import absent
+from benchmarks.report.costs import costs
+from benchmarks.report.verdicts import verdicts
+
+
+@dataclass(frozen=True)
+class Command(Selection):
+    """Writes a suite's table as a page to read: RESULTS/NAME.html, one file that fetches nothing.
+
+    It shows RESULTS/NAME.csv with its costs, verdicts beside a paper's figures, the figures, every method's settings,
+    and what was not computed, with the reason. Figures are drawn anew where the runs and their data are there.
+    --dataset and --method show a part of the table; --seeds are those of the figures.
+
+    For example:
+      python -m benchmarks.report --suite quickstart
+      python -m benchmarks.report --suite table1 --preset laptop --as-drawn
+    """
+
+    as_drawn: bool = False
+    """Take the figures as they lie in RESULTS/figures/NAME."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, 2 wrong usage or no table, 130 stopped by Ctrl-C."""
+    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.report", config=STYLE)
+    return status(lambda: report(command, Console()))
+
+
+def report(command: Command, console: Console) -> int:
+    """Gathers, draws, writes, and prints the page's path."""
+    chosen = suite.read(command.suite)
+    request = command.request()
+    suite.check_names(chosen, request)
+    suite.preset_sections(chosen, request.preset)
+    target = command.results / command.output(chosen)
+    remedy = f"make it by `{provenance.invocation(command)}`"
+    table, lacking = rows.read(target.with_name(f"{target.name}.csv"), remedy)
+    frame = selected(table, command)
+    if frame.empty:
+        raise UsageError(f"{target}.csv has no such rows: leave out --dataset and --method, or run them.")
+    told = older(lacking) + ([] if command.as_drawn else draw(command, console))
+    text = page.render(**content(command, chosen, frame, told))
+    path = target.with_name(f"{target.name}.html")
+    write_atomically(path, lambda file: file.write(text.encode()))
+    console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def selected(frame: pd.DataFrame, command: Command) -> pd.DataFrame:
+    """The rows of the data sets and methods that were asked for."""
+    for column, names in (("dataset", command.dataset), ("method", command.method)):
+        if names:
+            frame = frame[frame[column].isin(names)]
+    return frame
+
+
+def older(lacking: Sequence[str]) -> list[str]:
+    """What is to be told of a table that lacks columns."""
+    names = ", ".join(lacking)
+    return [f"The table is of an earlier version and has no {names}."] if lacking else []
+
+
+def draw(command: Command, console: Console) -> list[str]:
+    """Draws all figures anew; what is to be told where they cannot be."""
+    selection = {field.name: getattr(command, field.name) for field in fields(Selection)}
+    try:
+        drawing.plots(drawing.Command(**selection), console)
+    except (UsageError, DataError) as reason:
+        told = f"Figures could not be drawn anew, so that they may be older than the table. {reason}"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        return [told]
+    return []
+
+
+def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Sequence[str]) -> dict[str, Any]:
+    """All that the page shows, by the template's names."""
+    name, place = command.output(chosen), place_of(command)
+    trial = rows.trial(frame)
+    cells = provenance.cells(chosen, command.request(), frame)
+    datasets = tuple(frame["dataset"].unique())
+    return {
+        "suite": chosen,
+        "name": name,
+        "datasets": datasets,
+        "metrics": {metric: METRICS[metric].summary for metric in chosen.metrics},
+        "protocol": provenance.protocol(command.suite),
+        "trial": trial,
+        "caveats": [*told, *provenance.caveats(cells, trial)],
+        "command": provenance.invocation(command, provenance.beyond(chosen, frame)),
+        "methods": provenance.methods_of(chosen, frame),
+        "facts": provenance.facts(cells, place),
+        "agrees": f"{AGREES:g}",
+        "verdicts": verdicts(frame),
+        "parts": tables.parts(frame, chosen.metrics, trial),
+        "costs": costs(selected(rows.read_costs(command.results / f"{name}-cost.csv"), command)),
+        "absent": absent(frame, trial),
+        "settings": settings.compared({key: runs[0] for key, runs in cells.known.items()}) if cells.known else None,
+        "pictures": pictures.read(command.results / "figures" / name, datasets),
+        "glossary": glossary.of(frame),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

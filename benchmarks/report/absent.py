@@ -1,0 +1,50 @@
+"""What was not computed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.display import text
+from benchmarks.report.rows import Row, records, without
+
+STATUSES = ("failed", "diverged", "unsupported", "not-computed")
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Each of these methods lacks each of these metrics on each of these data sets."""
+
+    status: str
+    reason: str
+    datasets: tuple[str, ...]
+    methods: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+def absent(frame: pd.DataFrame, trial: Sequence[str]) -> list[Absent]:
+    """The rows without a figure by status and reason; what several cells lack alike is said once."""
+    rows = [(_why(row, trial), row) for status in STATUSES for row in records(frame, status)]
+    metrics = fold(((why, row["dataset"], row["method"]), _metric(row)) for why, row in rows)
+    methods = fold(((why, dataset, lacked), method) for (why, dataset, method), lacked in metrics.items())
+    datasets = fold(((why, lacked, names), dataset) for (why, dataset, lacked), names in methods.items())
+    return [Absent(*why, where, names, lacked) for (why, lacked, names), where in datasets.items()]
+
+
+def fold(pairs: Iterable[tuple[Any, str]]) -> dict[Any, tuple[str, ...]]:
+    """All that stands by a key, each once, in its order."""
+    found: dict[Any, dict[str, None]] = {}
+    for key, item in pairs:
+        found.setdefault(key, {})[item] = None
+    return {key: tuple(items) for key, items in found.items()}
+
+
+def _why(row: Row, trial: Sequence[str]) -> tuple[str, str]:
+    return row["status"], without(text(row["note"]), trial) or "no reason is given"
+
+
+def _metric(row: Row) -> str:
+    return " ".join(filter(None, (row["metric"], text(row["estimator"]))))

@@ -1,0 +1,133 @@
+"""Where a table's figures are from: protocol, methods, runs, environment, and the command that makes them."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import methods, suite
+from benchmarks.command import Selection
+from benchmarks.datasets import DataError
+from benchmarks.errors import UsageError
+from benchmarks.execute import Place
+from benchmarks.settings import Run
+from benchmarks.suite import Request, Suite
+
+Cell = tuple[str, str]
+"""A data set and a method."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The table's cells. known: their runs by seed. unknown: why there are none, as for a plug-in that is not named."""
+
+    known: dict[Cell, list[Run]]
+    unknown: dict[Cell, str]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for runs in self.known.values() for run in runs]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method as the catalogue or the suite has it."""
+
+    name: str
+    title: str
+    source: str
+    laid_over: tuple[str, ...]
+
+
+def cells(chosen: Suite, request: Request, frame: pd.DataFrame) -> Cells:
+    """All of the table's data sets and methods as the suite now defines them."""
+    found = Cells({}, {})
+    for dataset, method in dict.fromkeys(zip(*_ours(frame), strict=True)):
+        only = replace(request, datasets=(dataset,), methods=(method,))
+        try:
+            found.known[dataset, method] = suite.expand(chosen, only)
+        except (UsageError, DataError) as reason:
+            found.unknown[dataset, method] = str(reason)
+    return found
+
+
+def _ours(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Data sets and methods of the rows that are not a paper's alone."""
+    ours = frame[frame["status"] != "published"]
+    return ours["dataset"].tolist(), ours["method"].tolist()
+
+
+def protocol(name: str) -> list[str]:
+    """The paragraphs of the comment at the head of a suite's file."""
+    lines = suite.path_of(name).read_text(encoding="utf-8").splitlines()
+    comment = takewhile(lambda line: line.startswith("#"), lines)
+    paragraphs = "\n".join(line.lstrip("#").strip() for line in comment).split("\n\n")
+    return [" ".join(one.split()) for one in paragraphs if one.strip()]
+
+
+def methods_of(chosen: Suite, frame: pd.DataFrame) -> list[Entry]:
+    """What the table's methods are."""
+    return [_entry(chosen, name) for name in dict.fromkeys(_ours(frame)[1])]
+
+
+def _entry(chosen: Suite, name: str) -> Entry:
+    catalogued, own = suite.definition(chosen, name)
+    if use := own.pop("use", None):
+        return Entry(name, f"a VAE with the prior {use}", "", tuple(suite.flat(own)))
+    known = name in (*chosen.method, *methods.available())
+    return Entry(name, catalogued.title if known else "not known here", catalogued.source, tuple(suite.flat(own)))
+
+
+def invocation(command: Selection, only: Sequence[str] = ()) -> str:
+    """The command that makes the table, of the runs that `only` names."""
+    words = ["python", "-m", "benchmarks.run", "--suite", command.suite, *only]
+    words += ["--preset", command.preset] if command.preset else []
+    words += [word for setting in command.set for word in ("--set", setting)]
+    words += [word for path in command.plugin for word in ("--plugin", str(path))]
+    return shlex.join(words + (["--name", command.name] if command.name else []))
+
+
+def beyond(chosen: Suite, frame: pd.DataFrame) -> list[str]:
+    """Flags that name the table's data sets and methods, where the suite itself does not name all of them."""
+    datasets, names = _ours(frame)
+    asked = (("--dataset", datasets, chosen.datasets), ("--method", names, chosen.methods))
+    return [word for flag, found, own in asked if {*found} - {*own} for word in (flag, *dict.fromkeys(found))]
+
+
+def facts(found: Cells, place: Place) -> dict[str, str]:
+    """How many runs have ended, and what they ran on by their own records, with counts where they do not agree."""
+    runs = found.runs
+    environments = [one for run in runs if (one := place.record(run).read("env.json"))]
+    ended = f"{sum(map(place.done, runs))} of {len(runs)} have ended"
+    shown = {"seeds": ", ".join(map(str, dict.fromkeys(run.seed for run in runs)))}
+    shown["runs"] = ended if environments else f"not kept below {place.results / 'runs'}: what they ran on is not known"
+    every = [pair for one in environments for pair in _flat(one)]
+    for key in dict.fromkeys(key for key, _ in every):
+        counts = Counter(value for name, value in every if name == key)
+        values = [f"{value} ({n} of {len(environments)})" for value, n in counts.most_common()]
+        shown[key] = "; ".join(values) if len(counts) > 1 else next(iter(counts))
+    return shown
+
+
+def _flat(environment: dict[str, Any]) -> list[tuple[str, str]]:
+    packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    return [(key, str(value or "not known")) for key, value in {**environment, "packages": packages}.items()]
+
+
+def caveats(found: Cells, trial: Sequence[str]) -> list[str]:
+    """What of the settings shown may not hold for the rows."""
+    told = [
+        f"The settings of {method} on {dataset} are not known here. {why}"
+        for (dataset, method), why in found.unknown.items()
+    ]
+    asked = tuple(dict.fromkeys(part for run in found.runs for part in run.trial))
+    if found.known and {*asked} != {*trial}:
+        theirs, ours = (" and ".join(one) or "the suite's own settings" for one in (trial, asked))
+        told.append(f"The rows were run with {theirs}; the settings shown here are those of {ours}.")
+    return told
