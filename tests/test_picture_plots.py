@@ -113,7 +113,7 @@ def decoded(subject, z: Tensor) -> np.ndarray:
 
 
 def test_samples_are_the_priors_draws_in_reading_order(digits: Results, drawn: dict[str, Drawing]):
-    axes = panels(drawn["samples samples"])
+    axes = panels(drawn["samples draws"])
     assert [*axes] == ["gaussian", "dp", "pullback", "flexae"]
     for method in axes:
         subject = of(digits, method)
@@ -143,7 +143,7 @@ def test_low_posterior_draws_are_off_the_codes(digits: Results, drawn: dict[str,
 
 def test_points_in_the_plane_are_scattered(trained: Results):
     parts = {one.part: one for one in PLOTS["samples"].drawings(trained.on("moons"))}
-    assert set(parts) == {"samples", "reconstructions"}
+    assert set(parts) == {"draws", "reconstructions"}
     (axes,) = parts["reconstructions"].figure.axes
     test, again = (cloud.get_offsets() for cloud in axes.collections)
     assert np.allclose(test, of(trained.on("moons"), "gaussian").data.test[:1000])
@@ -217,7 +217,7 @@ def test_traversals_move_one_active_dimension_by_its_standard_deviations(
         assert (path[:, others] == subject.q.mean[0, others]).all()
         steps = (path[:, d] - subject.q.mean[0, d]) / draws[:, d].std()
         assert np.allclose(steps, range(-3, 4), rtol=0.02, atol=1e-6)
-    axes = panels(drawn["traversals traversals"])[method]
+    axes = panels(drawn["traversals dimensions"])[method]
     assert names(axes.yaxis) == [f"z{d + 1}" for d in dimensions]
     assert names(axes.xaxis) == ["-3", "-2", "-1", "0", "+1", "+2", "+3"]
     assert (shown(axes)[2] == decoded(subject, z[2])).all()
@@ -308,7 +308,7 @@ def test_what_these_plots_cannot_show(trained: Results):
 
 def test_every_axis_has_a_name_and_every_drawing_a_caption(drawn: dict[str, Drawing]):
     assert all(one.caption.endswith(".") and "seed 0" in one.caption.lower() for one in drawn.values())
-    for name in ("traversals interpolations", "traversals traversals", "neighbours"):
+    for name in ("traversals interpolations", "traversals dimensions", "neighbours"):
         assert all(axes.get_xlabel() for axes in drawn[name].figure.axes if axes.axison)
 
 

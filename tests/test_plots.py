@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,10 @@ def test_a_gallery_keeps_what_was_drawn_before(results: Results, tmp_path: Path)
     files = {path.name: path.read_bytes() for path in tmp_path.glob("*.svg")}
     assert set(files) == {f"{one.file}.svg" for one in drawn if one.file}
     assert all((tmp_path / f"{one.file}.png").is_file() for one in drawn)
+    few = replace(results, runs=(*results.of("gaussian"), *results.of("mixture-2")))
+    list(gallery.draw(few.on("moons"), tmp_path, ["training"]))
+    left = {path.name for path in tmp_path.glob("*training*.svg")}
+    assert left == set(files) - {"moons-training-players.svg"}
     list(gallery.draw(results, tmp_path, ["ranks", "training"]))
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*training*.svg")} == files
     shown = gallery.read(tmp_path)

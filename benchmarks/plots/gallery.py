@@ -34,14 +34,21 @@ class Shown:
 
 
 def draw(results: Results, folder: Path, names: Sequence[str]) -> Iterator[Shown]:
-    """Draws and writes these plots, one after the other, each as soon as it is drawn; the index is kept up to date."""
-    kept = [one for one in read(folder) if one.plot not in names]
+    """Draws and writes these plots, one after the other, each as soon as it is drawn; the index is kept up to date.
+
+    Those of other data sets stay. What was drawn before and is no longer is removed at the end.
+    """
+    before = read(folder)
+    kept = [one for one in before if one.plot not in names or one.dataset not in ("", *results.datasets)]
     for name in names:
         for part in (results,) if PLOTS[name].across else map(results.on, results.datasets):
             for shown in _one(PLOTS[name], part, folder):
                 kept.append(shown)
                 _write_index(kept, folder)
                 yield shown
+    for file in {one.file for one in before} - {one.file for one in kept}:
+        for kind in KINDS:
+            (folder / f"{file}.{kind}").unlink(missing_ok=True)
 
 
 def read(folder: Path) -> list[Shown]:

@@ -42,7 +42,7 @@ def of_pictures(subjects: Mapping[str, Subject]) -> Iterator[Drawing]:
         f"E[x|z] at the first {SIDE**2} draws z of each method's prior, {seeds(subjects)}. Equal pictures are equal "
         "draws: a prior that resamples repeats codes of large weight."
     )
-    yield Drawing(grids(drawn), text, "samples")
+    yield Drawing(grids(drawn), text, "draws")
     text = (
         f"The first {COUNT} test images, binarised where the model's data are, and below them, a row a method, E[x|z] "
         f"at one z ~ q(z|x) each, {seeds(subjects)}."
@@ -100,7 +100,7 @@ def of_points(subjects: Mapping[str, Subject]) -> Iterator[Drawing]:
         with stream(subject.seed, "plot of reconstructions"):
             x, again[method] = reconstructions(subject, POINTS)
     ending = f"in black over {len(x)} test points in grey, {seeds(subjects)}. Those beyond the panel are counted."
-    yield Drawing(clouds(drawn, x), f"{POINTS} draws x ~ p(x|z), z ~ p(z), {ending}", "samples")
+    yield Drawing(clouds(drawn, x), f"{POINTS} draws x ~ p(x|z), z ~ p(z), {ending}", "draws")
     yield Drawing(clouds(again, x), f"E[x|z] at one z ~ q(z|x) for each test point x, {ending}", "reconstructions")
 
 

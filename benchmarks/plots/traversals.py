@@ -40,7 +40,7 @@ def traversals(results: Results) -> Iterator[Drawing]:
         f"of the aggregate posterior q(z). Rows: the {DIMENSIONS} dimensions with the largest variance of posterior "
         f"means, largest first. Both are of the first {CODES} training images. {seeds(subjects).capitalize()}."
     )
-    yield Drawing(moves(subjects), text, "traversals")
+    yield Drawing(moves(subjects), text, "dimensions")
 
 
 def pairs(data: Dataset) -> list[tuple[int, int]]:
