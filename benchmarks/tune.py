@@ -19,24 +19,18 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import display, look, suite, table, tuned
+from benchmarks import display, look, suite, table
 from benchmarks.command import STYLE, Several, check_writable, load_plugins, named, place_of, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import prepare_worker
 from benchmarks.executors.local import interrupts_ignored, start_worker
 from benchmarks.settings import Run, digest, slug
-from benchmarks.study import (
-    OBJECTIVES,
-    STATUS,
-    Tuning,
-    ValidationPlace,
-    parse_range,
-    rehearse,
-    searched,
-    settings_of,
-    tidy,
-    work,
-)
+from benchmarks.study import result
+from benchmarks.study.objective import OBJECTIVES
+from benchmarks.study.space import parse_range, searched, settings_of
+from benchmarks.study.tuning import STATUS, Tuning, rehearse
+from benchmarks.study.validation import ValidationPlace
+from benchmarks.study.workers import tidy, work
 from benchmarks.suite import Request, Suite
 from priors.space import Choice, Range
 
@@ -124,13 +118,13 @@ def tune(command: Command, console: Console) -> int:
             with View(console, tuning, study).watch():
                 carry_out(tuning, command.workers)
         finally:
-            ended.append(tuned.Ended(tuning, tidy(study, tuning.trials)))
+            ended.append(result.Ended(tuning, tidy(study, tuning.trials)))
             conclude(console, ended[-1])
     for dataset in dict.fromkeys(one.tuning.dataset for one in ended):
         together = [one for one in ended if one.best and one.tuning.dataset == dataset]
         if len(together) > 1:
             name = study_name(command, chosen, dataset, *(one.tuning.method for one in together))
-            tuned.write_suite(together, together[0].tuning.place.results / f"{name}.toml")
+            result.write_suite(together, together[0].tuning.place.results / f"{name}.toml")
             console.print(f"these methods as one suite: {name}.toml", highlight=False, markup=False, soft_wrap=True)
     return 0 if all(one.best for one in ended) else 1
 
@@ -217,7 +211,7 @@ def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:
         + ("cut short by the validation loss" if tuning.prunes else "every trial is trained to its end"),
     ]
     for key, one in tuning.space.items():
-        lines.append(f"  {key}: {tuned.describe(one)}; the suite's own is {tuning.own[key]}")
+        lines.append(f"  {key}: {result.describe(one)}; the suite's own is {tuning.own[key]}")
     lines += [f"  {key} = {value}, fixed" for key, value in tuning.fixed.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
@@ -264,7 +258,7 @@ class View:
                 self.look()
 
     def look(self) -> None:
-        ended = tuned.Ended(self.tuning, tidy(self.study, self.tuning.trials))
+        ended = result.Ended(self.tuning, tidy(self.study, self.tuning.trials))
         for trial in ended.study.trials:
             if trial.state in STATUS and trial.number not in self.told:
                 self.told.add(trial.number)
@@ -283,7 +277,7 @@ class View:
         return ""
 
 
-def conclude(console: Console, ended: tuned.Ended) -> None:
+def conclude(console: Console, ended: result.Ended) -> None:
     """Writes all that a study gives, and says where."""
     path = ended.tuning.place.results / ended.tuning.name
     table.write(ended.frame(), path.with_name(f"{path.name}.csv"))
@@ -291,9 +285,9 @@ def conclude(console: Console, ended: tuned.Ended) -> None:
         line = f"{path.name}: no trial has a figure yet, see {path}.csv"
         console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
         return
-    tuned.write_suite([ended], path.with_name(f"{path.name}.toml"))
-    look.write(tuned.history(ended), path.with_name(f"{path.name}-history"))
-    look.write(tuned.importance(ended), path.with_name(f"{path.name}-importance"))
+    result.write_suite([ended], path.with_name(f"{path.name}.toml"))
+    look.write(result.history(ended), path.with_name(f"{path.name}-history"))
+    look.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
     lines = [ended.line(trial) for trial in ended.best]
     lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

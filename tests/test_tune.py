@@ -21,7 +21,7 @@ import pytest
 import torch
 
 import benchmarks.execute
-from benchmarks import run, study, suite
+from benchmarks import run, suite
 from benchmarks.command import load_plugins
 from benchmarks.datasets import load
 from benchmarks.evaluation import METRICS
@@ -29,7 +29,10 @@ from benchmarks.evaluation.metric import Metric
 from benchmarks.execute import Place, execute
 from benchmarks.features import classifier
 from benchmarks.metrics.figure import Figure
-from benchmarks.study import OBJECTIVES, Objective, held_out, parse_range
+from benchmarks.study import tuning, workers
+from benchmarks.study.objective import OBJECTIVES, Objective
+from benchmarks.study.space import parse_range, searched
+from benchmarks.study.validation import held_out
 from benchmarks.suite import Request
 from benchmarks.tune import main
 from priors import registry
@@ -357,9 +360,9 @@ def test_a_trial_whose_process_dies_again_and_again_is_given_up(tmp_path: Path):
     one.enqueue_trial({})
     while one.trials[-1].state == optuna.trial.TrialState.WAITING:
         one.tell(one.ask(), state=optuna.trial.TrialState.FAIL)
-        study.revive(one, tmp_path)
-    assert len(one.trials) == study.RETRIES + 1
-    assert [trial.number for trial in study.slots(one)] == [study.RETRIES]
+        workers.revive(one, tmp_path)
+    assert len(one.trials) == tuning.RETRIES + 1
+    assert [trial.number for trial in workers.slots(one)] == [tuning.RETRIES]
 
 
 # Counts
@@ -467,10 +470,10 @@ def test_what_defines_a_method_is_not_searched(bench: Bench):
     )
     chosen = suite.read(str(bench.folder / "tiny.toml"))
     request = Request(methods=("pullback",))
-    space = study.searched(chosen, request, suite.expand(chosen, request)[0], {})
+    space = searched(chosen, request, suite.expand(chosen, request)[0], {})
     assert set(space) == {"prior.pullback.scale", "prior.pullback.penalty"}
     request = Request(methods=("beta-tcvae+dp",))
-    space = study.searched(chosen, request, suite.expand(chosen, request)[0], {"model.latent_dim": Int(2, 5)})
+    space = searched(chosen, request, suite.expand(chosen, request)[0], {"model.latent_dim": Int(2, 5)})
     assert set(space) == {"prior.dpflow.couplings", "prior.dpflow.transform", "regulariser.tc.beta", "model.latent_dim"}
 
 

@@ -17,7 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks import suite
 from benchmarks.record import write_atomically
-from benchmarks.study import OBJECTIVES, STATUS, Tuning, as_overrides
+from benchmarks.study.objective import OBJECTIVES
+from benchmarks.study.tuning import STATUS, Tuning, as_overrides
 from priors.space import Choice, Range
 
 EDGE = 0.03
