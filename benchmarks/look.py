@@ -81,8 +81,13 @@ def logarithmic(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def legend(figure: Figure, grid: Iterable[Axes], across: int = 5) -> None:
-    """One legend below all panels, each label once."""
+ENTRY = 1.6
+"""Width of a legend's entry in inches, and more than most are."""
+
+
+def legend(figure: Figure, grid: Iterable[Axes], across: int | None = None) -> None:
+    """One legend below all panels, each label once, `across` a row or as many as the figure is wide."""
+    across = across or max(1, int(figure.get_figwidth() / ENTRY))
     found = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(found.values(), found, loc="outside lower center", ncols=min(across, len(found)))
 

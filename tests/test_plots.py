@@ -127,7 +127,7 @@ def test_sensitivity_finds_the_number_in_which_methods_differ(results: Results):
     assert axes.containers[0][0].get_xdata().tolist() == [2, 8, 32]
     assert {line.get_label() for line in axes.get_lines()} >= {"gaussian", "implicit"}
     with pytest.raises(Unsupported, match="one number"):
-        drawing(Results(results.suite, results.of("gaussian"), results.place), "sensitivity")
+        drawing(replace(results, runs=(*results.of("gaussian"), *results.of("implicit"))), "sensitivity")
 
 
 def test_ranks_are_of_means_over_seeds(results: Results):

@@ -37,10 +37,10 @@ def varied(results: Results) -> dict[str, dict[str, float]]:
     """By setting the methods that differ in it alone, with their values in rising order."""
     settings = {method: flat(results.of(method)[0]) for method in results.methods}
     found: dict[str, dict[str, float]] = {}
-    for (one, first), second in product(settings.items(), settings.values()):
+    for (method, first), second in product(settings.items(), settings.values()):
         keys = [key for key in first.keys() | second.keys() if first.get(key) != second.get(key)]
-        if len(keys) == 1 and isinstance(first.get(keys[0]), int | float):
-            found.setdefault(keys[0], {})[one] = float(first[keys[0]])
+        if len(keys) == 1 and all(isinstance(one.get(*keys), int | float) for one in (first, second)):
+            found.setdefault(keys[0], {})[method] = float(first[keys[0]])
     return {key: dict(sorted(values.items(), key=lambda item: item[1])) for key, values in found.items()}
 
 
