@@ -32,21 +32,27 @@ class Command(Selection):
     """
 
     figure: Annotated[tuple[str, ...], named("NAME ...")] = ()
-    """Only these kinds of figures (`--figure list` tells them)."""
+    """Only these kinds of figures (`python -m benchmarks.plots list` tells them)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, 2 wrong usage or nothing to draw, 130 stopped by Ctrl-C."""
-    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.plots", config=STYLE)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given == ["list"]:
+        return list_plots(Console())
+    command = tyro.cli(Command, args=given, prog="python -m benchmarks.plots", config=STYLE)
     return status(lambda: plots(command, Console()))
+
+
+def list_plots(console: Console) -> int:
+    """The kinds of figures, a line each."""
+    for name, one in PLOTS.items():
+        console.print(f"{name:14} {one.summary}", highlight=False, markup=False, soft_wrap=True)
+    return 0
 
 
 def plots(command: Command, console: Console) -> int:
     """Draws, and tells every figure as it is written."""
-    if command.figure == ("list",):
-        for name, one in PLOTS.items():
-            console.print(f"{name:14} {one.summary}", highlight=False, markup=False, soft_wrap=True)
-        return 0
     for name in command.figure:
         if name not in PLOTS:
             raise unknown("figure", name, PLOTS)
