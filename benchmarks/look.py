@@ -81,6 +81,9 @@ def logarithmic(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
+STAMP = 0.2
+"""Height of the line above a plot in inches."""
+
 ENTRY = 1.6
 """Width of a legend's entry in inches, and more than most are."""
 
@@ -90,6 +93,13 @@ def legend(figure: Figure, grid: Iterable[Axes], across: int | None = None) -> N
     across = across or max(1, int(figure.get_figwidth() / ENTRY))
     found = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(found.values(), found, loc="outside lower center", ncols=min(across, len(found)))
+
+
+def stamp(figure: Figure, text: str) -> None:
+    """A small line above everything else, for which the panels make room."""
+    height = STAMP / figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - height))
+    figure.text(0.5, 1 - height / 2, text, ha="center", va="center", fontsize=7, color="0.35")
 
 
 def write(figure: Figure, path: Path, kinds: Sequence[str] = ("png",)) -> list[Path]:

@@ -59,18 +59,22 @@ def read(folder: Path) -> list[Shown]:
 
 
 def _one(plot: Plot, results: Results, folder: Path) -> Iterator[Shown]:
-    dataset = "" if plot.across else results.datasets[0]
+    dataset, trial = "" if plot.across else results.datasets[0], results.runs[0].trial
     try:
         for drawing in plot.drawings(results):
             file = "-".join(filter(None, (slug(dataset), plot.name, slug(drawing.part))))
+            if trial:
+                look.stamp(drawing.figure, f"trial: {', '.join(one.partition(':')[0] for one in trial)}")
             look.write(drawing.figure, folder / file, KINDS)
-            yield Shown(plot.name, dataset, file, _in_one_line(drawing))
+            yield Shown(plot.name, dataset, file, _told(drawing, trial))
     except Unsupported as reason:
         yield Shown(plot.name, dataset, "", str(reason))
 
 
-def _in_one_line(drawing: Drawing) -> str:
-    return " ".join(drawing.caption.split())
+def _told(drawing: Drawing, trial: Sequence[str]) -> str:
+    """The caption in one line; that of a trial says so."""
+    caption = " ".join(drawing.caption.split())
+    return f"{caption} A trial: {'; '.join(trial)}." if trial else caption
 
 
 def _write_index(kept: Sequence[Shown], folder: Path) -> None:
