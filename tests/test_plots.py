@@ -84,6 +84,14 @@ def test_headlines_are_one_estimator_a_metric(results: Results):
     assert len(rows) == 2 * len(results.runs)
 
 
+def test_runs_without_figures_have_no_headlines(results: Results):
+    none = replace(results, runs=())
+    assert none.headlines().empty
+    for name in ("cost", "sensitivity", "ranks", "training"):
+        with pytest.raises(Unsupported):
+            PLOTS[name].drawings(none)
+
+
 def test_an_estimator_that_tells_nothing_stands_for_nothing():
     frame = pd.DataFrame({"base": ["a", "a", "b", "b"], "value": [0.0, 0.0, 1.0, 2.0]})
     assert telling(frame) == "b"

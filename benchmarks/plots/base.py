@@ -85,8 +85,8 @@ class Results:
         Of importance sampling it is the one with the most draws, otherwise a metric's first that tells methods apart.
         """
         own = self.figures[(self.figures["metric"] == self.figures["asked"]) & (self.figures["direction"] != "none")]
-        own = own.assign(base=own["estimator"].map(base))
-        own = own[own["estimator"].map(lambda name: name.partition("+")[2] in ("", *CERTAINTIES))]
+        own = own.assign(base=[base(name) for name in own["estimator"]])
+        own = own.loc[[name.partition("+")[2] in ("", *CERTAINTIES) for name in own["estimator"]]]
         kept = [part[part["base"] == telling(part)] for _, part in own.groupby("metric", sort=False)]
         kept.sort(key=lambda part: self.suite.metrics.index(part["metric"].iloc[0]))
         return pd.concat(kept, ignore_index=True) if kept else own
