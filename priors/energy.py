@@ -118,9 +118,9 @@ class Energy(Density):
 
     draws: those that ln Z is estimated from.
     sampling: "resampling" draws `oversample` proposals a draw from the defensive mixture (N(0, I) before `fit`) and
-        resamples them by f / r, with replacement: in tens of dimensions a few of large weight are drawn again and again,
-        and figures of samples suffer. "mcmc" then moves every draw by `moves` steps of MALA, which sets them apart,
-        their size tuned on a pilot and frozen.
+        resamples them by f / r, with replacement: in tens of dimensions a few of large weight are drawn again and
+        again, and figures of samples suffer. "mcmc" then moves every draw by `moves` steps of MALA, which sets them
+        apart, their size tuned on a pilot and frozen.
     """
 
     certainty = "estimate"

@@ -215,12 +215,19 @@ def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def start(folder: Path, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    """The real command line, in a process group of its own."""
+    """The real command line, in a process group of its own, that heeds Ctrl-C even where the tests' shell does not."""
     environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "COLUMNS", "PRIORBENCH_DATA")}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "benchmarks.run", "--device", "cpu", *arguments]
     return subprocess.Popen(
-        line, cwd=folder, env=environment, stdout=output, stderr=output, text=True, start_new_session=True
+        line,
+        cwd=folder,
+        env=environment,
+        stdout=output,
+        stderr=output,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
