@@ -17,22 +17,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from benchmarks.metrics.indexed import Indexed
 from priors.mcmc import LogDensity, ais, hmc, tune
 from priors.normal import DiagonalNormal
 
 ROWS = 1024
 """Chains moved at a time, which bounds memory. A constant, as the random numbers follow from it."""
-
-
-class Indexed(Protocol):
-    """Images that need not exist as floating point all at once."""
-
-    def __getitem__(self, index: slice, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from benchmarks.metrics.indexed import Indexed
+
 ROWS = 1024
 """Codes decoded at a time: enough for full-speed products, few enough that activations stay in the cache."""
-
-
-class Indexed(Protocol):
-    """Images one by one, so that not all of them need to exist as floating point at once."""
-
-    def __getitem__(self, index: int, /) -> Tensor: ...
 
 
 EQUAL = 1e-3
