@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -87,18 +87,7 @@ class Selection:
         return "-".join(part for part in parts if part)
 
 
-class Where(Protocol):
-    """The flags of a command that say where its runs happen."""
-
-    data: Path
-    results: Path
-    device: str
-    plugin: tuple[Path, ...]
-    download: bool
-    any_checksum: bool
-
-
-def place_of(where: Where, weights: Path | None = None) -> Place:
+def place_of(where: Selection, weights: Path | None = None) -> Place:
     """The place that the flags name; UsageError for a device that cannot be used.
 
     weights: file of the Inception network, where another one than torch's cache is meant.

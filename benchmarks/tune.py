@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import optuna
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import display, look, suite, table
-from benchmarks.command import STYLE, Several, check_writable, load_plugins, named, place_of, status
+from benchmarks.command import STYLE, Selection, Several, check_writable, load_plugins, named, place_of, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import prepare_worker
 from benchmarks.executors.local import interrupts_ignored, start_worker
@@ -36,7 +35,7 @@ from priors.space import Choice, Range
 
 
 @dataclass(frozen=True)
-class Command:
+class Command(Selection):
     """Tunes methods of a suite on its validation images; test images take no part.
 
     What is searched: the ranges that the method's prior and regularisers declare, but for what makes the method what it
@@ -55,8 +54,6 @@ class Command:
       python -m benchmarks.tune --suite quickstart --method gaussian --space training.lr=1e-4:1e-2:log
     """
 
-    suite: Annotated[str, named("NAME")]
-    """Name of a suite (`python -m benchmarks.run list`), or path of a TOML file."""
     method: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Methods, tuned in turn, each by equally many trials (default: all of the suite's that have something to tune)."""
     dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
@@ -82,18 +79,6 @@ class Command:
     """A database for studies that several machines share, as postgresql://HOST/NAME (default: a SQLite file each)."""
     workers: int = 1
     """Processes at once, one thread each. With one the trials are the same each time."""
-    data: Path = Path(os.environ.get("PRIORBENCH_DATA", "data"))
-    """Folder of the data sets (environment: PRIORBENCH_DATA)."""
-    results: Path = Path("results")
-    """Folder of the results."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
-    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
-    """A Python file that registers priors. May be repeated."""
-    download: bool = False
-    """Fetch missing data sets."""
-    any_checksum: bool = False
-    """Accept data files that are not the published ones."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
