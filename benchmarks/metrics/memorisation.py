@@ -1,4 +1,4 @@
-"""Whether samples repeat the training points: pixel memorisation score, authenticity, data copying."""
+"""Whether samples repeat the training points, by their nearest ones: authenticity and data copying."""
 
 from __future__ import annotations
 
@@ -10,30 +10,9 @@ from torch import Tensor
 from benchmarks.metrics.neighbours import Neighbours, nearest
 
 
-def pms(a: Tensor, b: Tensor) -> float:
-    """Mean Euclidean distance of a point of `a` to its nearest in `b`, (N, *shape) each (FlexAE, section 4, Table 4).
-
-    Of pixels in [0, 1] the pixel memorisation score (PMS), of Inception features the same formula is IMS. The two sets
-    share no points. The score falls as `b` grows: only those of sets of one size compare (the paper: 10,000).
-    Raises ValueError where the sizes differ.
-    """
-    check_sizes(a=a, b=b)
-    return nearest(a, b).distance.mean().item()
-
-
-def pms_ratio(generated: Tensor, test: Tensor, train: Tensor) -> float:
-    """PMS(generated, train) / PMS(test, train), (N, *shape) each: well below 1 where training points are repeated.
-
-    Samples that lack the data's detail lie below 1 too, without a copy among them. Infinite or nan where every test
-    point is in the training set. Raises ValueError where sizes differ.
-    """
-    check_sizes(generated=generated, test=test, train=train)
-    ours, theirs = (nearest(points, train).distance.mean() for points in (generated, test))
-    return (ours / theirs).item()
-
-
-def authentic(generated: Tensor, train: Tensor) -> Tensor:
-    """Which generated points are no copies, (N, *shape), (M, *shape) -> (N,) bool (Alaa et al. 2022).
+def authentic(found: Neighbours, train: Tensor) -> Tensor:
+    """Which generated points are no copies, (N,) bool, by their nearest points in `train`, (M, *shape) (Alaa et al.
+    2022).
 
     A point is authentic where it is further from its nearest training point than that one is from its own nearest
     other. At equal distances it is not, so that copies of a point that the training set holds twice are caught.
@@ -41,28 +20,21 @@ def authentic(generated: Tensor, train: Tensor) -> Tensor:
     so it is to be read beside the test set's own. It depends on the training set's size, not on the number generated.
     Raises ValueError below two training points.
     """
-    return authentic_at(nearest(generated, train), train)
-
-
-def authentic_at(found: Neighbours, train: Tensor) -> Tensor:
-    """`authentic` of points whose nearest training points are known already."""
     used, place = found.index.unique(return_inverse=True)
     spacing = nearest(train[used], train, exclude=used).distance
     return found.distance > spacing[place]
 
 
-def data_copying(generated: Tensor, test: Tensor, train: Tensor) -> float:
+def data_copying(generated: Neighbours, test: Neighbours) -> float:
     """C_T: z-score of the distances to the training set, generated against held-out points (Meehan et al. 2020).
 
     Negative where generated points are closer to the training set than held-out ones, as copies are; positive where
     they are further, as in underfitting. Where both follow one law it is a standard normal variable; else it grows
-    with the square root of their sizes. (N, *shape) twice, (M, *shape), of a training set of any size.
+    with the square root of their sizes.
     This is the global test, of one cell. The paper's C_T averages it over the cells of a k-means partition, which also
     finds a region copied where another is underfitted; such a pair can cancel here.
-    Raises ValueError where generated and held-out sizes differ.
     """
-    check_sizes(generated=generated, test=test)
-    return mann_whitney_z(nearest(generated, train).distance, nearest(test, train).distance)
+    return mann_whitney_z(generated.distance, test.distance)
 
 
 def mann_whitney_z(a: Tensor, b: Tensor) -> float:
@@ -81,10 +53,3 @@ def mann_whitney_z(a: Tensor, b: Tensor) -> float:
     tied = (ties**3 - ties).sum().item() / ((n + m) * (n + m - 1))
     variance = n * m / 12 * (n + m + 1 - tied)
     return (u - n * m / 2) / math.sqrt(variance) if len(ties) > 1 else 0.0
-
-
-def check_sizes(**sets: Tensor) -> None:
-    """ValueError that names the sizes, where they differ."""
-    if len({len(points) for points in sets.values()}) > 1:
-        sizes = ", ".join(f"{name} has {len(points)}" for name, points in sets.items())
-        raise ValueError(f"the score depends on the sets' sizes, which must be equal: {sizes}")
