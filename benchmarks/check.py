@@ -106,7 +106,7 @@ def check(command: Command, console: Console) -> int:
     if command.update:
         update(figures(command, chosen, console), path, console)
         return 0
-    baseline = read(path, "make the baseline by the same command with --update")
+    baseline = own(table.read(path, "make the baseline by the same command with --update")[0])
     changes = compare(baseline, figures(command, chosen, console), command.level)
     show(console, changes)
     if all(one.verdict in FINE for one in changes):
@@ -141,7 +141,7 @@ def figures(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
     """The suite's rows of its own figures, run now or read."""
     if command.read:
         path = command.results / f"{chosen.name}.csv"
-        return read(path, f"run `python -m benchmarks.run --suite {command.suite}`, or leave out --read")
+        return own(table.read(path, f"run `python -m benchmarks.run --suite {command.suite}`, or leave out --read")[0])
     return own(rerun(command, chosen, console))
 
 
@@ -161,16 +161,6 @@ def rerun(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
             for outcome in EXECUTORS["local"](wanted, place, workers):
                 view.ended(outcome)
         return table.build(chosen, wanted, place)[0]
-
-
-def read(path: Path, remedy: str) -> pd.DataFrame:
-    """A table's rows of its own figures, or UsageError with what to do."""
-    try:
-        return own(pd.read_csv(path))
-    except FileNotFoundError:
-        raise UsageError(f"There is no table {path}: {remedy}.") from None
-    except (ValueError, KeyError):
-        raise UsageError(f"{path} is not a table of a suite: {remedy}.") from None
 
 
 def own(frame: pd.DataFrame) -> pd.DataFrame:

@@ -241,9 +241,7 @@ def print_table(arguments: Sequence[str], console: Console) -> int:
     """The wide view of a table that was written before."""
     command = tyro.cli(TableCommand, args=arguments, prog="python -m benchmarks.run table", config=STYLE)
     path = command.results / f"{command.suite}.csv"
-    if not path.is_file():
-        raise UsageError(f"There is no table {path}: run the suite first, or name another folder with --results.")
-    frame = pd.read_csv(path)
+    frame, _ = table.read(path, "run the suite first, or name another folder with --results")
     for name in command.metric:
         if name not in set(frame["metric"]):
             raise unknown("metric", name, frame["metric"].unique())

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import published, stats
+from benchmarks.errors import UsageError
 from benchmarks.execute import Place
 from benchmarks.features import inception
 from benchmarks.record import write_atomically
@@ -24,6 +25,11 @@ COLUMNS = (
     *published.COLUMNS,
     "standing",
 )
+YOUNGER = (*published.COLUMNS, "standing")
+"""Columns that a table may lack: those of costs do, and those of earlier versions some."""
+
+NUMBERS = ("mean", "std", "n", "stderr", "published", "published_std", "deviation")
+
 WITHIN = "s.e. over images or draws"
 """Begins the note of a figure from one seed."""
 
@@ -64,7 +70,7 @@ def build(suite: Suite, runs: Sequence[Run], place: Place) -> tuple[pd.DataFrame
     set_standings(figures)
     figures += only_published(suite, figures)
     costs = [row for cell in all_cells for row in cost_rows(cell)]
-    return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=COLUMNS[:16])
+    return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=COLUMNS[: -len(YOUNGER)])
 
 
 def cells(runs: Sequence[Run], place: Place) -> list[Cell]:
@@ -227,3 +233,20 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     """The CSV, whole or not at all."""
     text = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read(path: Path, remedy: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """(a table that `write` wrote, the columns that it is too old to have, which are empty here).
+
+    UsageError, with what to do, where there is no such table.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no table {path}: {remedy}.")
+    try:
+        frame = pd.read_csv(path, dtype={name: str for name in COLUMNS if name not in NUMBERS})
+    except ValueError as error:
+        raise UsageError(f"{path} is no table: {' '.join(str(error).split())}; {remedy}.") from None
+    lacking = tuple(name for name in COLUMNS if name not in frame)
+    if essential := [name for name in lacking if name not in YOUNGER]:
+        raise UsageError(f"{path} is no table of a suite: it has no column '{essential[0]}'; {remedy}.")
+    return frame.reindex(columns=COLUMNS), lacking

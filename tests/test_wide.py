@@ -69,3 +69,19 @@ def test_the_command_prints_a_committed_table(form: str, tmp_path: Path, capsys:
     assert "run the suite first" in capsys.readouterr().err
     assert main([*arguments[:-4], "--metric", "nl"]) == 2
     assert "Did you mean 'nll'" in capsys.readouterr().err
+
+
+def test_tables_of_earlier_versions_are_printed_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Without the columns of verdicts and rankings; one that lacks a figure's own column is told."""
+    FRAME.drop(columns=["standing", "verdict"], errors="ignore").to_csv(tmp_path / "made.csv", index=False)
+    assert main(["table", "--suite", "made", "--results", str(tmp_path)]) == 0
+    assert "79.710 ± 0.034 |" in capsys.readouterr().out
+    FRAME.drop(columns="mean").to_csv(tmp_path / "made.csv", index=False)
+    assert main(["table", "--suite", "made", "--results", str(tmp_path)]) == 2
+    assert "no column 'mean'" in capsys.readouterr().err
+
+
+def test_a_hash_of_digits_is_no_number(tmp_path: Path):
+    """As pandas would read it without being told."""
+    FRAME.assign(protocol="12e45678").to_csv(tmp_path / "made.csv", index=False)
+    assert set(table.read(tmp_path / "made.csv", "")[0]["protocol"]) == {"12e45678"}

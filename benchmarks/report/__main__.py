@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks import suite
+from benchmarks import suite, table
 from benchmarks.command import STYLE, Selection, place_of, status
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError
@@ -56,8 +57,8 @@ def report(command: Command, console: Console) -> int:
     suite.preset_sections(chosen, request.preset)
     target = command.results / command.output(chosen)
     remedy = f"make it by `{provenance.invocation(command)}`"
-    table, lacking = rows.read(target.with_name(f"{target.name}.csv"), remedy)
-    frame = selected(table, command)
+    written, lacking = table.read(target.with_name(f"{target.name}.csv"), remedy)
+    frame = selected(written, command)
     if frame.empty:
         raise UsageError(f"{target}.csv has no such rows: leave out --dataset and --method, or run them.")
     told = older(lacking) + ([] if command.as_drawn else draw(command, console))
@@ -74,6 +75,13 @@ def selected(frame: pd.DataFrame, command: Command) -> pd.DataFrame:
         if names:
             frame = frame[frame[column].isin(names)]
     return frame
+
+
+def spent(path: Path) -> pd.DataFrame:
+    """The table of costs; empty where there is none."""
+    if not path.is_file():
+        return pd.DataFrame(columns=table.COLUMNS)
+    return table.read(path, "remove it, or run the suite again")[0]
 
 
 def older(lacking: Sequence[str]) -> list[str]:
@@ -114,7 +122,7 @@ def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Se
         "agrees": f"{AGREES:g}",
         "verdicts": verdicts(frame),
         "parts": tables.parts(frame, chosen.metrics, trial),
-        "costs": costs(selected(rows.read_costs(command.results / f"{name}-cost.csv"), command)),
+        "costs": costs(selected(spent(command.results / f"{name}-cost.csv"), command)),
         "absent": absent(frame, trial),
         "settings": settings.compared({key: runs[0] for key, runs in cells.known.items()}) if cells.known else None,
         "pictures": pictures.read(command.results / "figures" / name, datasets),

@@ -5,23 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from benchmarks import published
 from benchmarks.display import text, value
-from benchmarks.errors import UsageError
 from benchmarks.suite import SECTIONS
-from benchmarks.table import COLUMNS, DIGITS
+from benchmarks.table import DIGITS
 
 Row = dict[str, Any]
-
-YOUNGER = (*published.COLUMNS, "standing")
-"""Columns that a table may lack: those of costs do, and those of earlier versions some."""
-
-NUMBERS = ("mean", "std", "n", "stderr", "published", "published_std", "deviation")
 
 TRIAL = re.compile(rf"preset \S+: |({'|'.join(SECTIONS)})\.\S+=")
 """Begins the part of a note that tells what a trial was run with."""
@@ -33,28 +25,6 @@ class Number:
 
     shown: str = ""
     value: str = ""
-
-
-def read(path: Path, remedy: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """(a table that `table.write` wrote, the columns that it is too old to have, which are empty here).
-
-    UsageError where there is no such table.
-    """
-    if not path.is_file():
-        raise UsageError(f"There is no table {path}: {remedy}.")
-    try:
-        frame = pd.read_csv(path, dtype={name: str for name in COLUMNS if name not in NUMBERS})
-    except ValueError as error:
-        raise UsageError(f"{path} is no table: {' '.join(str(error).split())}; {remedy}.") from None
-    lacking = tuple(name for name in COLUMNS if name not in frame)
-    if essential := [name for name in lacking if name not in YOUNGER]:
-        raise UsageError(f"{path} is no table of a suite: it has no column '{essential[0]}'; {remedy}.")
-    return frame.reindex(columns=COLUMNS), lacking
-
-
-def read_costs(path: Path) -> pd.DataFrame:
-    """The table of costs; empty where there is none."""
-    return read(path, "remove it, or run the suite again")[0] if path.is_file() else pd.DataFrame(columns=COLUMNS)
 
 
 def records(frame: pd.DataFrame, *statuses: str) -> list[Row]:
