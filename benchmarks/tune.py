@@ -278,6 +278,5 @@ def conclude(console: Console, ended: result.Ended) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-
 if __name__ == "__main__":
     sys.exit(main())

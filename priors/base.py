@@ -203,4 +203,3 @@ def density(prior: Prior) -> Density:
 def parameter_count(module: nn.Module) -> int:
     """Number of trained scalars."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
-

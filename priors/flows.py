@@ -61,9 +61,7 @@ class Flow(Density):
         return self.from_base(torch.lerp(self.to_base(a)[None], self.to_base(b)[None], share))
 
 
-def univariate(
-    affine: Callable[[Tensor, Tensor], Transform], shape: Shape = "affine", bins: int = 8
-) -> dict[str, Any]:
+def univariate(affine: Callable[[Tensor, Tensor], Transform], shape: Shape = "affine", bins: int = 8) -> dict[str, Any]:
     """What zuko must know of one dimension's transformation: `affine`, or a rational-quadratic spline.
 
     The spline acts on [-5, 5] and leaves what lies outside as it is (Durkan et al. 2019).

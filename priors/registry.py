@@ -105,7 +105,7 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
         raise PluginError(f"Plug-in {path} fails to import: {in_one_line(error)}") from error
     added = tuple(sorted(_priors.keys() - before.keys()))
     if not added:
-        raise PluginError(f"Plug-in {path} registers no prior: put @register(\"name\") above its class.")
+        raise PluginError(f'Plug-in {path} registers no prior: put @register("name") above its class.')
     return added
 
 

@@ -37,9 +37,15 @@ def test_likelihood_of_grey_is_the_expectation_over_the_draw():
 
 def test_evaluation_encodes_grey_and_scores_the_draw():
     run = Run(
-        suite="made", dataset="digits", method="gaussian", seed=0, prior=prior_settings("gaussian", {}),
-        model=ModelSettings(widths=(8,), latent_dim=2), training=TrainingSettings(),
-        protocol=ProtocolSettings(binarisation="expected", samples=(10,), images=5), metrics=("nll",),
+        suite="made",
+        dataset="digits",
+        method="gaussian",
+        seed=0,
+        prior=prior_settings("gaussian", {}),
+        model=ModelSettings(widths=(8,), latent_dim=2),
+        training=TrainingSettings(),
+        protocol=ProtocolSettings(binarisation="expected", samples=(10,), images=5),
+        metrics=("nll",),
     )
     data = load("digits", Path(), binarisation="expected")
     model, prior = build(run, data)

@@ -78,9 +78,7 @@ def test_fitted_density_is_sklearns(covariance):
     theirs = GaussianMixture(4, covariance_type=covariance)
     theirs.weights_, theirs.means_ = prior.log_weight.exp().numpy(), prior.mean.numpy()
     theirs.precisions_cholesky_ = (
-        np.linalg.inv(np.linalg.cholesky(covariances)).transpose(0, 2, 1)
-        if covariance == "full"
-        else covariances**-0.5
+        np.linalg.inv(np.linalg.cholesky(covariances)).transpose(0, 2, 1) if covariance == "full" else covariances**-0.5
     )
     at = 4 * torch.randn(200, 2, dtype=torch.float64)
     expected = torch.from_numpy(theirs.score_samples(at.numpy()))

@@ -90,7 +90,6 @@ training.batch_size = 1000
 """
 
 
-
 def trains(one: methods.Method) -> bool:
     """A method with a model; a VAE, as it is where none is named, cannot be trained with a prior of samples only."""
     return one.use is not None and (bool(one.model) or issubclass(registry.find(one.use), Density))
@@ -194,7 +193,12 @@ def test_flexae_takes_its_turns_in_the_papers_order():
     players = model.players(prior)
     turns = [(player.name, player.turns) for player in players]
     assert turns == [
-        ("wae", 1), ("latent-critic", 5), ("p-gen", 1), ("image-critic", 5), ("smoothing", 1), ("matching", 1),
+        ("wae", 1),
+        ("latent-critic", 5),
+        ("p-gen", 1),
+        ("image-critic", 5),
+        ("smoothing", 1),
+        ("matching", 1),
     ]
     encoder = {id(p) for p in model.encoder.parameters()}
     assert {id(p) for p in players[-1].parameters} == encoder

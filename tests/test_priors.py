@@ -29,8 +29,17 @@ DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.i
 DRAWS = 20_000
 
 SMALL = {
-    "components": 5, "widths": (16, 16), "channels": (4,), "width": 16, "steps": 20, "gan_steps": 2,
-    "draws": 100_000, "final_draws": 400_000, "sampling": "resampling", "oversample": 20, "scale": 2.0,
+    "components": 5,
+    "widths": (16, 16),
+    "channels": (4,),
+    "width": 16,
+    "steps": 20,
+    "gan_steps": 2,
+    "draws": 100_000,
+    "final_draws": 400_000,
+    "sampling": "resampling",
+    "oversample": 20,
+    "scale": 2.0,
 }
 """Of these, the settings that a prior has: a quick one, few components so that each counts, and the exact sampler."""
 

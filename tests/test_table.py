@@ -118,8 +118,12 @@ def test_cells_are_never_mixed(bench: Bench):
         bench.end(run, [figure(number)])
     rows = bench.rows(chosen)
     found = rows[["dataset", "method", "mean"]].values.tolist()
-    assert found == [["onehot", "mixture", 1.0], ["onehot", "gaussian", 2.0], ["digits", "mixture", 5.0],
-                     ["digits", "gaussian", 6.0]]
+    assert found == [
+        ["onehot", "mixture", 1.0],
+        ["onehot", "gaussian", 2.0],
+        ["digits", "mixture", 5.0],
+        ["digits", "gaussian", 6.0],
+    ]
 
 
 def test_what_is_missing_from_a_mean_is_noted(bench: Bench):
@@ -139,8 +143,12 @@ def test_what_is_missing_from_a_mean_is_noted(bench: Bench):
 
 
 def test_why_there_is_no_figure(bench: Bench):
-    chosen = made(methods=("gaussian", "mixture", "vampprior", "other"), seeds=1, method={"other": {"use": "gaussian"}},
-                  metrics=("nll", "reliability"))
+    chosen = made(
+        methods=("gaussian", "mixture", "vampprior", "other"),
+        seeds=1,
+        method={"other": {"use": "gaussian"}},
+        metrics=("nll", "reliability"),
+    )
     runs = suite.expand(chosen)
     bench.training(runs[0], "diverged", "diverged in epoch 1: nan")
     bench.fail(runs[1], "ValueError: no\n\nTraceback")
@@ -150,8 +158,12 @@ def test_why_there_is_no_figure(bench: Bench):
     assert rows["status"].tolist() == [
         status for status in ("diverged", "failed", "unsupported", "not-computed") for _ in range(2)
     ]
-    assert rows["note"].tolist()[::2] == ["diverged in epoch 1: nan", "ValueError: no", "it has no density",
-                                          "not run yet"]
+    assert rows["note"].tolist()[::2] == [
+        "diverged in epoch 1: nan",
+        "ValueError: no",
+        "it has no density",
+        "not run yet",
+    ]
     assert rows["mean"].isna().all()
     assert set(rows["n"]) == {0}
 
@@ -258,8 +270,11 @@ def iop(bench: Bench, figures: list[Any], **changes: Any) -> pd.DataFrame:
 
 def test_the_papers_figure_stands_beside_ours(bench: Bench):
     """Beside the same estimator and metric only."""
-    others = [figure(1.0, "log_likelihood", "is-5000"), figure(1.0, "nll", "is-10"),
-              figure(1.0, "log_likelihood", "is-10+bound")]
+    others = [
+        figure(1.0, "log_likelihood", "is-5000"),
+        figure(1.0, "nll", "is-10"),
+        figure(1.0, "log_likelihood", "is-10+bound"),
+    ]
     rows = iop(bench, [figure(1381.0, "log_likelihood", "is-10"), *others])
     rows = rows[rows.status == "ok"]
     assert rows.loc[0, ["published", "published_std"]].tolist() == [1382.53, 3.57]

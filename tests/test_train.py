@@ -260,11 +260,15 @@ def test_divergence_names_epoch_and_losses(bad: float, tmp_path: Path):
 def run_of(prior: str, seed: int = 0, **training: Any) -> Run:
     settings = {"epochs": 5, "batch_size": 16, "lr": 0.01, "warm_up": 2, "schedule": {"type": "cosine"}}
     return Run(
-        suite="made", dataset="made", method=prior, seed=seed,
+        suite="made",
+        dataset="made",
+        method=prior,
+        seed=seed,
         prior=prior_settings(prior, {"components": 4} if prior != "gaussian" else {}),
         model=ModelSettings(widths=(8,), latent_dim=2),
         training=TrainingSettings(**settings | training),
-        protocol=ProtocolSettings(), metrics=("nll",),
+        protocol=ProtocolSettings(),
+        metrics=("nll",),
     )
 
 

@@ -21,7 +21,13 @@ SMALL = {"gan": {"widths": (32, 32)}, "wgan": {"widths": (32, 32)}}
 def autoencoder(type: str = "wae", *matching: str, posterior: str = "deterministic", **settings: float) -> Autoencoder:
     """On x in R^4, two latent dimensions, squared error; `settings` go to the last regulariser."""
     model = models.make(
-        (4,), False, type=type, backbone="mlp", widths=(), latent_dim=2, posterior=posterior,
+        (4,),
+        False,
+        type=type,
+        backbone="mlp",
+        widths=(),
+        latent_dim=2,
+        posterior=posterior,
         likelihood="gaussian-fixed",
     )
     model.regularise([REGULARISERS[name](host_of(model), **SMALL.get(name, {}), **settings) for name in matching])

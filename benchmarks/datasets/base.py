@@ -167,9 +167,7 @@ def check(name: str) -> None:
         raise DataError(f"Unknown data set '{name}'. {hint}Available: {', '.join(sorted(_loaders))}.")
 
 
-def load(
-    name: str, folder: Path, options: Options = Options(), binarisation: Binarisation | None = None
-) -> Dataset:
+def load(name: str, folder: Path, options: Options = Options(), binarisation: Binarisation | None = None) -> Dataset:
     """The data set `name`, or `folder:PATH` for a user's own images, read below `folder`.
 
     Raises DataError where it is unknown, missing, corrupt, or cannot be binarised as asked.

@@ -78,8 +78,14 @@ def elbo_surgery(subject: Subject) -> list[Figure]:
     parts = latent.elbo_surgery(at.conditional, at.aggregate, subject.log_p_at_codes)
     errors = {"kl": common, "mutual_information": 0.0, "marginal": common}
     return [
-        Figure(name, f"in-sample-{CODES}{subject.certainty}", part.value, "nats", "none",
-               math.hypot(part.error, errors[name]))
+        Figure(
+            name,
+            f"in-sample-{CODES}{subject.certainty}",
+            part.value,
+            "nats",
+            "none",
+            math.hypot(part.error, errors[name]),
+        )
         for name, part in vars(parts).items()
     ]
 

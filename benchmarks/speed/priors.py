@@ -63,8 +63,10 @@ def measure(settings: Settings) -> dict[str, tuple[float, int]]:
     order = torch.randperm(len(next(iter(trainers.values())).data.train)).split(100)
     for trainer in trainers.values():
         trainer.step(order[0])
-    times = [{name: timed(one, order[1 : settings.steps + 1]) for name, one in trainers.items()}
-             for _ in range(settings.rounds)]
+    times = [
+        {name: timed(one, order[1 : settings.steps + 1]) for name, one in trainers.items()}
+        for _ in range(settings.rounds)
+    ]
     first = settings.methods[0]
     return {
         name: (statistics.median(one[name] / one[first] for one in times), parameter_count(trainer.both))

@@ -123,8 +123,10 @@ def main() -> int:
         return 2
     print(f"VampPrior, K = {settings.components}, widths {settings.width}, MNIST, batch 100, one thread, float32")
     print(f"training step         {1 / result['step']:8.1f} steps/s")
-    print(f"its matrix products   {1 / result['products']:8.1f} steps/s"
-          f"   ({result['flop'] / result['products'] / 1e9:.0f} GFLOP/s)")
+    print(
+        f"its matrix products   {1 / result['products']:8.1f} steps/s"
+        f"   ({result['flop'] / result['products'] / 1e9:.0f} GFLOP/s)"
+    )
     print(f"share reached         {result['ratio']:8.0%}   (median of {settings.rounds} rounds)")
     print(f"peak memory           {result['memory']:8.0f} MiB")
     return 0
