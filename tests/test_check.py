@@ -18,27 +18,16 @@ from benchmarks.check import COLUMNS, FINE, LEVEL, compare, main, tolerance
 from benchmarks.executors import EXECUTORS, serial
 from priors.gaussian import Gaussian
 from priors.normal import log_standard_normal
+from workbench import TINY, Workbench, write
 
 SMOKE = Path(__file__).parent.parent / "results" / "baselines" / "smoke.csv"
 
-TINY = """
-title = "Tiny"
-datasets = ["onehot"]
-methods = ["gaussian"]
-seeds = 2
-metrics = ["nll", "active_units"]
-
-[model]
-widths = [8]
-latent_dim = 2
-
-[training]
-epochs = 1
-
-[protocol]
-samples = [10]
-images = 20
-"""
+SHORT = (
+    TINY.replace(', "vampprior"', "")
+    .replace('"nll"', '"nll", "active_units"')
+    .replace("seeds = 1", "seeds = 2")
+    .replace("epochs = 2", "epochs = 1")
+)
 
 
 def row(values: Any = (1.0, 2.0), **more: Any) -> dict[str, Any]:
@@ -204,21 +193,17 @@ def test_a_lost_seed_is_seen():
 # The command
 
 
-class Bench:
-    """A folder with a tiny suite, and the command run in it, in this process."""
+class Bench(Workbench):
+    """`python -m benchmarks.check` in a folder."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]):
-        self.folder, self.capsys = folder, capsys
-        self.results = folder / "results"
+        super().__init__(folder, capsys, SHORT)
         self.baseline = self.results / "baselines" / "tiny.csv"
-        (folder / "tiny.toml").write_text(TINY, encoding="utf-8")
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
         """Exit status and all that was said."""
-        self.capsys.readouterr()
-        name = str(self.folder / "tiny.toml")
-        status = main(["--suite", name, "--results", str(self.results), "--data", str(self.folder), *arguments])
-        return status, "".join(self.capsys.readouterr())
+        answer = self.ask(main, *self.about("tiny.toml"), *arguments)
+        return answer.status, answer.out + answer.err
 
     def edit(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
         """Another baseline."""
@@ -229,7 +214,7 @@ class Bench:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny suite's baseline of 12 seeds."""
     folder = tmp_path_factory.mktemp("made")
-    (folder / "tiny.toml").write_text(TINY, encoding="utf-8")
+    write(folder / "tiny.toml", SHORT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(EXECUTORS, "local", serial)
         arguments = ["--suite", str(folder / "tiny.toml"), "--results", str(folder), "--update"]

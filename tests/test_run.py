@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -30,33 +29,9 @@ from benchmarks.run import Command, main
 from benchmarks.table import COLUMNS
 from models.regularisers import REGULARISERS
 from priors import registry
+from workbench import TINY, Answer, Workbench, write
 
 ROOT = Path(__file__).parent.parent
-
-TINY = """
-title = "Tiny"
-datasets = ["onehot"]
-methods = ["gaussian", "vampprior"]
-seeds = 1
-metrics = ["nll"]
-
-[model]
-widths = [8]
-latent_dim = 2
-
-[training]
-epochs = 2
-
-[protocol]
-samples = [10]
-images = 20
-
-[prior.vampprior]
-components = 4
-
-[preset.quick]
-training.epochs = 1
-"""
 
 EPOCHS = 40
 LONG = TINY.replace("epochs = 2", f"epochs = {EPOCHS}").replace("seeds = 1", "seeds = 2")
@@ -147,36 +122,14 @@ class Sampler(Prior):
 '''
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    out: str
-    err: str
-
-
-class Bench:
-    """A folder with a suite, and the command run in it, in this process."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]):
-        self.folder, self.capsys = folder, capsys
-        self.results = folder / "results"
-        self.suite(TINY)
-
-    def suite(self, text: str, name: str = "tiny") -> str:
-        return str(write(self.folder / f"{name}.toml", text))
+class Bench(Workbench):
+    """`python -m benchmarks.run` in a folder."""
 
     def __call__(self, *arguments: str, suite: str = "tiny.toml", executor: str = "serial") -> Answer:
-        name = str(self.folder / suite) if suite.endswith(".toml") else suite
-        places = ["--results", str(self.results), "--data", str(self.folder / "data"), "--device", "cpu"]
-        return self.main("--suite", name, "--executor", executor, *places, *arguments)
+        return self.main(*self.about(suite), "--device", "cpu", "--executor", executor, *arguments)
 
     def main(self, *arguments: str) -> Answer:
-        self.capsys.readouterr()
-        try:
-            status = main(arguments)
-        except SystemExit as stop:  # tyro's own
-            status = stop.code
-        return Answer(status, *self.capsys.readouterr())
+        return self.ask(main, *arguments)
 
     def csv(self, name: str = "tiny") -> bytes:
         return (self.results / f"{name}.csv").read_bytes()
@@ -191,12 +144,6 @@ class Bench:
         """Every run's weights with the time at which they were written."""
         files = self.results.glob("runs/*/*/weights.safetensors")
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 @pytest.fixture

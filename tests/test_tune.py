@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,30 +37,11 @@ from benchmarks.suite import Request
 from benchmarks.tune import main
 from priors import registry
 from priors.space import Choice, Float, Int
+from workbench import TINY, Answer, Workbench
 
 ROOT = Path(__file__).parent.parent
 
-TINY = """
-title = "Tiny"
-datasets = ["onehot"]
-methods = ["gaussian", "vampprior"]
-seeds = [3, 4]
-metrics = ["nll"]
-
-[model]
-widths = [8]
-latent_dim = 2
-
-[training]
-epochs = 2
-
-[protocol]
-samples = [10]
-images = 20
-
-[prior.vampprior]
-components = 12
-"""
+SEARCHED = TINY.replace("seeds = 1", "seeds = [3, 4]").replace("components = 4", "components = 12")
 
 BOWL = '''
 """A standard normal with two settings that matter to the figures below alone, and one that shifts it."""
@@ -84,22 +65,13 @@ class Bowl(Gaussian):
 '''
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    out: str
-    err: str
-
-
-class Bench:
-    """A folder with a suite and a plug-in, and the command run in it, in this process."""
+class Bench(Workbench):
+    """`python -m benchmarks.tune` in a folder with a plug-in."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]):
-        self.folder, self.capsys = folder, capsys
-        self.studies = folder / "results" / "studies"
-        self.write("tiny.toml", TINY)
-        self.plugin = folder / "bowl.py"
-        self.write("bowl.py", BOWL)
+        super().__init__(folder, capsys, SEARCHED)
+        self.studies = self.results / "studies"
+        self.plugin = self.write("bowl.py", BOWL)
 
     def other(self) -> Bench:
         """Another folder with the same suite, and the same plug-in, which registers once."""
@@ -108,18 +80,8 @@ class Bench:
         other.plugin = self.plugin
         return other
 
-    def write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text, encoding="utf-8")
-
     def __call__(self, *arguments: str, command: Callable[..., int] = main, suite: str = "tiny.toml") -> Answer:
-        chosen = str(self.folder / suite) if suite.endswith(".toml") else suite
-        places = ["--results", str(self.folder / "results"), "--data", str(self.folder / "data"), "--device", "cpu"]
-        self.capsys.readouterr()
-        try:
-            status = command(["--suite", chosen, *places, *arguments])
-        except SystemExit as stop:  # tyro's own
-            status = stop.code
-        return Answer(status, *self.capsys.readouterr())
+        return self.ask(command, *self.about(suite), "--device", "cpu", *arguments)
 
     def bowl(self, *arguments: str) -> Answer:
         """The plug-in's prior, without training."""
@@ -445,7 +407,7 @@ def test_two_objectives_give_the_front(bench: Bench, monkeypatch: pytest.MonkeyP
 def test_a_front_keeps_what_the_catalogue_and_the_data_sets_section_say(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     """Its methods have names of their own, which no catalogue knows; every trial is on the front of (s, -s)."""
     toy(monkeypatch, nll=lambda prior: prior.scale, fd=lambda prior: -prior.scale)
-    bench.write("tiny.toml", TINY + "[dataset.onehot]\nprior.pullback.critic_lr = 3e-4\n")
+    bench.suite(SEARCHED + "[dataset.onehot]\nprior.pullback.critic_lr = 3e-4\n")
     cheap = {"training.epochs": 0, "prior.pullback.draws": 50, "prior.pullback.sampling": "resampling"}
     given = [part for key, value in cheap.items() for part in ("--set", f"{key}={value}")]
     given += ["--set", "prior.pullback.penalty=wgan-gp", "--space", "prior.pullback.critic_lr=1e-3:2e-3"]
@@ -465,9 +427,7 @@ def test_a_front_keeps_what_the_catalogue_and_the_data_sets_section_say(bench: B
 
 def test_what_defines_a_method_is_not_searched(bench: Bench):
     """The catalogue's own settings and [method.NAME] are kept, [prior.NAME] is where the search starts."""
-    bench.write(
-        "tiny.toml", TINY + "[prior.pullback]\nscale = 5.0\n[method.pullback]\nprior.pullback.critic_lr = 2e-4\n"
-    )
+    bench.suite(SEARCHED + "[prior.pullback]\nscale = 5.0\n[method.pullback]\nprior.pullback.critic_lr = 2e-4\n")
     chosen = suite.read(str(bench.folder / "tiny.toml"))
     request = Request(methods=("pullback",))
     space = searched(chosen, request, suite.expand(chosen, request)[0], {})
@@ -530,7 +490,7 @@ def test_unknown_suite_and_flag(bench: Bench):
 def test_a_study_of_other_settings_is_not_gone_on_with(bench: Bench):
     arguments = ["--method", "vampprior", "--trials", "1", "--samples", "5"]
     assert bench(*arguments).status == 0
-    bench.write("tiny.toml", TINY.replace("widths = [8]", "widths = [9]"))
+    bench.suite(SEARCHED.replace("widths = [8]", "widths = [9]"))
     answer = bench(*arguments)
     assert answer.status == 2
     assert "was begun with other settings" in answer.err
