@@ -6,7 +6,6 @@ A baseline is a suite's own table over many seeds. What another choice of seeds 
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks import run, suite, table
-from benchmarks.command import STYLE, Selection, default_workers, load_plugins, named, place_of, status
+from benchmarks.command import DATA, STYLE, Selection, default_workers, load_plugins, named, place_of, status
 from benchmarks.display import Display, text, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
@@ -84,7 +83,7 @@ class Command:
     """The baseline (default: RESULTS/baselines/SUITE.csv); any table of a suite is one."""
     level: float = LEVEL
     """Probability that an unchanged suite is called changed."""
-    data: Path = Path(os.environ.get("PRIORBENCH_DATA", "data"))
+    data: Path = DATA
     """Folder of the data sets (environment: PRIORBENCH_DATA)."""
     results: Path = Path("results")
     """Folder of the tables and baselines."""

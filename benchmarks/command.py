@@ -23,6 +23,9 @@ from priors import registry
 from priors.registry import PluginError
 
 Several = tyro.conf.UseAppendAction
+DATA = Path(os.environ.get("PRIORBENCH_DATA", "data"))
+"""Folder of the data sets, unless a command is told another."""
+
 STYLE = (tyro.conf.FlagCreatePairsOff,)
 
 
@@ -61,7 +64,7 @@ class Selection:
     """Override a setting: --set training.epochs=5. May be repeated; every output is marked as a trial."""
     name: Annotated[str | None, named("NAME")] = None
     """Name of the output's files (default: the suite's, with a hash where settings are overridden)."""
-    data: Path = Path(os.environ.get("PRIORBENCH_DATA", "data"))
+    data: Path = DATA
     """Folder of the data sets (environment: PRIORBENCH_DATA)."""
     results: Path = Path("results")
     """Folder of the results."""

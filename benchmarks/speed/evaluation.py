@@ -26,12 +26,14 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from benchmarks.datasets import DataError, load
+from benchmarks.command import status
+from benchmarks.datasets import load
 from benchmarks.execute import peak_memory, prepare_worker, reset_peak_memory
 from benchmarks.metrics.frechet import frechet, moments
 from benchmarks.metrics.likelihood import importance_sampling
 from benchmarks.metrics.neighbours import nearest
 from benchmarks.seeds import seed_for
+from benchmarks.speed.step import STOPPED
 from models import registry as models
 from priors import registry as priors
 from priors.base import density
@@ -247,15 +249,15 @@ def results(settings: Settings) -> Iterator[Result]:
 
 def main() -> int:
     settings = tyro.cli(Settings, prog="python -m benchmarks.speed.evaluation")
+    return status(lambda: show(settings), STOPPED)
+
+
+def show(settings: Settings) -> int:
     print(EXPLANATION)
     print(f"{'job':14} {'sizes':40} {'seconds':>8} {'GFLOP':>7} {'float32':>8} {'own':>5} {'peak MiB':>9}")
-    try:
-        for name, one in zip(settings.jobs, results(settings), strict=True):
-            figures = f"{one.seconds:8.2f} {one.gflop:7.1f} {one.float32:8.0%} {one.own:5.0%} {one.memory:9.0f}"
-            print(f"{name:14} {one.sizes:40} {figures}", flush=True)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for name, one in zip(settings.jobs, results(settings), strict=True):
+        figures = f"{one.seconds:8.2f} {one.gflop:7.1f} {one.float32:8.0%} {one.own:5.0%} {one.memory:9.0f}"
+        print(f"{name:14} {one.sizes:40} {figures}", flush=True)
     print(NOTES)
     return 0
 

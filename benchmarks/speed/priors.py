@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 import tyro
-from torch import nn
 
-from benchmarks import suite
-from benchmarks.datasets import DataError
-from benchmarks.execute import Place, build, prepare_worker
-from benchmarks.record import Record
-from benchmarks.suite import Request
-from benchmarks.train import Trainer
+from benchmarks.command import DATA, status
+from benchmarks.execute import prepare_worker
+from benchmarks.speed.step import STOPPED, make_trainer, timed
 from priors.base import parameter_count
 
 METHODS = (
@@ -37,23 +33,14 @@ PUBLISHED = 2.83
 class Settings:
     """Times a training step on MNIST under every prior."""
 
-    data: Path = Path("data")
-    """Folder that holds MNIST."""
+    data: Path = DATA
+    """Folder that holds MNIST (environment: PRIORBENCH_DATA)."""
     methods: tuple[str, ...] = METHODS
     """Methods to time, the first being the measure of the others."""
     steps: int = 5
     """Steps a round."""
     rounds: int = 7
     """Rounds; the median of their ratios is printed."""
-
-
-def make_trainer(method: str, data: Path) -> Trainer:
-    """Of the suite iop-table2's networks and settings on MNIST: D = 40, gated layers 500-500, batch 100."""
-    (run,) = suite.expand(suite.read("iop-table2"), Request(datasets=("mnist",), methods=(method,), seeds=(0,)))
-    dataset = Place(Path(tempfile.gettempdir()), data).dataset(run)
-    model, prior = build(run, dataset)
-    both = nn.ModuleDict({"model": model, "prior": prior})
-    return Trainer(both, dataset, run.training, run.seed, Record(Path(tempfile.mkdtemp(prefix="priorbench-"))))
 
 
 def measure(settings: Settings) -> dict[str, tuple[float, int]]:
@@ -63,8 +50,9 @@ def measure(settings: Settings) -> dict[str, tuple[float, int]]:
     order = torch.randperm(len(next(iter(trainers.values())).data.train)).split(100)
     for trainer in trainers.values():
         trainer.step(order[0])
+    chosen = order[1 : settings.steps + 1]
     times = [
-        {name: timed(one, order[1 : settings.steps + 1]) for name, one in trainers.items()}
+        {name: timed([partial(one.step, index) for index in chosen]) for name, one in trainers.items()}
         for _ in range(settings.rounds)
     ]
     first = settings.methods[0]
@@ -74,23 +62,14 @@ def measure(settings: Settings) -> dict[str, tuple[float, int]]:
     }
 
 
-def timed(trainer: Trainer, order: tuple[torch.Tensor, ...]) -> float:
-    """Seconds of the steps."""
-    start = time.perf_counter()
-    for index in order:
-        trainer.step(index)
-    return time.perf_counter() - start
-
-
 def main() -> int:
     settings = tyro.cli(Settings, prog="python -m benchmarks.speed.priors")
-    try:
-        result = measure(settings)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return status(lambda: show(measure(settings), settings.methods[0]), STOPPED)
+
+
+def show(result: Mapping[str, tuple[float, int]], first: str) -> int:
     print("Training step on MNIST: D = 40, gated layers 500-500, batch 100, one thread, float32")
-    print(f"{'method':20} {'relative to ' + settings.methods[0]:>22} {'parameters':>12}")
+    print(f"{'method':20} {'relative to ' + first:>22} {'parameters':>12}")
     for name, (ratio, parameters) in result.items():
         print(f"{name:20} {ratio:22.2f} {parameters:12,d}")
     if {"vampprior", "implicit"} <= result.keys():

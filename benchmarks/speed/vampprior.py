@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,15 +18,12 @@ from typing import Any
 
 import torch
 import tyro
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks import suite
-from benchmarks.datasets import DataError
-from benchmarks.execute import Place, build, peak_memory, prepare_worker, reset_peak_memory
-from benchmarks.record import Record
-from benchmarks.suite import Request
-from benchmarks.train import Trainer
+from benchmarks.command import DATA, status
+from benchmarks.execute import peak_memory, prepare_worker, reset_peak_memory
+from benchmarks.speed.step import STOPPED, make_trainer, timed
 
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
 
@@ -58,8 +53,8 @@ def like(x: Tensor) -> Tensor:
 class Settings:
     """Times VampPrior's training step against its matrix products."""
 
-    data: Path = Path("data")
-    """Folder that holds MNIST."""
+    data: Path = DATA
+    """Folder that holds MNIST (environment: PRIORBENCH_DATA)."""
     components: int = 500
     """Pseudo-inputs K."""
     width: int = 500
@@ -73,7 +68,8 @@ class Settings:
 def measure(settings: Settings) -> dict[str, float]:
     """Seconds a step and of its products (medians over rounds), the ratio's median, and the peak memory in MiB."""
     prepare_worker()
-    trainer = make_trainer(settings)
+    sizes = (f"prior.vampprior.components={settings.components}", f"model.widths=[{settings.width}, {settings.width}]")
+    trainer = make_trainer("vampprior", settings.data, *sizes)
     order = torch.randperm(len(trainer.data.train)).split(100)
     reset_peak_memory()
     for index in order[:5]:
@@ -95,32 +91,12 @@ def measure(settings: Settings) -> dict[str, float]:
     }
 
 
-def make_trainer(settings: Settings) -> Trainer:
-    """Of the suite iop-table2's vampprior on MNIST with these sizes."""
-    sizes = (f"prior.vampprior.components={settings.components}", f"model.widths=[{settings.width}, {settings.width}]")
-    request = Request(datasets=("mnist",), methods=("vampprior",), seeds=(0,), overrides=sizes)
-    (run,) = suite.expand(suite.read("iop-table2"), request)
-    data = Place(Path(tempfile.gettempdir()), settings.data).dataset(run)
-    model, prior = build(run, data)
-    record = Record(Path(tempfile.mkdtemp(prefix="priorbench-")))
-    return Trainer(nn.ModuleDict({"model": model, "prior": prior}), data, run.training, run.seed, record)
-
-
-def timed(calls: Sequence[Callable[[], object]]) -> float:
-    """Seconds of all calls one after another."""
-    start = time.perf_counter()
-    for call in calls:
-        call()
-    return time.perf_counter() - start
-
-
 def main() -> int:
     settings = tyro.cli(Settings, prog="python -m benchmarks.speed.vampprior")
-    try:
-        result = measure(settings)
-    except DataError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return status(lambda: show(measure(settings), settings), STOPPED)
+
+
+def show(result: Mapping[str, float], settings: Settings) -> int:
     print(f"VampPrior, K = {settings.components}, widths {settings.width}, MNIST, batch 100, one thread, float32")
     print(f"training step         {1 / result['step']:8.1f} steps/s")
     print(

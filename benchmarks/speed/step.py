@@ -1,0 +1,37 @@
+"""A training step on MNIST, and how calls are timed."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from benchmarks import suite
+from benchmarks.execute import Place, build
+from benchmarks.record import Record
+from benchmarks.suite import Request
+from benchmarks.train import Trainer
+
+STOPPED = "Stopped."
+"""What Ctrl-C is answered: a measurement is never taken up again."""
+
+
+def make_trainer(method: str, data: Path, *overrides: str) -> Trainer:
+    """Of the suite iop-table2's networks and settings: D = 40, gated layers 500-500, batches of 100, one thread."""
+    request = Request(datasets=("mnist",), methods=(method,), seeds=(0,), overrides=overrides)
+    (run,) = suite.expand(suite.read("iop-table2"), request)
+    dataset = Place(Path(tempfile.gettempdir()), data).dataset(run)
+    model, prior = build(run, dataset)
+    both = nn.ModuleDict({"model": model, "prior": prior})
+    return Trainer(both, dataset, run.training, run.seed, Record(Path(tempfile.mkdtemp(prefix="priorbench-"))))
+
+
+def timed(calls: Sequence[Callable[[], object]]) -> float:
+    """Seconds of all calls one after another."""
+    start = time.perf_counter()
+    for call in calls:
+        call()
+    return time.perf_counter() - start
