@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -132,12 +134,18 @@ def share(status: dict[str, Any]) -> float:
 
 def describe(status: dict[str, Any]) -> str:
     if status["stage"] == "training":
-        losses = "  ".join(f"{key.split('.')[-1]} {value:.2f}" for key, value in status["losses"].items())
+        losses = "  ".join(f"{name} {value:.2f}" for name, value in named(status["losses"]).items())
         left = status["seconds"] / max(1, status["epoch"]) * (status["epochs"] - status["epoch"])
         return f"epoch {status['epoch']}/{status['epochs']}, {duration(left)} left  {losses}"
     if status["stage"] == "evaluating":
         return f"{status['what']} {status['done']}/{status['of']}"
     return str(status["stage"])
+
+
+def named(losses: Mapping[str, float]) -> dict[str, float]:
+    """By the last part of `player.part`, or by both where several players have a part of that name."""
+    parts = Counter(key.split(".")[-1] for key in losses)
+    return {key if parts[last := key.split(".")[-1]] > 1 else last: value for key, value in losses.items()}
 
 
 def duration(seconds: float) -> str:
@@ -222,11 +230,12 @@ def common_note(notes: pd.Series) -> str:
 
 
 def ordered(part: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows by metric and estimator, methods in the suite's order."""
-    rows = part.to_dict("records")
-    keys = dict.fromkeys((text(row["metric"]), text(row["estimator"])) for row in rows)
-    place = {key: i for i, key in enumerate(keys)}
-    return sorted(rows, key=lambda row: place[text(row["metric"]), text(row["estimator"])])
+    """Rows by metric, by estimator but for what a prior's density adds to its name (`+estimate`), and by that; each in
+    the order in which it first appears."""
+    metric, estimator = part["metric"], part["estimator"].map(text)
+    levels = (metric + " " + estimator, metric + " " + estimator.str.partition("+")[0], metric)
+    order = np.lexsort([pd.factorize(level)[0] for level in levels])
+    return part.iloc[order].to_dict("records")
 
 
 def value(row: dict[str, Any]) -> tuple[str, str]:

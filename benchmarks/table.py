@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ NUMBERS = ("mean", "std", "n", "stderr", "published", "published_std", "deviatio
 
 WITHIN = "s.e. over images or draws"
 """Begins the note of a figure from one seed."""
+
+NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
+"""In a note: no part of a word, a hash or a version."""
 
 DIGITS = 8
 """Significant digits in the CSV: more than any figure's error, fewer than floating point's noise."""
@@ -201,9 +205,22 @@ def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
 
 
 def common_note(notes: Sequence[str]) -> str:
-    """The notes of all seeds, each once, with how many seeds it is of where not of all."""
-    counts = Counter(note for note in notes if note)
-    return join(*(note if k == len(notes) else f"{note} ({k} of {len(notes)} seeds)" for note, k in counts.items()))
+    """The notes of all seeds, each once, with how many seeds it is of where not of all. Those that differ in their
+    numbers alone are one, with the range of each."""
+    alike: dict[str, list[str]] = {}
+    for note in filter(None, notes):
+        alike.setdefault(NUMBER.sub("", note), []).append(note)
+    parts = ((ranged(some), len(some)) for some in alike.values())
+    return join(*(note if k == len(notes) else f"{note} ({k} of {len(notes)} seeds)" for note, k in parts))
+
+
+def ranged(notes: Sequence[str]) -> str:
+    """One note of several that differ in their numbers alone: 0.2 and -0.1 become -0.1 to 0.2."""
+    columns = zip(*(NUMBER.findall(note) for note in notes), strict=True)
+    ends = ((min(column, key=float), max(column, key=float)) for column in columns)
+    spans = [low if float(low) == float(high) else f"{low} to {high}" for low, high in ends]
+    words = NUMBER.split(notes[0])
+    return "".join(word + span for word, span in zip_longest(words, spans, fillvalue=""))
 
 
 def _incomplete(cell: Cell, count: int) -> str:

@@ -191,6 +191,17 @@ def test_notes_of_seeds():
     assert table.common_note(["", ""]) == ""
     assert table.common_note(["bad", "bad"]) == "bad"
     assert table.common_note(["bad", "", "bad"]) == "bad (2 of 3 seeds)"
+
+
+def test_notes_that_differ_in_numbers_alone_are_one():
+    apart = [
+        f"nn-300: off by {by} nats, weights c4{i}f" for i, by in ((1, "-0.1"), (1, "+2e-05"), (1, "+0.25"), (2, "0"))
+    ]
+    assert table.common_note(apart[:3]) == "nn-300: off by -0.1 to +0.25 nats, weights c41f"
+    assert table.common_note(apart[1:]) == (
+        "nn-300: off by +2e-05 to +0.25 nats, weights c41f (2 of 3 seeds); "
+        "nn-300: off by 0 nats, weights c42f (1 of 3 seeds)"
+    )
     assert table.join("", "a", "", "b") == "a; b"
 
 
