@@ -18,6 +18,10 @@ SIDE = 512
 """Codes, and components, whose pairs are computed at a time where they are many: 2 MiB, which the cache holds."""
 
 
+ROUNDING = 0.01
+"""Nats that rounding may take from or add to a mixture's log-density, before it is computed in float64."""
+
+
 def log_standard_normal(z: Tensor) -> Tensor:
     """ln N(z | 0, I) in nats, (..., D) -> (...)."""
     return -0.5 * (z.square().sum(-1) + z.shape[-1] * LOG_2PI)
@@ -63,9 +67,10 @@ class NormalMixture:
     """sum_k w_k N(z | m_k, diag(v_k)), with all that does not depend on z computed once.
 
     With a = 1/v the exponent is -(z - m)' diag(a) (z - m) / 2 = -(z^2 a')/2 + z (a m)' + constant_k, so the density of
-    B codes under K components is two products of (B, D) by (D, K): no (B, K, D) tensor exists. Codes are first
-    centred at the means' average, since the expansion subtracts numbers of the size m^2/v from each other; where
-    components are narrow (v < 1e-3) and the codes many, use float64 (`double`).
+    B codes under K components is two products of (B, D) by (D, K): no (B, K, D) tensor exists. The expansion subtracts
+    numbers of the size m' diag(a) m from each other, which in float32 costs whole nats where components are narrow and
+    far apart: a training would then descend its own rounding, below any bound. Codes are therefore centred at the
+    means' average, and `log_prob` goes over to float64 where that size times the precision passes ROUNDING.
 
     mean, log_variance: (K, D). log_weight: (K,), normalised.
     """
@@ -77,8 +82,10 @@ class NormalMixture:
         precision = (-log_variance).exp()
         self.linear = (precision * centred).T  # (D, K)
         self.quadratic = -0.5 * precision.T  # (D, K)
-        exponent = (precision * centred.square() + log_variance).sum(-1) + mean.shape[-1] * LOG_2PI
+        size = precision * centred.square()
+        exponent = (size + log_variance).sum(-1) + mean.shape[-1] * LOG_2PI
         self.constant = log_weight - 0.5 * exponent  # (K,)
+        self.rounding = torch.finfo(mean.dtype).eps * size.detach().sum(-1).max()  # nats, at codes near their component
 
     def joint(self, z: Tensor, some: slice = slice(None)) -> Tensor:
         """ln w_k N(z | m_k, diag(v_k)) in nats, of some components, (B, D) -> (B, K)."""
@@ -89,24 +96,30 @@ class NormalMixture:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """ln p(z) in nats, (..., D) -> (...)."""
-        return self.joint(z.reshape(-1, z.shape[-1])).logsumexp(-1).reshape(z.shape[:-1])
+        value = self.precise().joint(z.reshape(-1, z.shape[-1])).logsumexp(-1).reshape(z.shape[:-1])
+        return value.to(torch.promote_types(z.dtype, self.mean.dtype))
 
     def log_prob_in_chunks(self, z: Tensor) -> Tensor:
-        """`log_prob` in the mixture's precision, SIDE codes under SIDE components at a time, (..., D) -> (...)."""
-        parts = z.reshape(-1, z.shape[-1]).to(self.mean.dtype).split(SIDE)
+        """`log_prob` in the mixture's type, SIDE codes under SIDE components at a time, (..., D) -> (...)."""
+        law = self.precise()
+        parts = z.reshape(-1, z.shape[-1]).to(law.mean.dtype).split(SIDE)
         total = [part.new_full((len(part),), -math.inf) for part in parts]
-        for k in range(0, len(self.mean), SIDE):
-            terms = [self.joint(part, slice(k, k + SIDE)).logsumexp(-1) for part in parts]
+        for k in range(0, len(law.mean), SIDE):
+            terms = [law.joint(part, slice(k, k + SIDE)).logsumexp(-1) for part in parts]
             total = [torch.logaddexp(*pair) for pair in zip(total, terms, strict=True)]
-        return torch.cat(total).reshape(z.shape[:-1])
+        return torch.cat(total).reshape(z.shape[:-1]).to(self.mean.dtype)
 
     def sample(self, n: int) -> Tensor:
         """(n, D): a component drawn by its weight, then a draw from it."""
         k = torch.multinomial(self.log_weight.exp(), n, replacement=True)
         return DiagonalNormal(self.mean[k], self.log_variance[k]).sample()
 
+    def precise(self) -> NormalMixture:
+        """Itself, or the same law in float64 where rounding may pass ROUNDING."""
+        return self.double() if self.rounding > ROUNDING else self
+
     def double(self) -> NormalMixture:
-        """The same law in float64, for evaluation."""
+        """The same law in float64."""
         return NormalMixture(self.mean.double(), self.log_variance.double(), self.log_weight.double())
 
 

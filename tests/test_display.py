@@ -20,7 +20,9 @@ def test_a_priors_own_estimators_stand_beside_the_plain_one():
     """Though they come later in the table; what has no estimator comes last of its metric."""
     estimators = ["is-10", "elbo", None, "is-10+estimate", "elbo+estimate", "is-10"]
     rows = pd.DataFrame({"metric": ["nll", "nll", "kl", "nll", "nll", "nll"], "estimator": estimators})
-    found = [(row["metric"], display.text(row["estimator"])) for row in display.ordered(rows.assign(method=[*"aaabbc"]))]
+    found = [
+        (row["metric"], display.text(row["estimator"])) for row in display.ordered(rows.assign(method=[*"aaabbc"]))
+    ]
     assert found == [
         *[("nll", "is-10"), ("nll", "is-10"), ("nll", "is-10+estimate"), ("nll", "elbo"), ("nll", "elbo+estimate")],
         ("kl", ""),

@@ -18,7 +18,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from largest import Largest
 from priors import registry
 from priors.base import Density, Host, Player, Prior, Unsupported, density, parameter_count
-from priors.normal import DiagonalNormal, NormalMixture
+from priors.normal import ROUNDING, DiagonalNormal, NormalMixture
 from priors.space import Choice
 from priors.testing import toy_codes, toy_host
 
@@ -327,15 +327,36 @@ def test_normal_mixture_is_torchs(sd, offset):
     )
 
 
-def test_normal_mixture_in_double_repairs_narrow_components():
-    mean, z = 3 + 2 * torch.randn(50, 10), torch.randn(200, 10)
-    z = mean[torch.randint(50, (200,))] + 0.03 * z
-    log_variance = torch.full((50, 10), 2 * math.log(0.03))
-    law = NormalMixture(mean, log_variance, torch.full((50,), -math.log(50)))
-    expected = mixture_reference(mean.double(), log_variance.double(), law.log_weight.double()).log_prob(z.double())
-    error = (law.double().log_prob(z.double()) - expected).abs().max().item()
-    assert error < 1e-3
-    assert (law.log_prob(z) - expected).abs().max().item() > 10 * error  # or `double` would do nothing
+def narrow_mixture(sd: float, spread: float) -> tuple[NormalMixture, list[torch.Tensor], torch.Tensor]:
+    """Fifty components in float32, what they are made of, and codes drawn from them, (200, 10)."""
+    mean = (3 + spread * torch.randn(50, 10)).requires_grad_()
+    log_variance = torch.full((50, 10), 2 * math.log(sd), requires_grad=True)
+    z = mean[torch.randint(50, (200,))].detach() + sd * torch.randn(200, 10)
+    return NormalMixture(mean, log_variance, torch.full((50,), -math.log(50))), [mean, log_variance], z
+
+
+@pytest.mark.parametrize("sd", [0.03, 0.0025])
+def test_normal_mixture_of_narrow_components_is_not_rounded_away(sd):
+    """Nor its gradient: in float32 alone the products lose up to hundreds of nats."""
+    law, parts, z = narrow_mixture(sd, spread=3.0)
+    exact = [part.detach().double().requires_grad_() for part in parts]
+    expected = mixture_reference(*exact, law.log_weight.double()).log_prob(z.double())
+    found = law.log_prob(z)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-4)
+    assert (law.joint(z).logsumexp(-1) - expected).abs().max() > 0.01  # or the test would show nothing
+    torch.testing.assert_close(law.log_prob_in_chunks(z), found)
+    ours, theirs = torch.autograd.grad(found.sum(), parts), torch.autograd.grad(expected.sum(), exact)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4 * other.abs().max().item())
+
+
+def test_normal_mixture_stays_in_float32_where_that_is_enough(monkeypatch):
+    monkeypatch.delattr(NormalMixture, "double")
+    law, _, z = narrow_mixture(sd=0.3, spread=1.0)
+    assert law.rounding < ROUNDING / 4
+    reference = mixture_reference(law.mean.double(), law.log_variance.double(), law.log_weight.double())
+    assert (law.log_prob(z) - reference.log_prob(z.double())).abs().max() < ROUNDING
 
 
 def test_normal_mixture_draws_components_by_weight():
