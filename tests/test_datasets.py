@@ -133,6 +133,10 @@ def test_onehot_has_equal_parts() -> None:
         x = split.batch(slice(None))
         assert torch.equal(x.sum(0), torch.full((4,), len(split) / 4))
         assert torch.equal(x.sum(1), torch.ones(len(split)))
+    assert data.log_prob is not None
+    cube = torch.cartesian_prod(*[torch.arange(2.0)] * 4)
+    assert data.log_prob(cube).exp().tolist() == pytest.approx([0.25 * (row.sum().item() == 1) for row in cube])
+    assert data.log_prob(torch.tensor([[0.5, 0.5, 0, 0]])).item() == -float("inf")
 
 
 def test_moons_lie_on_two_half_circles() -> None:

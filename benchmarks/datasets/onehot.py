@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -20,9 +21,15 @@ def load(folder: Path, options: Options) -> Source:
     disjoint in value: there is nothing to overfit but the weights.
     """
     train, validation, test = (unit_vectors(n) for n in SIZES)
-    return Source(train, validation, test, levels=2)
+    return Source(train, validation, test, levels=2, log_prob=log_prob)
 
 
 def unit_vectors(n: int) -> Tensor:
     """(n, 4), each unit vector n / 4 times."""
     return torch.eye(4, dtype=torch.uint8).repeat(n // 4, 1)
+
+
+def log_prob(x: Tensor) -> Tensor:
+    """ln p(x) in nats, (B, 4) -> (B,): -ln 4 at a unit vector, -inf elsewhere."""
+    unit = (x.double().sum(-1) == 1) & (x.double().square().sum(-1) == 1)
+    return torch.where(unit, -math.log(4), -math.inf).double()

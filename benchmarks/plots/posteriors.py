@@ -51,9 +51,9 @@ def posteriors(results: Results) -> Iterator[Drawing]:
         with stream(subject.seed, "plot of posteriors"):
             drawn[method] = prior_of(subject), subject.model.encode(x).sample((EACH,)).transpose(0, 1)
     text = (
-        f"Posteriors on {data.name}, {seeds(subjects)}, on one scale: {EACH} draws z ~ q(z|x) for each of the {len(x)} "
-        f"distinct points x of the test set. Lines: the regions of highest density that hold {MASSES_IN_WORDS} of the "
-        "prior; where it has no density, its draws."
+        f"Posteriors on {data.name}, {seeds(subjects)}, each method on a scale of its own: {EACH} draws z ~ q(z|x) for "
+        f"each of the {len(x)} distinct points x of the test set. Lines: the regions of highest density that hold "
+        f"{MASSES_IN_WORDS} of the prior; where it has no density, its draws."
     )
     yield Drawing(figure(drawn, names(x)), text)
 
@@ -77,15 +77,13 @@ def names(x: Tensor) -> list[str]:
 
 
 def figure(drawn: Mapping[str, tuple[Law, Tensor]], names: Sequence[str]) -> Figure:
-    """A panel a method, all of the same window: the prior, and draws (point, draw, 2)."""
-    shown = [part for prior, z in drawn.values() for part in (within(prior.draws), z.flatten(0, 1))]
-    window = square(torch.cat(shown))
+    """A panel a method: the prior, and draws (point, draw, 2)."""
     size = (look.PANEL + 0.4, look.PANEL + LEGEND)
-    made, grid = look.panels(len(drawn), across=3, size=size, sharex=True, sharey=True)
+    made, grid = look.panels(len(drawn), across=3, size=size)
     for axes, (method, (prior, z)) in zip(grid, drawn.items(), strict=True):
+        window = square(torch.cat([within(prior.draws), z.flatten(0, 1)]))
         panel(axes, prior, z, window, names)
         axes.set_title(method)
-        axes.label_outer()
     look.legend(made, grid)
     return made
 

@@ -18,6 +18,9 @@ IN_NATS = ("validation", "reconstruction", "kl")
 MARGIN = 0.1
 """Of an axis beside its curves."""
 
+CUT = 0.01
+"""Share of the bands' epochs that may leave an axis on each side: one step gone wrong would flatten all else."""
+
 
 @plot("training")
 def training(results: Results) -> Iterator[Drawing]:
@@ -111,12 +114,15 @@ def caption(results: Results, part: str) -> str:
             "validation loss, for a VAE the negative ELBO at one draw, in which a prior's unknown normaliser is as "
             "training leaves it, and parts of the training loss by player and part"
         )
-    return f"Training curves on {results.datasets[0]} from the end of the KL's warm-up on ({spread}): {what}."
+    return (
+        f"Training curves on {results.datasets[0]} from the end of the KL's warm-up on ({spread}): {what}. Axes leave "
+        "out what the first tenth of the epochs alone, or one in a hundred, reach."
+    )
 
 
 def limits(axes: Axes, curves: Sequence[pd.DataFrame]) -> None:
-    """Limits that show how curves end: what the first tenth of the epochs alone reaches is cut off."""
+    """Limits that show how curves end: what the first tenth of the epochs alone, or CUT of them, reach is cut off."""
     late = pd.concat([curve[len(curve) // 10 :] for curve in curves])
-    low, high = (late["mean"] - late["std"]).min(), (late["mean"] + late["std"]).max()
+    low, high = (late["mean"] - late["std"]).quantile(CUT), (late["mean"] + late["std"]).quantile(1 - CUT)
     if math.isfinite(high - low) and high > low:
         axes.set_ylim(low - MARGIN * (high - low), high + MARGIN * (high - low))
