@@ -217,10 +217,15 @@ class Notes:
         rest = "; ".join(part for part in note.split("; ") if part not in shown)
         if not rest:
             return ""
-        return self.letters.setdefault(rest, chr(ord("a") + len(self.letters)) if len(self.letters) < 26 else "*")
+        return self.letters.setdefault(rest, letters(len(self.letters)))
 
     def lines(self) -> list[str]:
         return [f"  {letter}  {note}" for note, letter in self.letters.items()]
+
+
+def letters(n: int) -> str:
+    """a, b, ..., z, aa, ab, ..., from n = 0."""
+    return (letters(n // 26 - 1) if n >= 26 else "") + chr(ord("a") + n % 26)
 
 
 def common_note(notes: pd.Series) -> str:

@@ -141,8 +141,9 @@ class Comparison(NamedTuple):
     """A method against the reference: mean difference (method - reference), its standard error, adjusted p, n seeds.
 
     verdict: of the reference itself, untested, 'best' (by its mean) or 'reference' (named); 'worse' or 'better' where
-    adjusted p <= level; 'tied' where the test could have shown a difference and did not, which proves no equality
-    (`error` tells how much it may have missed); 'undecided' where it could not have: the note says why.
+    adjusted p <= level; 'tied' where the values are the same, or the test could have shown a difference and did not,
+    which proves no equality (`error` tells how much it may have missed); 'undecided' where it could not have: the note
+    says why.
     """
 
     difference: float
@@ -180,7 +181,8 @@ def compare(
     result = {chosen: Comparison(0.0, math.nan, math.nan, n, "reference" if reference else "best")}
     for method, one, p in zip(others, tests, adjusted, strict=False):  # pairs of others count in the family only
         difference = summarise(scores[method] - scores[chosen])
-        verdict = judge(one, p, better, len(tests), level)
+        same = (scores[method] == scores[chosen]).all()
+        verdict = ("tied", "equal with every seed") if same else judge(one, p, better, len(tests), level)
         result[method] = Comparison(difference.mean, difference.error, p, n, *verdict)
     return result
 

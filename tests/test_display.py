@@ -28,3 +28,11 @@ def test_a_priors_own_estimators_stand_beside_the_plain_one():
         ("kl", ""),
     ]
     assert [row["metric"] for row in display.ordered(pd.DataFrame({"metric": ["kl"], "estimator": [None]}))] == ["kl"]
+
+
+def test_there_is_a_letter_for_every_footnote():
+    notes = display.Notes("")
+    marks = [notes.mark(f"note {i}") for i in range(60)]
+    assert marks[:2] + marks[25:28] + marks[51:53] == ["a", "b", "z", "aa", "ab", "az", "ba"]
+    assert len({*marks}) == 60
+    assert notes.mark("note 27") == "ab"

@@ -154,6 +154,12 @@ def test_only_common_seeds_are_compared() -> None:
     assert result["b"][:2] == pytest.approx((4 / 3, stats.sem([1, 1.5, 1.5])))
 
 
+def test_what_equals_the_best_with_every_seed_is_tied() -> None:
+    """Such as shares that are 0 for both; a constant difference is none that a test can judge."""
+    found = compare({"a": {0: 0.0, 1: 0.0}, "b": {0: 0.0, 1: 0.0}, "c": {0: 1.0, 1: 1.0}}, "lower")
+    assert [found[method].verdict for method in "abc"] == ["best", "tied", "undecided"]
+
+
 def test_too_few_seeds_leave_everything_undecided() -> None:
     table = 10.0 * np.arange(5)[:, None] + np.random.default_rng(1).normal(size=(5, 8))
     short = compare(by_seed(table), "lower", test=wilcoxon)
