@@ -112,7 +112,10 @@ def test_losses_of_one_method_alone_are_a_drawing_of_their_own(results: Results)
         part: [axes.get_title() for axes in drawing(results.on("moons"), "training", part).figure.axes]
         for part in ("", "players")
     }
-    assert titles == {"": ["validation", "vae.reconstruction", "vae.kl"], "players": ["density-ratio.density_ratio"]}
+    assert titles == {
+        "": ["vae.validation", "vae.reconstruction", "vae.kl"],
+        "players": ["density-ratio.density_ratio"],
+    }
 
 
 def test_costs_stand_under_the_figures_of_the_same_runs(results: Results):
