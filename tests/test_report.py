@@ -321,6 +321,10 @@ def test_protocol_methods_and_command(tmp_path: Path):
     assert "--method gaussian mixture lars" in page.text
     assert "--dataset" not in page.text
     assert "not kept below" in page.text
+    assert (
+        "--dataset onehot --method gaussian mixture lars"
+        in report(tmp_path, str(tmp_path / "mine.toml"), "--dataset", "onehot").text
+    )
 
 
 def test_runs_and_what_they_ran_on(tmp_path: Path):

@@ -116,7 +116,7 @@ def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Se
         "protocol": provenance.protocol(command.suite),
         "trial": trial,
         "caveats": [*told, *provenance.caveats(cells, trial)],
-        "command": provenance.invocation(command, provenance.beyond(chosen, frame)),
+        "command": provenance.invocation(command, provenance.flags(chosen, command, frame)),
         "methods": provenance.methods_of(chosen, frame),
         "facts": provenance.facts(cells, place),
         "agrees": f"{AGREES:g}",

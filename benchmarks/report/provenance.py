@@ -93,11 +93,15 @@ def invocation(command: Selection, only: Sequence[str] = ()) -> str:
     return shlex.join(words + (["--name", command.name] if command.name else []))
 
 
-def beyond(chosen: Suite, frame: pd.DataFrame) -> list[str]:
-    """Flags that name the table's data sets and methods, where the suite itself does not name all of them."""
+def flags(chosen: Suite, command: Selection, frame: pd.DataFrame) -> list[str]:
+    """Those that name the table's data sets and methods, where a part was asked for or the suite does not name all."""
     datasets, names = _ours(frame)
-    asked = (("--dataset", datasets, chosen.datasets), ("--method", names, chosen.methods))
-    return [word for flag, found, own in asked if {*found} - {*own} for word in (flag, *dict.fromkeys(found))]
+    asked = (
+        ("--dataset", datasets, chosen.datasets, command.dataset),
+        ("--method", names, chosen.methods, command.method),
+    )
+    part = ((flag, found) for flag, found, own, only in asked if only or {*found} - {*own})
+    return [word for flag, found in part for word in (flag, *dict.fromkeys(found))]
 
 
 def facts(found: Cells, place: Place) -> dict[str, str]:
