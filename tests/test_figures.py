@@ -8,16 +8,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from benchmarks import suite
 from benchmarks.run import main
 
 pytestmark = pytest.mark.slow
 
 
-def table(suite: str, folder: Path, methods: list[str], *overrides: str) -> pd.DataFrame:
-    """Figures by method, metric and estimator, of one seed."""
+def table(name: str, folder: Path, methods: list[str], *overrides: str) -> pd.DataFrame:
+    """Figures by method, metric and estimator, of the suite's first data set and one seed."""
     changes = [part for override in overrides for part in ("--set", override)]
-    where = ["--results", str(folder), "--name", "table", "--seeds", "0"]
-    assert main(["--suite", suite, "--method", *methods, *where, *changes]) == 0
+    where = ["--dataset", suite.read(name).datasets[0], "--results", str(folder), "--name", "table", "--seeds", "0"]
+    assert main(["--suite", name, "--method", *methods, *where, *changes]) == 0
     frame = pd.read_csv(folder / "table.csv")
     return frame[frame.status == "ok"].set_index(["method", "metric", "estimator"])["mean"]
 
