@@ -6,6 +6,7 @@ Nothing may hang on colour: methods differ by marker and line style too, and den
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import product
@@ -82,7 +83,10 @@ def logarithmic(axes: Axes) -> None:
 
 
 STAMP = 0.2
-"""Height of the line above a plot in inches."""
+"""Height of a line above a plot in inches."""
+
+LETTERS = 17
+"""Of such a line to an inch."""
 
 ENTRY = 1.6
 """Width of a legend's entry in inches, and more than most are."""
@@ -96,10 +100,11 @@ def legend(figure: Figure, grid: Iterable[Axes], across: int | None = None) -> N
 
 
 def stamp(figure: Figure, text: str) -> None:
-    """A small line above everything else, for which the panels make room."""
-    height = STAMP / figure.get_figheight()
+    """Small lines above everything else, for which the panels make room."""
+    lines = textwrap.wrap(text, int(LETTERS * figure.get_figwidth()))
+    height = STAMP * len(lines) / figure.get_figheight()
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - height))
-    figure.text(0.5, 1 - height / 2, text, ha="center", va="center", fontsize=7, color="0.35")
+    figure.text(0.5, 1 - height / 2, "\n".join(lines), ha="center", va="center", fontsize=7, color="0.35")
 
 
 def write(figure: Figure, path: Path, kinds: Sequence[str] = ("png",)) -> list[Path]:

@@ -65,8 +65,8 @@ def over(results: Results, headlines: pd.DataFrame, key: str, values: Mapping[st
         table = mean_and_error(rows)
         curve = table.loc[[method for method in values if method in table.index]]
         at = [values[method] for method in curve.index]
-        axes.errorbar(at, curve["mean"], curve["error"], fmt="ko-", capsize=3)
-        for method in styles.keys() & {*table.index}:
+        axes.errorbar(at, curve["mean"], curve["error"], fmt="ko-", capsize=3, label=f"over {key}")
+        for method in (name for name in styles if name in table.index):
             level(axes, table.loc[method], method, styles[method])
         axes.set(xlabel=key, ylabel=label(rows))
         if at and min(at) > 0 and max(at) / min(at) > LOGARITHMIC:
