@@ -22,7 +22,7 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks import run, suite, table
-from benchmarks.command import DATA, STYLE, Selection, default_workers, load_plugins, named, place_of, status
+from benchmarks.command import DATA, STOPPED, STYLE, Selection, default_workers, load_plugins, named, place_of, status
 from benchmarks.display import Display, text, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
@@ -33,7 +33,7 @@ Row = dict[str, Any]
 KEY = ("dataset", "method", "metric", "estimator")
 """What a row is of: baseline and table are joined by it."""
 
-COLUMNS = table.COLUMNS[: table.COLUMNS.index("protocol") + 1]
+COLUMNS = table.OWN
 """Of a baseline: a table's columns but for what it says of papers and of rankings."""
 
 LEVEL = 0.01
@@ -94,7 +94,7 @@ class Command:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 nothing moved, 1 something did, for better or worse, 2 wrong usage, 130 stopped by Ctrl-C."""
     command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.check", config=STYLE)
-    return status(lambda: check(command, Console()), "Stopped.")
+    return status(lambda: check(command, Console()), STOPPED)
 
 
 def check(command: Command, console: Console) -> int:

@@ -28,6 +28,9 @@ DATA = Path(os.environ.get("PRIORBENCH_DATA", "data"))
 
 STYLE = (tyro.conf.FlagCreatePairsOff,)
 
+STOPPED = "Stopped."
+"""What Ctrl-C is answered by a command that does not go on where it stopped."""
+
 
 def named(metavar: str) -> Any:
     """How --help calls a flag's value."""

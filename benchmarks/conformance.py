@@ -19,7 +19,7 @@ from pydantic.errors import PydanticUserError
 from rich.console import Console
 
 from benchmarks import suite
-from benchmarks.command import STYLE, Several, first_line, named, status
+from benchmarks.command import STOPPED, STYLE, Several, first_line, named, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import Place, execute
 from benchmarks.settings import constructor_settings, prior_settings, validated
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 no law is broken, 1 one is, 2 wrong usage, 130 stopped by Ctrl-C."""
     command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.conformance", config=STYLE)
     torch.set_num_threads(1)  # all tensors are small: more threads would wait for each other
-    return status(lambda: max(show(trial, Console()) for trial in trials(command)), "Stopped.")
+    return status(lambda: max(show(trial, Console()) for trial in trials(command)), STOPPED)
 
 
 def trials(command: Command) -> list[Trial]:

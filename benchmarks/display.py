@@ -144,8 +144,9 @@ def describe(status: dict[str, Any]) -> str:
 
 def named(losses: Mapping[str, float]) -> dict[str, float]:
     """By the last part of `player.part`, or by both where several players have a part of that name."""
-    parts = Counter(key.split(".")[-1] for key in losses)
-    return {key if parts[last := key.split(".")[-1]] > 1 else last: value for key, value in losses.items()}
+    last = {key: key.split(".")[-1] for key in losses}
+    players = Counter(last.values())
+    return {last[key] if players[last[key]] == 1 else key: value for key, value in losses.items()}
 
 
 def duration(seconds: float) -> str:

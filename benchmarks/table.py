@@ -20,14 +20,16 @@ from benchmarks.record import write_atomically
 from benchmarks.settings import Run
 from benchmarks.suite import Suite
 
-COLUMNS = (
+OWN = (
     *("suite", "dataset", "method", "prior", "model", "metric", "estimator", "direction", "unit"),
     *("mean", "std", "n", "stderr", "status", "note", "protocol"),
-    *published.COLUMNS,
-    "standing",
 )
+"""Columns that every table has."""
+
 YOUNGER = (*published.COLUMNS, "standing")
-"""Columns that a table may lack: those of costs do, and those of earlier versions some."""
+"""What a table says of papers and of rankings: those of costs do not, and those of earlier versions not all."""
+
+COLUMNS = (*OWN, *YOUNGER)
 
 NUMBERS = ("mean", "std", "n", "stderr", "published", "published_std", "deviation")
 
@@ -74,7 +76,7 @@ def build(suite: Suite, runs: Sequence[Run], place: Place) -> tuple[pd.DataFrame
     set_standings(figures)
     figures += only_published(suite, figures)
     costs = [row for cell in all_cells for row in cost_rows(cell)]
-    return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=COLUMNS[: -len(YOUNGER)])
+    return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=OWN)
 
 
 def cells(runs: Sequence[Run], place: Place) -> list[Cell]:
@@ -264,6 +266,6 @@ def read(path: Path, remedy: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     except ValueError as error:
         raise UsageError(f"{path} is no table: {' '.join(str(error).split())}; {remedy}.") from None
     lacking = tuple(name for name in COLUMNS if name not in frame)
-    if essential := [name for name in lacking if name not in YOUNGER]:
+    if essential := [name for name in lacking if name in OWN]:
         raise UsageError(f"{path} is no table of a suite: it has no column '{essential[0]}'; {remedy}.")
     return frame.reindex(columns=COLUMNS), lacking

@@ -17,7 +17,6 @@ LOG_2PI = math.log(2 * math.pi)
 SIDE = 512
 """Codes, and components, whose pairs are computed at a time where they are many: 2 MiB, which the cache holds."""
 
-
 ROUNDING = 0.01
 """Nats that rounding may take from or add to a mixture's log-density, before it is computed in float64."""
 

@@ -10,7 +10,7 @@ from scipy.stats import mannwhitneyu, norm
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from benchmarks.evaluation.memorisation import score
+from benchmarks.evaluation.memorisation import of_model, score
 from benchmarks.metrics import memorisation, neighbours
 from benchmarks.metrics.memorisation import mann_whitney_z
 from benchmarks.metrics.neighbours import lower_bound, nearest
@@ -19,6 +19,12 @@ from priors.base import Unsupported
 
 def pms(a: Tensor, b: Tensor) -> float:
     return score("pms", a, b).value
+
+
+def pms_ratio(generated: Tensor, test: Tensor, train: Tensor) -> float:
+    sets = {"generated": generated, "test": test, "training": train}
+    (ratio,) = [figure.value for figure in of_model("pms", sets.__getitem__) if figure.metric == "pms_ratio"]
+    return ratio
 
 
 def authentic(generated: Tensor, train: Tensor) -> Tensor:
@@ -147,22 +153,29 @@ def test_a_reference_must_leave_a_point() -> None:
 
 
 def test_pms_is_the_mean_distance_of_its_first_set() -> None:
-    a, b = torch.rand(50, 1, 4, 4), torch.rand(50, 1, 4, 4) ** 2
+    a, b, c = torch.rand(50, 1, 4, 4), torch.rand(50, 1, 4, 4) ** 2, torch.rand(50, 1, 4, 4)
     assert pms(a, b) == pytest.approx(kneighbors(a, b)[0].mean().item(), rel=1e-12)
     assert pms(a, b) != pms(b, a)
+    assert pms_ratio(b, c, a) == pytest.approx(pms(b, a) / pms(c, a), rel=1e-12)
 
 
 def test_copies_have_no_distance_and_no_authenticity() -> None:
-    train = torch.rand(60, 30)
+    train, test = torch.rand(60, 30), torch.rand(60, 30)
     copies = train[torch.randint(60, (60,))]
     assert pms(copies, train) == 0
+    assert pms_ratio(copies, test, train) == 0
+    assert pms_ratio(test, test, train) == 1
     assert not authentic(copies, train).any()
     assert not authentic(copies + 1e-3 * torch.randn(60, 30), train).any()
 
 
-def test_pms_needs_sets_of_one_size() -> None:
-    with pytest.raises(Unsupported, match="have 5 and 6"):
-        pms(torch.randn(5, 2), torch.randn(6, 2))
+def test_sizes_must_be_equal() -> None:
+    a, b = torch.randn(5, 2), torch.randn(6, 2)
+    for scores in (pms, lambda a, b: pms_ratio(a, b, b)):
+        with pytest.raises(Unsupported, match="have 5 and 6"):
+            scores(a, b)
+    with pytest.raises(ValueError, match="5 generated, 6 test"):
+        data_copying(a, b, b)
 
 
 def test_authentic_is_by_hand() -> None:

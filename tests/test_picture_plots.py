@@ -249,7 +249,7 @@ class Squares(DataCritic):
     """D(x) = ||x||^2."""
 
     def sample(self, n: int) -> Tensor:
-        raise NotImplementedError
+        pytest.fail("the plot needs no draws")
 
     def criticise_data(self, x: Tensor) -> Tensor:
         return x.square().sum(-1)

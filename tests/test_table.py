@@ -191,6 +191,7 @@ def test_notes_of_seeds():
     assert table.common_note(["", ""]) == ""
     assert table.common_note(["bad", "bad"]) == "bad"
     assert table.common_note(["bad", "", "bad"]) == "bad (2 of 3 seeds)"
+    assert table.join("", "a", "", "b") == "a; b"
 
 
 def test_notes_that_differ_in_numbers_alone_are_one():
@@ -202,7 +203,6 @@ def test_notes_that_differ_in_numbers_alone_are_one():
         "nn-300: off by +2e-05 to +0.25 nats, weights c41f (2 of 3 seeds); "
         "nn-300: off by 0 nats, weights c42f (1 of 3 seeds)"
     )
-    assert table.join("", "a", "", "b") == "a; b"
 
 
 def test_trials_are_marked_in_every_row(bench: Bench):

@@ -30,10 +30,14 @@ def data_copying(generated: Neighbours, test: Neighbours) -> float:
 
     Negative where generated points are closer to the training set than held-out ones, as copies are; positive where
     they are further, as in underfitting. Where both follow one law it is a standard normal variable; else it grows
-    with the square root of their sizes.
+    with the square root of their sizes, which must be equal.
     This is the global test, of one cell. The paper's C_T averages it over the cells of a k-means partition, which also
     finds a region copied where another is underfitted; such a pair can cancel here.
+    Raises ValueError where generated and held-out sizes differ.
     """
+    ours, theirs = len(generated.distance), len(test.distance)
+    if ours != theirs:
+        raise ValueError(f"the score depends on the sets' sizes, which must be equal: {ours} generated, {theirs} test")
     return mann_whitney_z(generated.distance, test.distance)
 
 

@@ -13,8 +13,8 @@ from benchmarks import look
 from benchmarks.plots.base import Drawing, Results, plot
 from priors.base import Unsupported
 
-VALIDATION = "{}.validation"
-"""A curve of its own for each type of model: a WAE's is of another kind than a VAE's."""
+VALIDATION = ".validation"
+"""After the type of a model, each of which has a curve of its own: a WAE's is of another kind than a VAE's."""
 
 NOT_LOSSES = ("epoch", "seconds", "warm_up", "seed")
 IN_NATS = ("validation", "reconstruction", "kl")
@@ -49,7 +49,7 @@ def panels(results: Results, shown: Mapping[str, Mapping[str, pd.DataFrame]]) ->
             line(axes, curve, method, styles[method])
         limits(axes, list(curves.values()))
         axes.set(xlabel="epoch", ylabel=unit(name), title=name)
-        if name == VALIDATION.format("vae"):
+        if name == "vae" + VALIDATION:
             least_loss(axes, results)
     look.legend(figure, grid)
     return figure
@@ -58,7 +58,7 @@ def panels(results: Results, shown: Mapping[str, Mapping[str, pd.DataFrame]]) ->
 def histories(results: Results, method: str) -> pd.DataFrame:
     """The training curves of a method's seeds, a row a seed and epoch, from the end of the KL's warm-up on."""
     frames = [
-        results.history(run).assign(seed=run.seed).rename(columns={"validation": VALIDATION.format(run.model.type)})
+        results.history(run).assign(seed=run.seed).rename(columns={"validation": run.model.type + VALIDATION})
         for run in results.of(method)
     ]
     together = pd.concat(frames, ignore_index=True)
@@ -79,7 +79,7 @@ def losses(frames: Sequence[pd.DataFrame]) -> list[str]:
         if not (name.endswith(".loss") and name.rpartition(".")[0] in players)
         and any(name in frame and frame["epoch"].nunique() > 1 and frame[name].any() for frame in frames)
     ]
-    return sorted(names, key=lambda name: not name.endswith(VALIDATION.format("")))
+    return sorted(names, key=lambda name: not name.endswith(VALIDATION))
 
 
 def summaries(curves: Mapping[str, pd.DataFrame], name: str) -> dict[str, pd.DataFrame]:

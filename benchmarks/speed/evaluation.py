@@ -26,14 +26,13 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from benchmarks.command import status
+from benchmarks.command import STOPPED, status
 from benchmarks.datasets import load
 from benchmarks.execute import peak_memory, prepare_worker, reset_peak_memory
 from benchmarks.metrics.frechet import frechet, moments
 from benchmarks.metrics.likelihood import importance_sampling
 from benchmarks.metrics.neighbours import nearest
 from benchmarks.seeds import seed_for
-from benchmarks.speed.step import STOPPED
 from models import registry as models
 from priors import registry as priors
 from priors.base import density

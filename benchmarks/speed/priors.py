@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 import tyro
 
-from benchmarks.command import DATA, status
+from benchmarks.command import DATA, STOPPED, status
 from benchmarks.execute import prepare_worker
-from benchmarks.speed.step import STOPPED, make_trainer, timed
+from benchmarks.speed.step import make_trainer, timed
 from priors.base import parameter_count
 
 METHODS = (

@@ -15,9 +15,6 @@ from benchmarks.record import Record
 from benchmarks.suite import Request
 from benchmarks.train import Trainer
 
-STOPPED = "Stopped."
-"""What Ctrl-C is answered: a measurement is never taken up again."""
-
 
 def make_trainer(method: str, data: Path, *overrides: str) -> Trainer:
     """Of the suite iop-table2's networks and settings: D = 40, gated layers 500-500, batches of 100, one thread."""
