@@ -15,7 +15,7 @@ from models.registry import PARTS
 from models.regularisers import REGULARISERS
 from priors import registry
 
-FORMAT = 1
+FORMAT = 2
 """To be raised when a default or an algorithm changes what a run's figures mean: no older run is then taken for new."""
 
 AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol": {"samples", "images", "generated"}}

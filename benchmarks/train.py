@@ -22,6 +22,7 @@ from benchmarks.record import Record, write_atomically
 from benchmarks.seeds import seed_for
 from benchmarks.settings import Schedule, TrainingSettings
 from priors.base import Batch, Player
+from priors.fitting import differentiate
 
 CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints: what a kill can cost."""
@@ -197,8 +198,7 @@ def optimiser(player: Player, settings: TrainingSettings) -> torch.optim.Optimiz
 
 def descend(loss: Tensor, parameters: Sequence[nn.Parameter], adam: torch.optim.Optimizer, clip: float) -> None:
     """One step on these parameters alone: no other player's gradient is computed or touched."""
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        parameter.grad = gradient
+    differentiate(loss, parameters)
     if clip:
         nn.utils.clip_grad_norm_(parameters, clip)
     adam.step()

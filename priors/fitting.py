@@ -1,11 +1,12 @@
-"""Training after training: networks that a prior fits to the codes once the autoencoder is done."""
+"""What every training shares: a loss's gradients, and networks that a prior fits to the codes once the autoencoder is
+done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from priors.base import Batch, Player
 
@@ -24,7 +25,16 @@ def play(players: Sequence[Player], draw: Callable[[], Tensor], steps: int) -> N
         for player, adam in zip(players, optimisers, strict=True):
             for _ in range(player.turns):
                 loss, _ = player.loss(Batch(draw(), step=step))
-                gradients = torch.autograd.grad(loss, player.parameters)
-                for parameter, gradient in zip(player.parameters, gradients, strict=True):
-                    parameter.grad = gradient
+                differentiate(loss, player.parameters)
                 adam.step()
+
+
+def differentiate(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    """Puts d loss / d parameter into `grad` of these parameters alone, each in its parameter's own layout.
+
+    Autograd hands a gradient on in whatever strides its last operation left; a convolution's under a gradient penalty
+    are not the weight's. Fused Adam reads raw memory, and would pair each weight with another one's gradient.
+    """
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        same = gradient.stride() == parameter.stride()
+        parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
