@@ -21,8 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import display, look, suite, table
 from benchmarks.command import STYLE, Selection, Several, check_writable, load_plugins, named, place_of, status
 from benchmarks.errors import UsageError, unknown
-from benchmarks.execute import prepare_worker
 from benchmarks.executors.local import interrupts_ignored, start_worker
+from benchmarks.machine import prepare_worker
 from benchmarks.settings import Run, digest, slug
 from benchmarks.study import result
 from benchmarks.study.objective import OBJECTIVES

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from loky import ProcessPoolExecutor
 from loky.process_executor import TerminatedWorkerError
 
-from benchmarks.execute import Outcome, Place, execute, prepare_worker
+from benchmarks.execute import Outcome, Place, execute
+from benchmarks.machine import prepare_worker
 from benchmarks.settings import Run
 
 ATTEMPTS = 2

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from benchmarks.execute import Outcome, Place, execute, prepare_worker
+from benchmarks.execute import Outcome, Place, execute
+from benchmarks.machine import prepare_worker
 from benchmarks.settings import Run
 
 

@@ -13,7 +13,8 @@ from rich.console import Console
 from benchmarks import suite
 from benchmarks.command import STYLE, Selection, named, place_of, status
 from benchmarks.errors import UsageError, unknown
-from benchmarks.execute import Place, prepare_worker
+from benchmarks.execute import Place
+from benchmarks.machine import prepare_worker
 from benchmarks.plots import PLOTS, Results, gallery
 from benchmarks.settings import Run
 

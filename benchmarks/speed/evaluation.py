@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from benchmarks.command import STOPPED, status
 from benchmarks.datasets import load
-from benchmarks.execute import peak_memory, prepare_worker, reset_peak_memory
+from benchmarks.machine import peak_memory, prepare_worker, reset_peak_memory
 from benchmarks.metrics.frechet import frechet, moments
 from benchmarks.metrics.likelihood import importance_sampling
 from benchmarks.metrics.neighbours import nearest

@@ -17,7 +17,7 @@ import torch
 import tyro
 
 from benchmarks.command import DATA, STOPPED, status
-from benchmarks.execute import prepare_worker
+from benchmarks.machine import prepare_worker
 from benchmarks.speed.step import make_trainer, timed
 from priors.base import parameter_count
 
