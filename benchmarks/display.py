@@ -32,6 +32,9 @@ STANDINGS = {"best": "*", "tied": "="}
 LINE_SECONDS = 60.0
 """Between two plain lines on a run that is under way."""
 
+SILENCE_SECONDS = 300.0
+"""After which a run may hang: few epochs or steps of an evaluation take longer."""
+
 MARKS = {
     "ok": "[green]done[/]",
     "unsupported": "[yellow]unsupported[/]",
@@ -46,7 +49,7 @@ class Display:
     def __init__(self, console: Console, runs: Sequence[Run], place: Place, workers: int):
         self.console, self.place, self.workers = console, place, workers
         self.left = {run.name: run for run in runs}
-        self.total, self.start = len(runs), time.monotonic()
+        self.total, self.start, self.began = len(runs), time.monotonic(), time.time()
         self.count = 0
 
     @contextmanager
@@ -95,14 +98,16 @@ class Display:
         return Group(grid)
 
     def status(self, run: Run) -> dict[str, Any] | None:
-        """The run's own word, unless it is of an earlier command."""
+        """The run's own word, unless it is of an earlier command, and the seconds since (`silent`)."""
         record = self.place.record(run)
+        status = record.reported()
         try:
-            fresh = (record.folder / "status.json").stat().st_mtime > time.time() - 120
-            status = record.read("status.json") if fresh else None
-        except (OSError, ValueError):
+            told = (record.folder / "status.json").stat().st_mtime
+        except OSError:
             return None
-        return status if status and status["stage"] not in ("done", "failed") else None
+        if not status or status["stage"] in ("done", "failed") or told < self.began:
+            return None
+        return {**status, "silent": time.time() - told}
 
 
 @contextmanager
@@ -133,6 +138,12 @@ def share(status: dict[str, Any]) -> float:
 
 
 def describe(status: dict[str, Any]) -> str:
+    """How far a run is, and since when nothing was heard of it where that is long ago."""
+    silent = status.get("silent", 0)
+    return stage(status) + (f"; nothing heard for {duration(silent)}" if silent > SILENCE_SECONDS else "")
+
+
+def stage(status: dict[str, Any]) -> str:
     if status["stage"] == "training":
         losses = "  ".join(f"{name} {value:.2f}" for name, value in named(status["losses"]).items())
         left = status["seconds"] / max(1, status["epoch"]) * (status["epochs"] - status["epoch"])

@@ -10,6 +10,11 @@ class UsageError(ValueError):
     """A mistake in a command, a suite or the data: shown without a traceback, exit status 2."""
 
 
+class Stop(BaseException):
+    """Ends a run from inside, from without: no failure of the run. Like KeyboardInterrupt, nothing on its way takes it
+    for one."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """`Unknown prior 'vamp'. Did you mean 'vampprior'? Available: ...`"""
     names = sorted(known)

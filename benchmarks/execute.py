@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from safetensors.torch import load_file
@@ -16,13 +18,16 @@ from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from benchmarks import pictures
+from benchmarks.damage import STAGES, damages, heal, told
 from benchmarks.datasets import Dataset, Options, load
+from benchmarks.errors import Stop
 from benchmarks.evaluation import METRICS, Subject
 from benchmarks.machine import environment, peak_memory, reset_peak_memory
 from benchmarks.metrics.figure import Figure
-from benchmarks.record import Record, sweep, write_atomically
+from benchmarks.record import Record, sweep
 from benchmarks.seeds import seed_for
 from benchmarks.settings import Run, digest, protocol_of
+from benchmarks.sources import maker
 from benchmarks.train import Diverged, Progress, Trainer
 from models import registry as models
 from models.base import Autoencoder
@@ -44,11 +49,17 @@ class Place:
     options: Options = field(default_factory=Options)
     plugins: tuple[str, ...] = ()
     inception: Path | None = None
+    seconds: float | None = None
+    """The longest that a run may take."""
 
     @property
     def cache(self) -> Path:
         """What runs share: feature networks trained here, and the features of real images."""
         return self.results / "cache"
+
+    def absolute(self) -> Self:
+        """The same place wherever the process goes."""
+        return replace(self, results=self.results.absolute())
 
     def record(self, run: Run) -> Record:
         return Record(self.results / "runs" / run.suite / run.name)
@@ -82,9 +93,12 @@ class Outcome:
     seconds: float = 0.0
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _dataset(name: str, folder: Path, options: Options, rule: Any, device: str) -> Dataset:
-    return load(name, folder, options, rule).to(device)
+    """On a CPU as loaded; elsewhere a copy of that."""
+    if device == "cpu":
+        return load(name, folder, options, rule)
+    return _dataset(name, folder, options, rule, "cpu").to(device)
 
 
 def execute(run: Run, place: Place) -> Outcome:
@@ -92,38 +106,56 @@ def execute(run: Run, place: Place) -> Outcome:
 
     Failures are not kept: the next command tries again. A divergence is, since it would only come back.
     """
-    record = place.record(run)
-    start = time.monotonic()
+    record, start = place.record(run), time.monotonic()
     try:
-        with record.claim():
-            _perform(run, place, record)
+        with record.claim(), alarm(place.seconds):
+            healed = _perform(run, place, record)
         record.remove("error.txt")
         ended = record.read("training.json")
-        return Outcome(run, ended["status"], ended["note"], time.monotonic() - start)
-    except Exception as error:
-        note = in_one_line(error)[:300]
-        record.folder.mkdir(parents=True, exist_ok=True)
-        text = f"{note}\n\n{traceback.format_exc()}"
-        write_atomically(record.folder / "error.txt", lambda file: file.write(text.encode()))
-        record.report(stage="failed", note=note)
-        return Outcome(run, "failed", note, time.monotonic() - start)
+        return Outcome(run, ended["status"], "; ".join(filter(None, (ended["note"], healed))), time.monotonic() - start)
+    except (KeyboardInterrupt, Stop):
+        raise
+    except BaseException as error:  # a run that calls sys.exit, say, ends itself alone
+        return failed(run, place, in_one_line(error)[:300], time.monotonic() - start, traceback.format_exc())
 
 
-def _perform(run: Run, place: Place, record: Record) -> None:
-    """Trains unless that is done, evaluates what is not, and marks the run."""
-    data = place.dataset(run)
-    if place.done(run) and record.is_of(data.digest):
+def failed(run: Run, place: Place, note: str, seconds: float = 0.0, details: str = "") -> Outcome:
+    """The outcome of a run that came to no end of its own, kept beside its record."""
+    place.record(run).fail(note, details)
+    return Outcome(run, "failed", note, seconds)
+
+
+@contextmanager
+def alarm(seconds: float | None) -> Iterator[None]:
+    """The system's alarm signal after this time: it ends a worker, and where it is handled it raises."""
+    if not seconds:
+        yield
         return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _perform(run: Run, place: Place, record: Record) -> str:
+    """Trains unless that is done, evaluates what is not, and marks the run. Says what of its record was damaged."""
+    data = place.dataset(run)
+    wrong = damages(record)
+    heal(record, wrong)
+    if place.done(run) and made_with(record, data):
+        return ""
+    record.remove("done")
     sweep(record.folder)
     record.report(stage="starting")
-    record.begin(data.digest)
     register(place)
+    begin(run, record, data)
     record.write("config.json", run.model_dump(mode="json"))
     record.write("env.json", environment(place.device))
     subject = place.subject(run, reporter(record))
     try:
         if run.prior is None:
-            record.write("training.json", {"status": "ok", "note": "", "cost": []})
+            record.write("training.json", {"status": "ok", "note": "", "cost": [], "files": {}})
             _evaluate(run, subject, place, record)
         else:
             subject.model, subject.prior = build(run, data)
@@ -135,10 +167,29 @@ def _perform(run: Run, place: Place, record: Record) -> None:
                 with torch.no_grad():
                     pictures.save(record.folder, subject)
     except Unsupported as reason:
-        record.write("training.json", {"status": "unsupported", "note": str(reason)})
+        record.write("training.json", {"status": "unsupported", "note": str(reason), "files": {}})
     record.report(stage="done")
-    record.write("done", {"evaluation": run.evaluation, "metrics": place.computable(run)})
+    files = record.vouch("config.json", "env.json", "*.png")
+    record.write("done", {"evaluation": run.evaluation, "metrics": place.computable(run), "files": files})
     record.remove("checkpoint")
+    return told(record, wrong).partition(": ")[2] if wrong else ""
+
+
+def made_with(record: Record, data: Dataset) -> bool:
+    """Was the run made with these data (or not yet with any)?"""
+    made = record.read("made.json")
+    return made is None or made["data"] == data.digest
+
+
+def begin(run: Run, record: Record, data: Dataset) -> None:
+    """Notes the data and the sources that the run is made with. What was made with other data is thrown away; other
+    sources are added to those that began it."""
+    if not made_with(record, data):
+        record.remove(*(name for names in STAGES for name in names))
+    made = record.read("made.json") or {"data": data.digest, "by": []}
+    now = maker(run)
+    if now not in made["by"]:
+        record.write("made.json", {"data": data.digest, "by": [*made["by"], now]})
 
 
 def register(place: Place) -> None:
@@ -155,12 +206,15 @@ def recall(run: Run, place: Place) -> Subject:
     subject.model, subject.prior = build(run, subject.data)
     both = nn.ModuleDict({"model": subject.model, "prior": subject.prior})
     recall_weights(both, record)
+    if (fitted := record.read("metrics.json")) and "fitted.safetensors" in fitted["files"]:
+        record.check("fitted.safetensors", fitted["files"]["fitted.safetensors"], read=True)
     _fit(run, subject.model, subject.prior, subject.data, record)
     return subject
 
 
 def recall_weights(both: nn.ModuleDict, record: Record) -> None:
-    """The weights that training ended with, on the modules' own device."""
+    """The weights that training ended with, on the modules' own device; Damaged where they are not these."""
+    record.check("weights.safetensors", record.read("training.json")["files"]["weights.safetensors"], read=True)
     device = next(both.parameters()).device
     both.load_state_dict(load_file(record.folder / "weights.safetensors", str(device)))
     both.eval()
@@ -192,12 +246,12 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
         ended = {"status": "ok", "note": ""}
         try:
             progress = Trainer(both, data, run.training, run.seed, record).run()
-            keep(both.state_dict(), record.folder / "weights.safetensors")
+            keep(both.state_dict(), record, "weights.safetensors")
             ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
             ended["cost"] = [figure.as_dict() for figure in cost(both, progress, data.train.stored.device)]
         except Diverged as reason:
             ended = {"status": "diverged", "note": str(reason)}
-        record.write("training.json", ended)
+        record.write("training.json", {**ended, "files": record.vouch("weights.safetensors", "history.csv")})
     elif ended["status"] == "ok":
         recall_weights(both, record)
     both.eval()
@@ -210,13 +264,15 @@ def _evaluate(run: Run, subject: Subject, place: Place, record: Record) -> None:
     content = record.read("metrics.json")
     if content is None or content["evaluation"] != run.evaluation:
         content = {"evaluation": run.evaluation, "protocol": protocol, "hash": digest(protocol), "metrics": {}}
+        record.write("metrics.json", {**content, "files": record.vouch("fitted.safetensors")})
     for name in place.computable(run):
         if name not in content["metrics"]:
             record.report(stage="evaluating", what=name, done=0, of=1)
             content["metrics"][name], values = measure(name, subject)
             if values:
-                keep(values, record.folder / "values" / f"{name}.safetensors")
-            record.write("metrics.json", content)
+                keep(values, record, f"values/{name}.safetensors")
+            kept = record.vouch("fitted.safetensors", *(f"values/{one}.safetensors" for one in content["metrics"]))
+            record.write("metrics.json", {**content, "files": kept})
 
 
 def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:
@@ -227,13 +283,13 @@ def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Reco
     torch.manual_seed(seed_for(run.seed, "fit"))
     prior.fit(Codes(lambda: model.encode_all(data.train)))
     if not fitted.is_file():
-        keep(prior.state_dict(), fitted)
+        keep(prior.state_dict(), record, fitted.name)
 
 
-def keep(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def keep(tensors: Mapping[str, torch.Tensor], record: Record, name: str) -> None:
     """Tensors as a safetensors file; those that share memory are written apart, as the format wants them."""
-    state = {name: value.clone(memory_format=torch.contiguous_format) for name, value in tensors.items()}
-    write_atomically(path, lambda file: file.write(safetensors_bytes(state)))
+    state = {key: value.clone(memory_format=torch.contiguous_format) for key, value in tensors.items()}
+    record.put(name, lambda file: file.write(safetensors_bytes(state)))
 
 
 @torch.no_grad()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import math
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks import datasets, display, methods, suite, table, wide
+from benchmarks import datasets, display, methods, suite, survey, table, wide
 from benchmarks.command import STYLE, Selection, check_writable, default_workers, first_line, named, place_of, status
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
@@ -22,6 +22,7 @@ from benchmarks.evaluation import METRICS
 from benchmarks.execute import Place, build
 from benchmarks.executors import EXECUTORS
 from benchmarks.features import inception
+from benchmarks.record import Damaged, Record
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
 from models.registry import PARTS
@@ -56,6 +57,11 @@ class Command(Selection):
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
     skip_missing: bool = False
     """Leave out data sets that are not there, instead of refusing to start."""
+    minutes_a_run: Annotated[float | None, named("MINUTES")] = None
+    """End a run that takes longer, as failed (default: no limit)."""
+    stale: Literal["keep", "rerun"] = "keep"
+    """What becomes of runs made by other sources of this project or a plug-in, or by another torch or numpy: keep
+    takes them as they are and says how many there are; rerun makes them anew."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,47 +85,91 @@ def run_suite(command: Command, console: Console) -> int:
     for flag in ("workers", "limit"):
         if (getattr(command, flag) or 0) < 0:
             raise UsageError(f"--{flag} {getattr(command, flag)}: it is 0 or larger.")
+    if command.minutes_a_run is not None and not 0 < command.minutes_a_run < math.inf:
+        raise UsageError(f"--minutes-a-run {command.minutes_a_run}: it is larger than 0.")
     chosen, request = suite.read(command.suite), command.request()
     wanted = suite.expand(chosen, request)
-    place = place_of(command, command.inception_weights)
+    place = replace(
+        place_of(command, command.inception_weights), seconds=command.minutes_a_run and 60 * command.minutes_a_run
+    )
     check_writable(command.results)
     check_weights(wanted, place)
-    wanted, left, missing = check_data(wanted, place, command.skip_missing)
-    everything = whole_table(chosen, request, wanted, place)
+    wanted, missing = check_data(wanted, place, command.skip_missing)
+    everything, lost = whole_table(chosen, request, wanted, place)
     target = command.results / command.output(chosen)
+    lines = survey.mend(wanted, place)
+    older = survey.stale(wanted, place)
+    if command.stale == "rerun":
+        survey.discard([*older], place)
+    else:
+        lines += survey.tell(older)
+    for line in (*lines, *survey.unreadable(lost)):
+        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    left = [run for run in wanted if not survey.finished(run, place)]
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
     left = left[: command.limit]
     workers = command.workers or default_workers(place.device)
     view = display.Display(console, left, place, workers)
-    with view.watch():
-        for outcome in EXECUTORS[command.executor](left, place, workers):
-            view.ended(outcome)
-            write_tables(chosen, everything, place, target)
-    frame = write_tables(chosen, everything, place, target)
+    write = Paced(lambda: write_tables(chosen, everything, place, target))
+    failed = False
+    try:
+        with view.watch():
+            for outcome in EXECUTORS[command.executor](left, place, workers):
+                view.ended(outcome)
+                failed |= outcome.status == "failed"
+                write.soon()
+    finally:
+        frame = write.now()
     display.show(console, frame[frame["status"] != "not-computed"], chosen.title)
     for line in missing:
         console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)
     console.print(f"table: {target}.csv", highlight=False)
-    return 1 if table.trouble(wanted, place) else 0
+    return 1 if failed or table.trouble(wanted, place) else 0
 
 
-def whole_table(chosen: Suite, request: Request, wanted: list[Run], place: Place) -> list[Run]:
-    """The suite's own runs, done or not, then the others of this and earlier commands: no part of a suite takes
-    another's rows out of the table."""
+class Paced:
+    """Writes again and again, but takes a tenth of the time at most."""
+
+    def __init__(self, write: Callable[[], pd.DataFrame]):
+        self.write, self.next = write, 0.0
+
+    def soon(self) -> None:
+        if time.monotonic() >= self.next:
+            self.now()
+
+    def now(self) -> pd.DataFrame:
+        start = time.monotonic()
+        frame = self.write()
+        self.next = time.monotonic() + 9 * (time.monotonic() - start)
+        return frame
+
+
+def whole_table(chosen: Suite, request: Request, wanted: list[Run], place: Place) -> tuple[list[Run], list[Record]]:
+    """(the suite's own runs, done or not, then the others of this and earlier commands; records that cannot be read):
+    no part of a suite takes another's rows out of the table."""
     own = suite.expand(chosen, replace(request, datasets=(), methods=(), seeds=()))
-    return list({run.name: run for run in (*own, *wanted, *earlier(chosen, request, place))}.values())
+    known = {run.name: run for run in (*own, *wanted)}
+    others, lost = earlier(chosen, request, place, known.keys())
+    return list((known | {run.name: run for run in others}).values()), lost
 
 
-def earlier(chosen: Suite, request: Request, place: Place) -> list[Run]:
-    """Runs on the disk that the suite does not name, asked for by an earlier command, if they still are what it would
-    run today. Those of a plug-in's prior are there whenever the plug-in is."""
-    found = []
+def earlier(chosen: Suite, request: Request, place: Place, known: Set[str]) -> tuple[list[Run], list[Record]]:
+    """(runs on the disk that are not known, asked for by an earlier command, if they still are what it would run today;
+    records that cannot be read). Those of a plug-in's prior are there whenever the plug-in is."""
+    found, lost = [], []
     for path in sorted((place.results / "runs" / chosen.name).glob("*/config.json")):
-        with suppress(ValueError, KeyError):  # of another version, or no longer defined
-            cell = json.loads(path.read_text(encoding="utf-8"))
+        record = Record(path.parent)
+        if path.parent.name in known:
+            continue
+        try:
+            cell = record.read("config.json")
             only = {"datasets": (cell["dataset"],), "methods": (cell["method"],), "seeds": (cell["seed"],)}
             found += [run for run in suite.expand(chosen, replace(request, **only)) if run.name == path.parent.name]
-    return found
+        except Damaged:
+            lost.append(record)
+        except (ValueError, KeyError):  # of another version, or no longer defined
+            continue
+    return found, lost
 
 
 def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path) -> pd.DataFrame:
@@ -130,14 +180,13 @@ def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path) -> 
     return frame
 
 
-def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], list[Run], list[str]]:
-    """(runs whose data are there, those of them that are not done, what is wrong with the other data).
+def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], list[str]]:
+    """(runs whose data are there, what is wrong with the other data).
 
     Every data set is loaded once, and every method built on it once, before hours of work: all that is missing is told
     in one message.
     """
     present: list[Run] = []
-    left: list[Run] = []
     problems: list[str] = []
     by_dataset = {name: [run for run in runs if run.dataset == name] for name in dict.fromkeys(r.dataset for r in runs)}
     for group in by_dataset.values():
@@ -149,11 +198,10 @@ def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], li
         for run in {run.method: run for run in group}.values():
             rehearse(run, data)
         present += group
-        left += [run for run in group if not (place.done(run) and place.record(run).is_of(data.digest))]
     if problems and not (skip and present):
         others = " Or pass --skip-missing to go on without." if present else ""
         raise DataError("\n       ".join(problems) + others)
-    return present, left, problems
+    return present, problems
 
 
 def rehearse(run: Run, data: datasets.Dataset) -> None:

@@ -16,7 +16,7 @@ from benchmarks import published, stats
 from benchmarks.errors import UsageError
 from benchmarks.execute import Place
 from benchmarks.features import inception
-from benchmarks.record import write_atomically
+from benchmarks.record import Damaged, Record, write_atomically
 from benchmarks.settings import Run
 from benchmarks.suite import Suite
 
@@ -45,11 +45,12 @@ DIGITS = 8
 
 @dataclass(frozen=True)
 class Ended:
-    """What one run left: how training ended with its costs, and the figures by metric."""
+    """What one run left: how training ended with its costs, the figures by metric, and what made it."""
 
     seed: int
     training: dict[str, Any]
     metrics: dict[str, Any]
+    by: tuple[dict[str, str], ...] = ()
 
     @property
     def status(self) -> str:
@@ -91,16 +92,32 @@ def _cell(runs: Sequence[Run], place: Place) -> Cell:
     ended, failures = [], []
     for run in runs:
         record = place.record(run)
-        if place.done(run):
-            ended.append(Ended(run.seed, record.read("training.json"), record.read("metrics.json") or {}))
-        elif (error := record.folder / "error.txt").is_file():
-            failures.append(error.read_text(encoding="utf-8").partition("\n")[0] or "for a reason that was lost")
+        try:
+            if place.done(run):
+                ended.append(_ended(run, record))
+            elif failure := record.failure():
+                failures.append(failure)
+        except Damaged as error:
+            failures.append(f"{error.name} {error.why}")
     return Cell(tuple(runs), tuple(ended), tuple(failures))
 
 
+def _ended(run: Run, record: Record) -> Ended:
+    training, metrics, made = (record.read(f"{name}.json") for name in ("training", "metrics", "made"))
+    for name, content in (("training.json", training), ("made.json", made)):
+        if content is None:
+            raise Damaged(record.folder / name, "is missing")
+    return Ended(run.seed, training, metrics or {}, tuple(made["by"]))
+
+
 def trouble(runs: Sequence[Run], place: Place) -> bool:
-    """Has any of the runs failed or diverged, in this command or an earlier one?"""
-    return any(cell.failures or cell.having("diverged") for cell in cells(runs, place))
+    """Has any of the runs failed or diverged, in this command or an earlier one, or a figure that is no number?"""
+    return any(cell.failures or cell.having("diverged") or _not_finite(cell) for cell in cells(runs, place))
+
+
+def _not_finite(cell: Cell) -> bool:
+    results = [result for one in cell.having("ok") for result in one.metrics["metrics"].values()]
+    return not all(math.isfinite(figure["value"]) for result in results for figure in result.get("figures", ()))
 
 
 def head(cell: Cell) -> dict[str, Any]:
@@ -202,7 +219,7 @@ def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
     status = "ok"
     if not math.isfinite(mean):
         status, note = "diverged", join(f"evaluates to {mean}", note)
-    note = join(note, _incomplete(cell, count), *cell.runs[0].trial)
+    note = join(note, _incomplete(cell, count), _mixed(cell), *cell.runs[0].trial)
     return row | {"mean": mean, "n": count, "status": status, "note": note}
 
 
@@ -233,6 +250,12 @@ def _incomplete(cell: Cell, count: int) -> str:
     if cell.failures:
         parts.append(f"{len(cell.failures)} failed: {cell.failures[0]}")
     return join(*parts)
+
+
+def _mixed(cell: Cell) -> str:
+    """Whether runs that other sources or versions made are averaged with each other."""
+    makers = {tuple(sorted(by.items())) for one in cell.ended for by in one.by}
+    return f"made by {len(makers)} versions of the sources, torch or numpy" if len(makers) > 1 else ""
 
 
 def _why_empty(cell: Cell) -> tuple[str, str]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.datasets import Dataset
-from benchmarks.record import Record, write_atomically
+from benchmarks.record import Damaged, Record
 from benchmarks.seeds import seed_for
 from benchmarks.settings import Schedule, TrainingSettings
 from priors.base import Batch, Player
@@ -178,8 +178,12 @@ class Trainer:
         write_history(self.record, self.progress.history)
 
     def resume(self) -> None:
-        """Takes up the checkpoint, where there is one."""
-        state = self.record.restore("checkpoint", self.device)
+        """Takes up the checkpoint, where there is one that can be read."""
+        try:
+            state = self.record.restore("checkpoint", self.device)
+        except Damaged:
+            self.record.put_aside("checkpoint")
+            return
         if state is None:
             return
         self.both.load_state_dict(state["weights"])
@@ -221,4 +225,4 @@ def write_history(record: Record, history: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    write_atomically(record.folder / "history.csv", lambda file: file.write(text.getvalue().encode()))
+    record.put("history.csv", lambda file: file.write(text.getvalue().encode()))

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks import display, look, suite, table
 from benchmarks.command import STYLE, Selection, Several, check_writable, load_plugins, named, place_of, status
 from benchmarks.errors import UsageError, unknown
-from benchmarks.executors.local import interrupts_ignored, start_worker
+from benchmarks.executors.nursery import interrupts_ignored
 from benchmarks.machine import prepare_worker
 from benchmarks.settings import Run, digest, slug
 from benchmarks.study import result
@@ -29,7 +29,7 @@ from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import parse_range, searched, settings_of
 from benchmarks.study.tuning import STATUS, Tuning, rehearse
 from benchmarks.study.validation import ValidationPlace
-from benchmarks.study.workers import tidy, work
+from benchmarks.study.workers import start_worker, tidy, work
 from benchmarks.suite import Request, Suite
 from priors.space import Choice, Range
 
@@ -256,7 +256,7 @@ class View:
         """How far the first trial under way is."""
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             for one in self.tuning.runs(trial.params):
-                status = self.tuning.place.record(one).read("status.json")
+                status = self.tuning.place.record(one).reported()
                 if status and status["stage"] != "done":
                     return display.describe(status)
         return ""

@@ -134,6 +134,6 @@ def test_what_is_written_is_read_again(tmp_path: Path):
     assert torch.equal(state.pop("weight"), torch.tensor([0.1, 1e-30]))
     assert state == {"epoch": 3, "best": float("inf")}
     record.report(stage="training", epoch=1)
-    assert record.read("status.json") == {"stage": "training", "epoch": 1}
+    assert record.reported() == {"stage": "training", "epoch": 1}
     record.remove("checkpoint", "never there")
     assert names(tmp_path) == ["status.json", "training.json"]

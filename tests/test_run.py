@@ -25,6 +25,7 @@ import benchmarks.execute
 from benchmarks import datasets, display, methods, suite
 from benchmarks.command import Selection
 from benchmarks.evaluation import METRICS
+from benchmarks.record import Record
 from benchmarks.run import Command, main
 from benchmarks.table import COLUMNS
 from models.regularisers import REGULARISERS
@@ -201,9 +202,13 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 60) ->
         time.sleep(0.005)
 
 
-def children(pid: int) -> set[int]:
-    """Processes that `pid` started and that still live."""
-    return {child for child, (parent, _) in processes().items() if parent == pid}
+def descendants(pid: int) -> set[int]:
+    """Processes that `pid` started, and those that these started, and so on, that still live."""
+    parents = {child: parent for child, (parent, _) in processes().items()}
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
 
 
 def processes() -> dict[int, tuple[int, str]]:
@@ -311,11 +316,11 @@ def test_killed_at_any_moment(tmp_path: Path, begin: Callable[..., subprocess.Po
     assert first.wait() == -signal.SIGKILL
     assert not any(runs.glob("*/*/weights.safetensors"))
     checkpoint = next(runs.glob("*/*/checkpoint"))
-    before = torch.load(checkpoint, weights_only=True)["progress"]["history"]
+    before = Record(checkpoint.parent).restore("checkpoint", "cpu")["progress"]["history"]
 
     second = begin()
     wait_for(lambda: any(runs.glob("*/*/weights.safetensors")), "weights")
-    workers = children(second.pid)
+    workers = descendants(second.pid)
     assert len(workers) >= 2
     second.kill()
     assert second.wait() == -signal.SIGKILL
@@ -348,7 +353,7 @@ def test_ctrl_c(
     under_way = 2 if everyone else 1
     pattern = "results/runs/*/*/checkpoint"
     wait_for(lambda: len(list(tmp_path.glob(pattern))) >= under_way, "training")
-    workers = children(process.pid)
+    workers = descendants(process.pid)
     (os.killpg if everyone else os.kill)(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130

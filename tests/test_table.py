@@ -51,6 +51,7 @@ class Bench:
     def training(self, run: Run, status: str, note: str = "", **more: Any) -> None:
         record = self.place.record(run)
         record.folder.mkdir(parents=True, exist_ok=True)
+        record.write("made.json", {"data": "d", "by": [{"sources": "s"}]})
         record.write("training.json", {"status": status, "note": note, **more})
         record.write("done", {"evaluation": run.evaluation, "metrics": run.metrics})
 

@@ -1,80 +1,61 @@
-"""Several processes on this machine, one thread each."""
+"""Several runs at once on this machine, each in a process of its own."""
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
-from contextlib import contextmanager
 
-from loky import ProcessPoolExecutor
-from loky.process_executor import TerminatedWorkerError
-
-from benchmarks.execute import Outcome, Place, execute
-from benchmarks.machine import prepare_worker
+from benchmarks.execute import Outcome, Place, failed
+from benchmarks.executors.nursery import Ended, Lost, Nursery
 from benchmarks.settings import Run
-
-ATTEMPTS = 2
-"""A worker that the system killed (out of memory, say) takes its neighbours' runs with it: each gets another try."""
 
 
 def local(runs: Sequence[Run], place: Place, workers: int = 1) -> Iterator[Outcome]:
-    """Outcomes in the order in which runs end."""
-    left = list(runs)
-    for attempt in range(ATTEMPTS):
-        lost: list[Run] = []
-        for run, outcome in _pool(left, place, workers if attempt == 0 else 1):
-            if outcome is None:
-                lost.append(run)
-            else:
-                yield outcome
-        left = lost
-    for run in left:
-        yield Outcome(run, "failed", "its process was killed twice: out of memory? Try fewer workers")
+    """Outcomes in the order in which runs end.
+
+    A run whose process is killed, for its memory as a rule, is tried once more when it has the machine to itself.
+    """
+    killed: list[Run] = []
+    for ended in carry_out(runs, place, workers):
+        if ended.signal == signal.SIGKILL and workers > 1:
+            killed.append(ended.run)
+        else:
+            yield outcome(ended, place)
+    for ended in carry_out(killed, place, 1):
+        yield outcome(ended, place)
 
 
-def _pool(runs: Sequence[Run], place: Place, workers: int) -> Iterator[tuple[Run, Outcome | None]]:
-    if not runs:
-        return
-    pool = ProcessPoolExecutor(
-        min(workers, len(runs)), initializer=start_worker, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
-    )
-    try:
-        with interrupts_ignored():  # by the workers, which inherit it: Ctrl-C is the command's to handle
-            futures = {pool.submit(execute, run, place): run for run in runs}
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except TerminatedWorkerError:
-                yield futures[future], None
-    finally:
-        pool.shutdown(wait=True, kill_workers=True)
+def carry_out(runs: Sequence[Run], place: Place, workers: int) -> Iterator[Ended]:
+    """Every run once. Where the nursery itself is killed, each of those under way is tried alone, which tells whose
+    doing it was, and the others go on."""
+    left, suspects = {run.name: run for run in runs}, []
+    while left:
+        chosen = suspects[:1] or list(left.values())
+        try:
+            with Nursery(place) as nursery:
+                for ended in nursery.raise_all(chosen, 1 if suspects else workers):
+                    del left[ended.run.name]
+                    yield ended
+        except Lost as lost:
+            if len(chosen) > 1:
+                suspects = lost.under_way
+                continue
+            del left[chosen[0].name]
+            yield Ended(chosen[0], None, -signal.SIGKILL, 0.0)
+        suspects = suspects[1:]
 
 
-@contextmanager
-def interrupts_ignored() -> Iterator[None]:
-    """For processes started inside; only the main thread may change this."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+def outcome(ended: Ended, place: Place) -> Outcome:
+    """The run's own word on how it ended, or what its process's end says."""
+    return ended.outcome or failed(ended.run, place, why(ended, place), ended.seconds)
 
 
-def start_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    prepare_worker()
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """Ends this worker once the command that started it is gone: a killed command leaves nothing running."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+def why(ended: Ended, place: Place) -> str:
+    """What became of a process that ended before its run did."""
+    if ended.signal == signal.SIGALRM and place.seconds:
+        return f"not done after {place.seconds / 60:g} minutes, the longest that a run may take"
+    if ended.signal == signal.SIGKILL:
+        return "its process was killed: out of memory? Try fewer workers"
+    if ended.signal:
+        return f"its process was ended by {signal.Signals(ended.signal).name}"
+    return f"its process ended with exit status {ended.exit_code}, before the run did"

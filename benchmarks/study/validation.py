@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.datasets import Dataset
 from benchmarks.datasets.base import FIXED_DRAW, draw_once
+from benchmarks.errors import Stop
 from benchmarks.execute import Place
 from benchmarks.record import Record
 from benchmarks.settings import Run
@@ -57,8 +58,8 @@ class ValidationPlace(Place):
         return WatchedRecord(super().record(run).folder, self.follow)
 
 
-class CutShort(BaseException):
-    """Ends a run from inside. Like KeyboardInterrupt, nothing on its way takes it for a failure of the run."""
+class CutShort(Stop):
+    """Ends a trial whose validation losses are worse than the others'."""
 
 
 class Failed(Exception):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +16,25 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmarks.machine import prepare_worker
 from benchmarks.seeds import seed_for
 from benchmarks.study.tuning import STARTUP, Tuning, retry
 from benchmarks.study.validation import Failed
 from priors import registry
+
+
+def start_worker(parent: int) -> None:
+    """What a process of several begins with."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare_worker()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Ends this worker once the command that started it is gone: a killed command leaves nothing running."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def work(tuning: Tuning) -> None:

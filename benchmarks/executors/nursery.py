@@ -1,0 +1,231 @@
+"""A process that holds the data and forks one process a run, so that whatever a run does to its process, it does to its
+own: exit, crash, other defaults, another folder.
+
+Starting Python with torch takes seconds and loading images minutes; a fork has both at once, and shares the memory. The
+nursery itself computes nothing and starts no thread, which is what makes forking it safe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import NamedTuple
+
+from benchmarks.datasets.vision import torchvision
+from benchmarks.execute import Outcome, Place, execute, failed
+from benchmarks.machine import prepare_worker
+from benchmarks.settings import Run
+from benchmarks.sources import own_sources
+from priors import registry
+from priors.registry import in_one_line
+
+LOOK_SECONDS = 0.1
+"""Between two looks at whether a run's process has ended without a word."""
+
+PATIENCE = 3.0
+"""Seconds that the nursery is given to end by itself: it may be loading data."""
+
+
+class Ended(NamedTuple):
+    """A run's process at its end: what the run said, if it came to say it, and how the process ended."""
+
+    run: Run
+    outcome: Outcome | None
+    exit_code: int
+    seconds: float
+
+    @property
+    def signal(self) -> int:
+        """The signal that ended it, or 0."""
+        return max(0, -self.exit_code)
+
+
+class Lost(RuntimeError):
+    """The nursery is gone, and with it the runs under way."""
+
+    def __init__(self, under_way: Sequence[Run]):
+        super().__init__("the nursery was killed")
+        self.under_way = list(under_way)
+
+
+class Nursery:
+    """The command's end: `with Nursery(place) as nursery`, within which `raise_all` carries out runs."""
+
+    def __init__(self, place: Place):
+        self.place = place.absolute()
+
+    def __enter__(self) -> Nursery:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=nurse, args=(theirs, self.place))
+        with interrupts_ignored(), one_thread():
+            self.process.start()
+        theirs.close()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Whatever still runs ends."""
+        self.pipe.close()
+        self.process.join(PATIENCE)
+        self.process.kill()
+        self.process.join()
+
+    def raise_all(self, runs: Sequence[Run], workers: int) -> Iterator[Ended]:
+        """Every run, at most `workers` at once, as they end. Raises Lost."""
+        waiting, under_way = list(reversed(runs)), []
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < workers:
+                    under_way.append(waiting.pop())
+                    self.pipe.send(under_way[-1])
+                ended = self.pipe.recv()
+                under_way.remove(ended.run)
+                yield ended
+        except (EOFError, OSError):
+            raise Lost(under_way) from None
+
+
+# In the nursery
+
+
+@dataclass
+class Child:
+    """A run's process, and the pipe through which it says how the run ended."""
+
+    run: Run
+    pid: int
+    pipe: Connection
+    said: Outcome | None = None
+    listening: bool = True
+    start: float = field(default_factory=time.monotonic)
+
+    def listen(self) -> None:
+        """Takes what the run says at its end; a process that ended without a word has closed its end."""
+        with suppress(Exception):
+            self.said = self.pipe.recv()
+        self.listening = False
+
+    def ended(self) -> Ended | None:
+        """How the process ended, if it has. What it has left running ends, too."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        if self.listening and self.pipe.poll():
+            self.listen()
+        end_group(self.pid)
+        self.pipe.close()
+        return Ended(self.run, self.said, os.waitstatus_to_exitcode(status), time.monotonic() - self.start)
+
+
+def nurse(command: Connection, place: Place) -> None:
+    """Forks a process for every run that the command sends, and tells how it ended; ends with the command.
+
+    Ends are looked for, not waited for at the pipe: what a run has forked may hold the pipe open.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare_worker()
+    warm_up()
+    children: list[Child] = []
+    try:
+        while True:
+            pipes = {child.pipe: child for child in children if child.listening}
+            for ready in wait([command, *pipes], LOOK_SECONDS):
+                if ready is command:
+                    children.append(begin(command.recv(), place, [command, *(child.pipe for child in children)]))
+                else:
+                    pipes[ready].listen()
+            for child in [*children]:
+                if ended := child.ended():
+                    children.remove(child)
+                    command.send(ended)
+    except (EOFError, OSError):
+        for child in children:
+            end_group(child.pid)
+
+
+def warm_up() -> None:
+    """Imports once what every run would import anew, for seconds: the priors, what an optimiser's first step takes up,
+    and what draws images; and looks at the sources before a run may change the folder."""
+    registry.available()
+    import_module("torch._dynamo")
+    torchvision()
+    own_sources()
+
+
+def begin(run: Run, place: Place, others: Sequence[Connection]) -> Child:
+    """Forks. The data are loaded before, so that all runs on them share one copy."""
+    with suppress(Exception):  # the run meets the same error, and tells it
+        replace(place, device="cpu").dataset(run)
+    ours, theirs = get_context("fork").Pipe()
+    pid = os.fork()
+    if pid == 0:
+        for pipe in (ours, *others):
+            pipe.close()
+        live(run, place, theirs)
+    theirs.close()
+    with suppress(OSError):  # here as well as in the child: whoever comes first
+        os.setpgid(pid, pid)
+    return Child(run, pid, ours)
+
+
+def live(run: Run, place: Place, nursery: Connection) -> None:
+    """The life of a run's process, which never returns."""
+    code = 1
+    try:
+        with suppress(OSError):
+            os.setpgid(0, 0)
+        threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
+        nursery.send(execute(run, place))
+        code = 0
+    except BaseException as error:  # a Ctrl-C of its own making: the command's does not come here
+        nursery.send(failed(run, place, in_one_line(error), details=traceback.format_exc()))
+    finally:
+        os._exit(code)
+
+
+def end_with(nursery: Connection) -> None:
+    """Ends the run once the nursery is gone, which has nothing to say: a killed command leaves nothing running."""
+    with suppress(EOFError, OSError):
+        nursery.recv()
+    end_group(os.getpid())
+
+
+def end_group(leader: int) -> None:
+    """Ends a run's process with all that it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For processes started inside: the libraries under numpy and torch read it as they are loaded."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """For processes started inside; only the main thread may change this."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

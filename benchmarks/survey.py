@@ -1,0 +1,76 @@
+"""What stands on the disk before a command begins: which runs are finished, damaged, or of older sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from filelock import Timeout
+
+from benchmarks.damage import STAGES, damages, heal, told
+from benchmarks.execute import Place, made_with
+from benchmarks.record import Record
+from benchmarks.settings import Run
+from benchmarks.sources import maker
+
+
+def finished(run: Run, place: Place) -> bool:
+    """Has the run ended, with all figures that can be computed here, on the data that are here?"""
+    return place.done(run) and made_with(place.record(run), place.dataset(run))
+
+
+def mend(runs: Sequence[Run], place: Place) -> list[str]:
+    """Puts aside what is damaged of the records, unless another process holds them; a line each."""
+    lines = []
+    for record in map(place.record, runs):
+        if record.folder.is_dir() and damages(record):
+            with suppress(Timeout), record.claim(timeout=0):
+                wrong = damages(record)
+                heal(record, wrong)
+                lines.append(f"damaged: {told(record, wrong)}")
+    return lines
+
+
+def stale(runs: Sequence[Run], place: Place) -> dict[Run, str]:
+    """The runs that other sources or versions made or began, and which."""
+    found = {}
+    for run in runs:
+        made, now = place.record(run).read("made.json"), maker(run)
+        if made and made["by"] != [now]:
+            found[run] = differences(made["by"], now)
+    return found
+
+
+def differences(by: Sequence[dict[str, str]], now: dict[str, str]) -> str:
+    """`other sources, torch 2.12.0 (now 2.13.0)`."""
+    parts = []
+    for key, value in now.items():
+        others = sorted({one.get(key, "none") for one in by} - {value})
+        if others:
+            digest = key in ("sources", "plugin")
+            parts.append(f"other {key}" if digest else f"{key} {' and '.join(others)} (now {value})")
+    return ", ".join(parts)
+
+
+def tell(found: dict[Run, str]) -> list[str]:
+    """A line for each way in which runs are older, with what to do."""
+    ways = list(found.values())
+    return [
+        f"older: {ways.count(way)} runs were made by {way}, and are kept: --stale rerun makes them anew"
+        for way in dict.fromkeys(ways)
+    ]
+
+
+def discard(runs: Sequence[Run], place: Place) -> None:
+    """Takes away all that these runs' figures depend on."""
+    for record in map(place.record, runs):
+        with record.claim():
+            record.remove(*(name for names in STAGES for name in names))
+
+
+def unreadable(records: Sequence[Record]) -> list[str]:
+    """A line for each record of which not even the settings can be read: whose it is, is not known."""
+    where = (f"{one.folder.parent.name}/{one.folder.name}/config.json" for one in records)
+    return [
+        f"damaged: {path}, so its rows are left out until the command that made it is given again" for path in where
+    ]
