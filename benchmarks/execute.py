@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,11 @@ class Place:
     options: Options = field(default_factory=Options)
     plugins: tuple[str, ...] = ()
     inception: Path | None = None
+
+    @property
+    def on_cpu(self) -> Place:
+        """The same place on the CPU, for a command's own process, which must not hold a GPU."""
+        return replace(self, device="cpu")
 
     @property
     def cache(self) -> Path:
@@ -207,7 +212,7 @@ def _evaluate(run: Run, subject: Subject, place: Place, record: Record) -> None:
     """Every metric that is not in metrics.json yet. What a figure is the mean of is kept beside it, image by image."""
     protocol = protocol_of(run, subject.data)
     content = record.read("metrics.json")
-    if content is None or content["evaluation"] != run.evaluation:
+    if content is None or (content["evaluation"], content["hash"]) != (run.evaluation, digest(protocol)):
         content = {"evaluation": run.evaluation, "protocol": protocol, "hash": digest(protocol), "metrics": {}}
     for name in place.computable(run):
         if name not in content["metrics"]:

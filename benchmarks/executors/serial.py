@@ -11,6 +11,6 @@ from benchmarks.settings import Run
 
 def serial(runs: Sequence[Run], place: Place, workers: int = 1) -> Iterator[Outcome]:
     """`workers` is there for the common signature."""
-    prepare_worker()
+    prepare_worker(place.device)
     for run in runs:
         yield execute(run, place)
