@@ -1,4 +1,4 @@
-"""Which devices runs go to, what a worker sets, and what is recorded of the machine: without a GPU, as far as it goes."""
+"""Which devices runs go to, what a worker sets, what is recorded of the machine: as far as it goes without a GPU."""
 
 from __future__ import annotations
 
