@@ -116,6 +116,43 @@ def test_a_whole_run_on_a_gpu(method: str, place: Place, monkeypatch: pytest.Mon
     assert place.record(run).read("env.json")["device"] == f"pretended {CARD}"
 
 
+def test_figures_of_two_devices_are_never_in_one_record(place: Place):
+    """What a CPU has evaluated is evaluated anew where a GPU adds a metric."""
+    run = run_of(place.results, "gaussian").model_copy(update={"metrics": ("squared_error",)})
+    assert execute.execute(run, place.on_cpu).status == "ok"
+    record = place.record(run)
+    (before,) = record.read("metrics.json")["metrics"]["squared_error"]["figures"]
+    more = run.model_copy(update={"metrics": ("squared_error", "active_units")})
+    record.write("metrics.json", told(record, value=-1.0))
+    with pretended_gpu():
+        assert execute.execute(more, place).status == "ok"
+    content = record.read("metrics.json")
+    (after,) = content["metrics"]["squared_error"]["figures"]
+    assert content["protocol"]["device"] == "cuda"
+    assert set(content["metrics"]) == {"squared_error", "active_units"}
+    assert after["value"] == pytest.approx(before["value"])
+
+
+def told(record: Record, value: float) -> dict[str, object]:
+    """The record's metrics with another figure, so that one that is kept shows."""
+    content = record.read("metrics.json")
+    content["metrics"]["squared_error"]["figures"][0]["value"] = value
+    return content
+
+
+def test_a_run_on_points_on_a_gpu(place: Place, monkeypatch: pytest.MonkeyPatch):
+    """Data that are no images have metrics and a picture of their own."""
+    splits = [Split(torch.rand(n, 2), 1.0) for n in (60, 30, 30)]
+    data = Dataset("points", *splits, "none", False, None, None, "0" * 8)
+    monkeypatch.setattr(execute, "_dataset", lambda name, folder, options, rule, device: data.to(device))
+    run = run_of(place.results, "gaussian").model_copy(update={"metrics": ("nll", "fd_data", "off_manifold")})
+    with pretended_gpu():
+        outcome = execute.execute(run, place)
+    assert outcome.status == "ok", outcome.note
+    assert all("figures" in one for one in place.record(run).read("metrics.json")["metrics"].values())
+    assert (place.record(run).folder / "samples.png").is_file()
+
+
 @pytest.mark.parametrize("method", ["mixture", "vampprior", "dp", "aggregate", "two-stage", "implicit"])
 def test_a_likelihood_waits_for_the_device_once_a_group_of_images(method: str, tmp_path: Path):
     """And that once for the figures themselves."""
