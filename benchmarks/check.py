@@ -22,10 +22,11 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks import run, suite, table
-from benchmarks.command import DATA, STOPPED, STYLE, Selection, default_workers, load_plugins, named, place_of, status
+from benchmarks.command import DATA, STOPPED, STYLE, Selection, load_plugins, named, place_of, status
 from benchmarks.display import Display, text, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
+from benchmarks.machine import default_workers
 from benchmarks.suite import Request, Suite
 
 Row = dict[str, Any]
@@ -63,7 +64,8 @@ class Command:
     """Compares a suite's figures with its baseline, and tells what moved further than other seeds would have moved it.
 
     The suite is run anew, in a folder that is thrown away, so that nothing finished earlier is taken for what the code
-    now does. A suite of hours is better run by `python -m benchmarks.run` and checked with --read.
+    now does, on the CPU, as baselines are. A suite of hours is better run by `python -m benchmarks.run` and checked
+    with --read.
 
     For example:
       python -m benchmarks.check --suite smoke
@@ -88,7 +90,7 @@ class Command:
     results: Path = Path("results")
     """Folder of the tables and baselines."""
     workers: int = 0
-    """Processes at once; 0: one a core on a CPU, one on a GPU."""
+    """Processes at once; 0: one a core."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,7 +152,7 @@ def rerun(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
     load_plugins(())
     wanted = suite.expand(chosen, Request(seeds=seeds))
     with TemporaryDirectory(prefix="priorbench-check-") as folder:
-        place = place_of(Selection(command.suite, data=command.data, results=Path(folder)))
+        place = place_of(Selection(command.suite, data=command.data, results=Path(folder), device="cpu"))
         run.check_weights(wanted, place)
         run.check_data(wanted, place, skip=False)
         console.print(f"{chosen.title}: {len(wanted)} runs", highlight=False)

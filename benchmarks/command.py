@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import tyro
 
 from benchmarks import suite
@@ -17,6 +16,7 @@ from benchmarks.datasets import DataError, Options
 from benchmarks.errors import UsageError
 from benchmarks.execute import Place
 from benchmarks.features import inception
+from benchmarks.machine import device
 from benchmarks.settings import digest
 from benchmarks.suite import Request, Suite
 from priors import registry
@@ -72,7 +72,7 @@ class Selection:
     results: Path = Path("results")
     """Folder of the results."""
     device: str = "auto"
-    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    """cpu, cuda (all visible GPUs), cuda:1 (that one); auto takes the GPUs where there are any."""
     plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
     """A Python file that registers priors. May be repeated; their names become methods."""
     download: bool = False
@@ -101,22 +101,6 @@ def place_of(where: Selection, weights: Path | None = None) -> Place:
     plugins = tuple(str(path.resolve()) for path in where.plugin)
     options = Options(where.download, where.any_checksum)
     return Place(where.results, where.data, device(where.device), options, plugins, inception.find(weights))
-
-
-def device(name: str) -> str:
-    """The device of this name, or for "auto" the best there is; UsageError for one that cannot be used."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name} cannot be used here: {str(error).splitlines()[0]}") from None
-    return name
-
-
-def default_workers(device: str) -> int:
-    """One a core on a CPU, one on a GPU."""
-    return len(os.sched_getaffinity(0)) if device == "cpu" and hasattr(os, "sched_getaffinity") else 1
 
 
 def load_plugins(paths: Sequence[Path]) -> dict[str, str]:

@@ -53,6 +53,11 @@ class Place:
     """The longest that a run may take."""
 
     @property
+    def on_cpu(self) -> Place:
+        """The same place on the CPU, for a command's own process, which must not hold a GPU."""
+        return replace(self, device="cpu")
+
+    @property
     def cache(self) -> Path:
         """What runs share: feature networks trained here, and the features of real images."""
         return self.results / "cache"
@@ -215,8 +220,7 @@ def recall(run: Run, place: Place) -> Subject:
 def recall_weights(both: nn.ModuleDict, record: Record) -> None:
     """The weights that training ended with, on the modules' own device; Damaged where they are not these."""
     record.check("weights.safetensors", record.read("training.json")["files"]["weights.safetensors"], read=True)
-    device = next(both.parameters()).device
-    both.load_state_dict(load_file(record.folder / "weights.safetensors", str(device)))
+    both.load_state_dict(load_file(record.folder / "weights.safetensors"))
     both.eval()
 
 
@@ -227,7 +231,8 @@ def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     model = models.make(data.shape, data.bounded, step=data.step, **run.model.model_dump()).to(device)
 
     def examples(n: int) -> torch.Tensor:
-        return data.train.batch(torch.randperm(len(data.train))[torch.arange(n) % len(data.train)].to(device))
+        order = torch.randperm(len(data.train), device=device)  # drawn there: a copy would be waited for at every step
+        return data.train.batch(order[torch.arange(n, device=device) % len(data.train)])
 
     host = model.host(data.shape, len(data.train), data.bounded, examples)
     torch.manual_seed(seed_for(run.seed, "regularisers"))
@@ -241,8 +246,7 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
     both = nn.ModuleDict({"model": model, "prior": prior})
     ended = record.read("training.json")
     if ended is None or ended["status"] == "unsupported":
-        if data.train.stored.device.type == "cpu":
-            reset_peak_memory()
+        reset_peak_memory(data.train.stored.device)
         ended = {"status": "ok", "note": ""}
         try:
             progress = Trainer(both, data, run.training, run.seed, record).run()
@@ -262,7 +266,7 @@ def _evaluate(run: Run, subject: Subject, place: Place, record: Record) -> None:
     """Every metric that is not in metrics.json yet. What a figure is the mean of is kept beside it, image by image."""
     protocol = protocol_of(run, subject.data)
     content = record.read("metrics.json")
-    if content is None or content["evaluation"] != run.evaluation:
+    if content is None or (content["evaluation"], content["hash"]) != (run.evaluation, digest(protocol)):
         content = {"evaluation": run.evaluation, "protocol": protocol, "hash": digest(protocol), "metrics": {}}
         record.write("metrics.json", {**content, "files": record.vouch("fitted.safetensors")})
     for name in place.computable(run):
@@ -279,7 +283,7 @@ def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Reco
     """What the prior fits after training, kept with its state so that nothing long is ever done twice."""
     fitted = record.folder / "fitted.safetensors"
     if fitted.is_file():
-        prior.load_state_dict(load_file(fitted, data.train.stored.device.type))
+        prior.load_state_dict(load_file(fitted))
     torch.manual_seed(seed_for(run.seed, "fit"))
     prior.fit(Codes(lambda: model.encode_all(data.train)))
     if not fitted.is_file():

@@ -15,13 +15,14 @@ import tyro
 from rich.console import Console
 
 from benchmarks import datasets, display, methods, suite, survey, table, wide
-from benchmarks.command import STYLE, Selection, check_writable, default_workers, first_line, named, place_of, status
+from benchmarks.command import STYLE, Selection, check_writable, first_line, named, place_of, status
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
 from benchmarks.execute import Place, build
 from benchmarks.executors import EXECUTORS
 from benchmarks.features import inception
+from benchmarks.machine import default_workers
 from benchmarks.record import Damaged, Record
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
@@ -50,7 +51,7 @@ class Command(Selection):
     limit: Annotated[int | None, named("N")] = None
     """Stop after this many unfinished runs."""
     workers: int = 0
-    """Processes at once; 0: one a core on a CPU, one on a GPU."""
+    """Processes at once; 0: one a core on a CPU, four on each GPU."""
     executor: Literal["local", "serial"] = "local"
     """local: worker processes. serial: everything in this process."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
@@ -191,7 +192,7 @@ def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], li
     by_dataset = {name: [run for run in runs if run.dataset == name] for name in dict.fromkeys(r.dataset for r in runs)}
     for group in by_dataset.values():
         try:
-            data = place.dataset(group[0])
+            data = place.on_cpu.dataset(group[0])
         except DataError as error:
             problems.append(str(error))
             continue

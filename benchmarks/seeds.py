@@ -29,6 +29,7 @@ def stream(*names: str | int) -> Iterator[None]:
     ...     bool((torch.rand(3) == first).all())
     True
     """
-    with torch.random.fork_rng(range(torch.cuda.device_count())):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # to ask one would start CUDA
+    with torch.random.fork_rng(devices):
         torch.manual_seed(seed_for(*names))
         yield

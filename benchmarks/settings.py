@@ -22,6 +22,10 @@ AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol"
 """What a run's weights do not depend on."""
 
 
+USUAL = {"device": "cpu", "precision": "float32"}
+"""What figures are computed with unless their protocol says so."""
+
+
 class Settings(BaseModel):
     """Frozen; an unknown key is an error."""
 
@@ -150,7 +154,12 @@ class Run(Settings):
 
 
 def protocol_of(run: Run, dataset: Dataset) -> dict[str, Any]:
-    """All that two figures must share to be compared, hashed by `digest` for the table's protocol column."""
+    """All that two figures must share to be compared, hashed by `digest` for the table's protocol column.
+
+    The kind of device that they are computed on and the training's precision are in it where they are not the usual
+    ones: seeds of a CPU and of a GPU are never averaged into one row.
+    """
+    how = {"device": dataset.train.stored.device.type, "precision": run.training.precision}
     return {
         "dataset": run.dataset,
         "data_sha256": dataset.digest,
@@ -158,6 +167,7 @@ def protocol_of(run: Run, dataset: Dataset) -> dict[str, Any]:
         "binarisation": dataset.binarisation,
         "likelihood": run.model.likelihood,
         "images": run.protocol.images,
+        **{key: value for key, value in how.items() if value != USUAL[key]},
     }
 
 

@@ -16,7 +16,7 @@ from benchmarks.sources import maker
 
 def finished(run: Run, place: Place) -> bool:
     """Has the run ended, with all figures that can be computed here, on the data that are here?"""
-    return place.done(run) and made_with(place.record(run), place.dataset(run))
+    return place.done(run) and made_with(place.record(run), place.on_cpu.dataset(run))
 
 
 def mend(runs: Sequence[Run], place: Place) -> list[str]:

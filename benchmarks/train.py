@@ -21,6 +21,7 @@ from benchmarks.datasets import Dataset
 from benchmarks.record import Damaged, Record
 from benchmarks.seeds import seed_for
 from benchmarks.settings import Schedule, TrainingSettings
+from priors import sizes
 from priors.base import Batch, Player
 from priors.fitting import differentiate
 
@@ -28,6 +29,7 @@ CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints: what a kill can cost."""
 
 VALIDATION_CHUNK = 2000
+"""Images at a time on a CPU."""
 
 
 class Diverged(RuntimeError):
@@ -140,8 +142,9 @@ class Trainer:
         self.both.eval()
         torch.manual_seed(seed_for(self.seed, "validation"))
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for start in range(0, len(self.data.validation), VALIDATION_CHUNK):
-            x = self.data.validation.batch(slice(start, start + VALIDATION_CHUNK))
+        chunk = sizes.rows(self.device, sizes.IMAGE, VALIDATION_CHUNK)
+        for start in range(0, len(self.data.validation), chunk):
+            x = self.data.validation.batch(slice(start, start + chunk))
             total += self.model.validation_loss(x, self.prior).double().sum()
         losses["validation"] = total.item() / len(self.data.validation)
         self.demand_finite(losses)

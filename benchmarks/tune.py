@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import optuna
@@ -22,7 +22,7 @@ from benchmarks import display, look, suite, table
 from benchmarks.command import STYLE, Selection, Several, check_writable, load_plugins, named, place_of, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
-from benchmarks.machine import prepare_worker
+from benchmarks.machine import device_of, prepare_worker
 from benchmarks.settings import Run, digest, slug
 from benchmarks.study import result
 from benchmarks.study.objective import OBJECTIVES
@@ -165,7 +165,7 @@ def one_study(
     settings."""
     name = study_name(command, chosen, base.dataset, base.method)
     storage = command.storage or f"sqlite:///{(place.results / name).resolve()}.db"
-    prunes = rehearse(base, place.dataset(base), command.objective)
+    prunes = rehearse(base, place.on_cpu.dataset(base), command.objective)
     tuning = Tuning(name, chosen, request, space, command.objective, command.trials, place, storage, prunes)
     for key, one in space.items():
         for value in one.values if isinstance(one, Choice) else (one.low, one.high):
@@ -207,17 +207,23 @@ def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:
 def carry_out(tuning: Tuning, workers: int) -> None:
     """One worker is this process; several are processes that share the study."""
     if workers == 1:
-        prepare_worker()
-        work(tuning)
+        _work(tuning)
         return
     pool = ProcessPoolExecutor(workers, initializer=start_worker, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"})
     try:
         with interrupts_ignored():
-            futures = [pool.submit(work, tuning) for _ in range(workers)]
+            futures = [pool.submit(_work, tuning, k, workers) for k in range(workers)]
         for future in as_completed(futures):
             future.result()
     finally:
         pool.shutdown(wait=True, kill_workers=True)
+
+
+def _work(tuning: Tuning, worker: int = 0, workers: int = 1) -> None:
+    """One worker's trials, on the device that is its own."""
+    place = replace(tuning.place, device=device_of(tuning.place.device, worker))
+    prepare_worker(place.device, workers)
+    work(replace(tuning, place=place))
 
 
 class View:

@@ -11,6 +11,7 @@ from torch.distributions import AffineTransform, Distribution, Transform, constr
 from torch.nn import functional as F
 from zuko.lazy import LazyTransform
 
+from priors import sizes
 from priors.flows import in_full
 from priors.normal import DiagonalNormal
 
@@ -18,7 +19,10 @@ MIRRORED = 128
 """Pairs of noises e and -e that a flow's mean and variance are taken over."""
 
 ELEMENTS = 2**18
-"""Numbers that go through the flow at a time for them."""
+"""Numbers that go through the flow at a time for them on a CPU."""
+
+LAYERS = 32
+"""Numbers that a flow's networks and steps make of each at once, about."""
 
 KEPT = 2.0
 """Added to the gate's argument, so that a flow starts by keeping most of its input (Kingma et al. 2016, section 3)."""
@@ -78,7 +82,7 @@ class FlowedNormal(Distribution):
             centre = f(mean)
             first, second = torch.zeros_like(centre), torch.zeros_like(centre)
             noise = mirrored_noise(mean.shape[-1]).to(mean)
-            for part in noise.split(max(1, ELEMENTS // mean.numel())):
+            for part in noise.split(max(1, sizes.rows(mean.device, LAYERS, ELEMENTS) // mean.numel())):
                 e = mean + sd * part.reshape(-1, *[1] * len(self.batch_shape), mean.shape[-1])
                 moved = f(e) - centre
                 first += moved.sum(0) / len(noise)

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from math import prod
+
 import torch
-from torch import nn
-from zuko.flows.coupling import GeneralCouplingTransform
+from torch import Tensor, nn
+from torch.distributions import Transform, constraints
+from zuko.lazy import LazyTransform
+from zuko.nn import MLP
+from zuko.transforms import DependentTransform
+from zuko.utils import unpack
 
 from priors.base import Host
 from priors.flows import Flow, Shape, bounded, univariate
@@ -46,16 +53,77 @@ class DecoupledFlow(Flow):
             raise ValueError(f"dpflow needs couplings >= 2, so that every dimension is moved, not {couplings}")
         if not all(width >= 1 for width in widths):
             raise ValueError(f"dpflow needs widths >= 1, not {widths}")
-        half = torch.arange(host.latent_dim) < host.latent_dim // 2
         kind = univariate(bounded, transform, bins)
-        steps = [
-            GeneralCouplingTransform(
-                host.latent_dim,
-                mask=half if k % 2 == 0 else ~half,
-                hidden_features=widths,
-                activation=nn.LeakyReLU,
-                **kind,
-            )
-            for k in range(couplings)
-        ]
+        steps = [Coupling(host.latent_dim, k % 2 == 0, widths, **kind) for k in range(couplings)]
         super().__init__(host.latent_dim, steps)
+
+
+class Coupling(LazyTransform):
+    """One half of D dimensions moved by what a network reads off the other, which stays.
+
+    What zuko's `GeneralCouplingTransform` computes, with its parameters, under their names, and its start. Its halves
+    are indices that it finds in the mask at every call, for which the host waits for the device; here they are slices.
+
+    first: keep the first half, of D // 2 dimensions. univariate, shapes: of a dimension's transformation (`univariate`
+    of `flows`). mask: the dimensions that stay; it is there for the state.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        first: bool,
+        widths: Sequence[int],
+        univariate: Callable[..., Transform],
+        shapes: Sequence[tuple[int, ...]],
+    ):
+        super().__init__()
+        half = latent_dim // 2
+        self.half, self.first, self.univariate, self.shapes = half, first, univariate, shapes
+        self.total = sum(map(prod, shapes))
+        self.register_buffer("mask", (torch.arange(latent_dim) < half) == first)
+        kept = half if first else latent_dim - half
+        self.hyper = MLP(kept, (latent_dim - kept) * self.total, hidden_features=widths, activation=nn.LeakyReLU)
+
+    def mover(self, kept: Tensor) -> Transform:
+        """What the other half is moved by."""
+        numbers = self.hyper(kept).unflatten(-1, (-1, self.total))
+        return DependentTransform(self.univariate(*unpack(numbers, self.shapes)), 1)
+
+    def forward(self, c: Tensor | None = None) -> Transform:
+        return CouplingTransform(self.mover, self.half, self.first)
+
+
+class CouplingTransform(Transform):
+    """(a, b) -> (a, f_a(b)) where the `first` half stays, else (f_b(a), b); (..., D) -> (..., D)."""
+
+    domain = codomain = constraints.real_vector
+    bijective = True
+
+    def __init__(self, mover: Callable[[Tensor], Transform], half: int, first: bool):
+        super().__init__()
+        self.mover, self.half, self.first = mover, half, first
+
+    def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """(the half that stays, the half that moves)."""
+        a, b = z[..., : self.half], z[..., self.half :]
+        kept, moved = (a, b) if self.first else (b, a)
+        return kept.contiguous(), moved  # products of a view may round otherwise than those of a whole array
+
+    def merged(self, kept: Tensor, moved: Tensor) -> Tensor:
+        return torch.cat((kept, moved) if self.first else (moved, kept), -1)
+
+    def call_and_ladj(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        kept, moved = self.split(z)
+        moved, log_det = self.mover(kept).call_and_ladj(moved)
+        return self.merged(kept, moved), log_det
+
+    def _call(self, z: Tensor) -> Tensor:
+        kept, moved = self.split(z)
+        return self.merged(kept, self.mover(kept)(moved))
+
+    def _inverse(self, z: Tensor) -> Tensor:
+        kept, moved = self.split(z)
+        return self.merged(kept, self.mover(kept).inv(moved))
+
+    def log_abs_det_jacobian(self, z: Tensor, moved: Tensor) -> Tensor:
+        return self.call_and_ladj(z)[1]

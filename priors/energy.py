@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from priors import mcmc
+from priors import mcmc, sizes
 from priors.base import Codes, Density, Known, Unsupported
 from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
 
 ROWS = 1024
-"""Codes whose ln f is computed at a time."""
+"""Codes whose ln f is computed at a time on a CPU."""
+
+CATEGORIES = 2**24
+"""Most that `torch.multinomial` draws from."""
 
 POOL = 1000
 """Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
@@ -107,7 +110,24 @@ def log_normaliser(log_f: Callable[[Tensor], Tensor], proposal: Defensive, draws
 def log_weights(log_f: Callable[[Tensor], Tensor], proposal: Defensive, z: Tensor) -> Tensor:
     """ln f(z) - ln r(z), (n, D) -> (n,), float64 and without a gradient."""
     with torch.no_grad():
-        return torch.cat([log_f(part).double() for part in z.split(ROWS)]) - proposal.log_prob(z)
+        return torch.cat([log_f(part).double() for part in z.split(rows(z))]) - proposal.log_prob(z)
+
+
+def rows(z: Tensor) -> int:
+    """Codes whose ln f, which may take an image each, is computed at a time, or whose chains move together."""
+    return sizes.rows(z.device, sizes.IMAGE, ROWS)
+
+
+def drawn(weight: Tensor, n: int) -> Tensor:
+    """n indices of weights (N,), with replacement, each as often as its weight says, (n,).
+
+    Beyond CATEGORIES they are found in the running total, in float64, as float32 would merge the weights.
+    """
+    if len(weight) <= CATEGORIES:
+        return torch.multinomial(weight, n, replacement=True)
+    total = weight.double().cumsum(0)
+    at = torch.rand(n, dtype=total.dtype, device=total.device) * total[-1]
+    return torch.searchsorted(total, at, right=True).clamp(max=len(weight) - 1)
 
 
 class Energy(Density):
@@ -179,12 +199,12 @@ class Energy(Density):
         """Sampling-importance-resampling from the proposal, (n, D): equal draws occur where a weight is large."""
         z = self.proposal.sample(max(self.oversample * n, POOL))
         weight = log_weights(self.log_f, self.proposal, z).softmax(0)
-        return z[torch.multinomial(weight, n, replacement=True)]
+        return z[drawn(weight, n)]
 
     def moved(self, z: Tensor) -> Tensor:
         """z (n, D) after `moves` steps of MALA."""
         step_size = self.step_size or self.tuned()
-        parts = [mcmc.mala(self.log_f, part, self.moves, step_size) for part in z.split(ROWS)]
+        parts = [mcmc.mala(self.log_f, part, self.moves, step_size) for part in z.split(rows(z))]
         self.acceptance = sum(rate * len(part) for part, rate in parts) / len(z)
         return torch.cat([part for part, _ in parts])
 

@@ -61,9 +61,9 @@ class GMM(Density):
     def sample(self, n: int) -> Tensor:
         component = torch.multinomial(self.log_weight.exp(), n, replacement=True)
         z = torch.randn(n, self.mean.shape[1], dtype=self.mean.dtype, device=self.mean.device)
-        for k, (mean, scale) in enumerate(zip(self.mean, self.scale, strict=True)):
-            chosen = component == k
-            z[chosen] = mean + z[chosen] @ scale.T
+        counts = (component == torch.arange(len(self.mean), device=z.device)[:, None]).sum(1).tolist()
+        for rows, mean, scale in zip(component.argsort(stable=True).split(counts), self.mean, self.scale, strict=True):
+            z[rows] = mean + z[rows] @ scale.T
         return z
 
     def log_prob(self, z: Tensor) -> Tensor:

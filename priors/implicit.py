@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priors.base import Batch, Host, OptimiserSettings, Player, Unsupported
-from priors.energy import ROWS, Energy
+from priors.energy import Energy, rows
 from priors.networks import mlp
 from priors.normal import log_standard_normal
 from priors.registry import register
@@ -102,7 +102,8 @@ class Implicit(Energy):
         if self.sampling != "ancestral":
             return super().sample(n)
         with torch.no_grad():
-            return torch.cat([self.encode(x).sample() for x in self.examples(n).split(ROWS)])
+            x = self.examples(n)
+            return torch.cat([self.encode(part).sample() for part in x.split(rows(x))])
 
     def conventions(self) -> Mapping[str, float]:
         return {} if self.estimate is None else {"unnormalised": self.estimate.value}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn import functional as F
 
+from priors import sizes
 from priors.base import Codes, Density, Host, Known
 from priors.networks import code_critic
 from priors.normal import log_standard_normal
@@ -16,7 +17,7 @@ from priors.registry import register
 from priors.space import Int
 
 ROWS = 2**14
-"""Draws of the proposal that the acceptance is computed of at a time."""
+"""Draws of the proposal that the acceptance is computed of at a time on a CPU."""
 
 MEMORY = 0.9
 """What the running average of Z keeps of itself at every step of training."""
@@ -59,6 +60,7 @@ class LARS(Density):
         if not widths or min(widths) < 1:
             raise ValueError(f"lars needs widths of one layer or more, each >= 1, not {widths}")
         self.latent_dim, self.truncation, self.draws, self.final_draws = host.latent_dim, truncation, draws, final_draws
+        self.widths = widths
         self.network = code_critic(host.latent_dim, widths, nn.Tanh)
         self.register_buffer("acceptance", torch.zeros(()))
         self.register_buffer("acceptance_error", torch.zeros(()))
@@ -116,7 +118,7 @@ class LARS(Density):
     @torch.no_grad()
     def fit(self, codes: Codes) -> None:
         """Z and its standard error, from `final_draws`; the codes are not needed."""
-        parts = torch.arange(self.final_draws).split(ROWS)
+        parts = torch.arange(self.final_draws).split(sizes.rows(self.acceptance.device, sum(self.widths), ROWS))
         a = torch.cat([self.accept(self.proposals(len(part))) for part in parts]).double()
         self.acceptance.copy_(a.mean())
         self.acceptance_error.copy_(a.std() / len(a) ** 0.5)

@@ -36,6 +36,12 @@ def hmc(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: in
 
     Returns the chains' ends (n, D) and the mean acceptance probability.
     """
+    z, acceptance = moved(log_f, z, steps, step_size, leapfrog)
+    return z, acceptance.item()
+
+
+def moved(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: int) -> tuple[Tensor, Tensor]:
+    """As `hmc`, with the acceptance left on the device, for callers that do not ask for it."""
     value, gradient = value_and_gradient(log_f, z)
     total = torch.zeros((), dtype=z.dtype, device=z.device)
     for _ in range(steps):
@@ -52,7 +58,7 @@ def hmc(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: in
         accepted = torch.rand_like(ratio).log() < ratio
         value = torch.where(accepted, new_value, value)
         z, gradient = (torch.where(accepted[:, None], a, b) for a, b in ((new, z), (new_gradient, gradient)))
-    return z, total.item()
+    return z, total
 
 
 def tune(
@@ -99,7 +105,7 @@ def ais(
     log_weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     for b, next_b in pairwise(temperatures):
         if b > 0:
-            z, _ = hmc(lambda z, b=b: (1 - b) * log_start(z) + b * log_f(z), z, 1, step_size, leapfrog)
+            z, _ = moved(lambda z, b=b: (1 - b) * log_start(z) + b * log_f(z), z, 1, step_size, leapfrog)
         with torch.no_grad():
             log_weight += (next_b - b) * (log_f(z) - log_start(z)).double()
     return log_weight

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
+from priors import sizes
 from priors.base import Density, Unsupported
 
 LOG_2PI = math.log(2 * math.pi)
 
 SIDE = 512
-"""Codes, and components, whose pairs are computed at a time where they are many: 2 MiB, which the cache holds."""
+"""Codes, and components, whose pairs are computed at a time on a CPU where they are many: 2 MiB, what a cache holds."""
 
 ROUNDING = 0.01
-"""Nats that rounding may take from or add to a mixture's log-density, before it is computed in float64."""
+"""Nats that rounding may take from or add to a mixture's log-density, before it is computed in float64 on a CPU."""
 
 
 def log_standard_normal(z: Tensor) -> Tensor:
@@ -69,7 +70,8 @@ class NormalMixture:
     B codes under K components is two products of (B, D) by (D, K): no (B, K, D) tensor exists. The expansion subtracts
     numbers of the size m' diag(a) m from each other, which in float32 costs whole nats where components are narrow and
     far apart: a training would then descend its own rounding, below any bound. Codes are therefore centred at the
-    means' average, and `log_prob` goes over to float64 where that size times the precision passes ROUNDING.
+    means' average, and `log_prob` goes over to float64: on a CPU where that size times the precision passes ROUNDING,
+    elsewhere always, since there the host would wait for the device to know.
 
     mean, log_variance: (K, D). log_weight: (K,), normalised.
     """
@@ -81,10 +83,14 @@ class NormalMixture:
         precision = (-log_variance).exp()
         self.linear = (precision * centred).T  # (D, K)
         self.quadratic = -0.5 * precision.T  # (D, K)
-        size = precision * centred.square()
-        exponent = (size + log_variance).sum(-1) + mean.shape[-1] * LOG_2PI
+        self.size = precision * centred.square()  # (K, D)
+        exponent = (self.size + log_variance).sum(-1) + mean.shape[-1] * LOG_2PI
         self.constant = log_weight - 0.5 * exponent  # (K,)
-        self.rounding = torch.finfo(mean.dtype).eps * size.detach().sum(-1).max()  # nats, at codes near their component
+
+    @property
+    def rounding(self) -> Tensor:
+        """What rounding may change in ln p(z), nats, at codes near their component, a scalar."""
+        return torch.finfo(self.mean.dtype).eps * self.size.detach().sum(-1).max()
 
     def joint(self, z: Tensor, some: slice = slice(None)) -> Tensor:
         """ln w_k N(z | m_k, diag(v_k)) in nats, of some components, (B, D) -> (B, K)."""
@@ -99,12 +105,13 @@ class NormalMixture:
         return value.to(torch.promote_types(z.dtype, self.mean.dtype))
 
     def log_prob_in_chunks(self, z: Tensor) -> Tensor:
-        """`log_prob` in the mixture's type, SIDE codes under SIDE components at a time, (..., D) -> (...)."""
+        """`log_prob` in the mixture's type, some codes under some components at a time, (..., D) -> (...)."""
         law = self.precise()
-        parts = z.reshape(-1, z.shape[-1]).to(law.mean.dtype).split(SIDE)
+        side = math.isqrt(sizes.rows(z.device, 1, SIDE**2))
+        parts = z.reshape(-1, z.shape[-1]).to(law.mean.dtype).split(side)
         total = [part.new_full((len(part),), -math.inf) for part in parts]
-        for k in range(0, len(law.mean), SIDE):
-            terms = [law.joint(part, slice(k, k + SIDE)).logsumexp(-1) for part in parts]
+        for k in range(0, len(law.mean), side):
+            terms = [law.joint(part, slice(k, k + side)).logsumexp(-1) for part in parts]
             total = [torch.logaddexp(*pair) for pair in zip(total, terms, strict=True)]
         return torch.cat(total).reshape(z.shape[:-1]).to(self.mean.dtype)
 
@@ -114,8 +121,15 @@ class NormalMixture:
         return DiagonalNormal(self.mean[k], self.log_variance[k]).sample()
 
     def precise(self) -> NormalMixture:
-        """Itself, or the same law in float64 where rounding may pass ROUNDING."""
-        return self.double() if self.rounding > ROUNDING else self
+        """Itself, or the same law in float64 where rounding may pass ROUNDING.
+
+        Whether it does is a number on the device, so off the CPU it is not asked: the few products more are less than
+        a wait, which would also keep a training step out of a graph.
+        """
+        if self.mean.dtype == torch.float64:
+            return self
+        on_host = self.mean.device.type == "cpu"
+        return self if on_host and not self.rounding > ROUNDING else self.double()
 
     def double(self) -> NormalMixture:
         """The same law in float64."""

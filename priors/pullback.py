@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
-from priors.energy import ROWS, Energy, LogZ, log_mean
+from priors.energy import Energy, LogZ, log_mean, rows
 from priors.latent_gan import LatentGAN, gap
 from priors.networks import data_critic
 from priors.normal import log_standard_normal
@@ -109,7 +109,7 @@ class Pullback(Energy, DataCritic):
     def pulled_back(self, z: Tensor) -> Tensor:
         """D(G(z)), (..., D) -> (...)."""
         flat = z.reshape(-1, z.shape[-1])
-        parts = (flat,) if torch.is_grad_enabled() else flat.split(ROWS)
+        parts = (flat,) if torch.is_grad_enabled() else flat.split(rows(flat))
         value = torch.cat([self.critic(self.decode(part)) for part in parts])
         return value.to(z.dtype).reshape(z.shape[:-1])
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from priors import sizes
 from priors.base import Batch, Codes, Density, Host, Known, OptimiserSettings, Player
 from priors.fitting import play
 from priors.networks import mlp
@@ -16,7 +17,7 @@ from priors.registry import register
 from priors.space import Float, Int
 
 ROWS = 2**14
-"""Decoded u at a time."""
+"""Decoded u at a time on a CPU."""
 
 GAMMA_PACE = 100.0
 """Learning rate of ln gamma over that of the networks: Adam moves a parameter by its rate a step at most."""
@@ -46,6 +47,7 @@ class TwoStage(Density):
     space = {"steps": Int(500, 50_000, log=True), "lr": Float(1e-5, 1e-3, log=True)}
     reparameterised = True  # in training: it learns nothing there
     fitted: Tensor
+    is_fitted = False  # `fitted` as the host knows it: to read a buffer is to wait for the device, at every step
     mean: Tensor
     scale: Tensor
     noise: Tensor
@@ -68,7 +70,7 @@ class TwoStage(Density):
             raise ValueError(f"two-stage needs widths of one layer or more, each >= 1, not {widths}")
         if lr <= 0:
             raise ValueError(f"two-stage needs lr > 0, not {lr}")
-        self.steps, self.lr, self.batch_size = steps, lr, batch_size
+        self.steps, self.lr, self.batch_size, self.widths = steps, lr, batch_size, widths
         latent_dim = host.latent_dim
         self.encoder = Skip(latent_dim, widths, 2 * latent_dim)
         self.decoder = Skip(latent_dim, widths, latent_dim)
@@ -77,6 +79,7 @@ class TwoStage(Density):
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("noise", torch.randn(samples, latent_dim))
+        self.register_load_state_dict_post_hook(_reread)
 
     def shared_parameters(self) -> tuple[nn.Parameter, ...]:
         """None: the networks are trained in `fit` and take no part in the model's loss."""
@@ -85,14 +88,15 @@ class TwoStage(Density):
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         u = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
-        if not self.fitted:
+        if not self.is_fitted:
             return u
         return self.mean + self.scale * (self.decoder(u) + self.log_gamma.exp() * torch.randn_like(u))
 
     def log_prob(self, z: Tensor) -> Tensor:
-        if not self.fitted:
+        if not self.is_fitted:
             return log_standard_normal(z)
-        parts = z.reshape(-1, z.shape[-1]).split(max(1, ROWS // len(self.noise)))
+        decoded = sizes.rows(z.device, sum(self.widths), ROWS)
+        parts = z.reshape(-1, z.shape[-1]).split(max(1, decoded // len(self.noise)))
         noise = self.noise[:, None]  # (S, 1, D)
         return torch.cat([self.bound(part, noise) for part in parts]).reshape(z.shape[:-1])
 
@@ -108,7 +112,7 @@ class TwoStage(Density):
 
     def fit(self, codes: Codes) -> None:
         """Trains the second VAE."""
-        if self.fitted:
+        if self.is_fitted:
             return
         q = codes.posterior
         z = q.sample()
@@ -125,14 +129,24 @@ class TwoStage(Density):
             Player("gamma", (self.log_gamma,), self.loss, OptimiserSettings(GAMMA_PACE * self.lr)),
         )
         play(players, draw, self.steps)
+        self.settle()
+
+    def settle(self) -> None:
+        """From here on the law is the second VAE's, for the host and in the state."""
         self.fitted.fill_(True)
+        self.is_fitted = True
 
     def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """-ELBO of codes `batch.x`, nats a code."""
         return -self.bound(batch.x, torch.randn_like(batch.x)[None]).mean(), {}
 
     def report(self) -> Sequence[Known]:
-        return (Known("gamma", self.log_gamma.exp().item()),) if self.fitted else ()
+        return (Known("gamma", self.log_gamma.exp().item()),) if self.is_fitted else ()
+
+
+def _reread(prior: TwoStage, _: object) -> None:
+    """After a state was loaded: the host learns what it says."""
+    prior.is_fitted = bool(prior.fitted)
 
 
 class Skip(nn.Module):

@@ -43,7 +43,7 @@ class VampPrior(NormalMixtureDensity):
             raise Unsupported("vampprior mixes posteriors q(z|u), and this model's encoder is deterministic: use a VAE")
         shape = (components, *host.data_shape)
         centre = host.examples(components) if start == "data" else torch.full(shape, level)
-        self.pseudo_inputs = nn.Parameter(centre + noise * torch.randn(shape))
+        self.pseudo_inputs = nn.Parameter(centre + noise * torch.randn(shape, device=centre.device))
         self.encode, self.bounded = host.encode, host.bounded
 
     def law(self) -> NormalMixture:

@@ -120,7 +120,6 @@ def test_the_size_of_chunks_moves_no_figure(cache: Path, monkeypatch: pytest.Mon
     usual = make_subject("mixture", cache=cache)
     figures = {name: figures_of(name, usual) for name in DEFINED}
     monkeypatch.setattr(evaluation.subject, "CHUNK", 7)
-    monkeypatch.setattr(evaluation.points, "CHUNK", 7)
     monkeypatch.setattr(neighbours, "BUDGET", 2**12)
     monkeypatch.setattr(kernel, "BUDGET", 2**12)
     monkeypatch.setattr(manifold, "BUDGET", 2**12)

@@ -359,6 +359,13 @@ def test_normal_mixture_stays_in_float32_where_that_is_enough(monkeypatch):
     assert (law.log_prob(z) - reference.log_prob(z.double())).abs().max() < ROUNDING
 
 
+def test_normal_mixture_in_float64_is_as_precise_as_it_gets(monkeypatch):
+    """Nothing is asked of its numbers then: off the CPU the host would wait for the answer."""
+    law = narrow_mixture(sd=1e-9, spread=3.0)[0].double()
+    monkeypatch.delattr(NormalMixture, "rounding")
+    assert law.precise() is law
+
+
 def test_normal_mixture_draws_components_by_weight():
     mean = torch.tensor([[0.0], [10.0], [20.0]], dtype=torch.float64)
     weight = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)

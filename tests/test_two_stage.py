@@ -51,7 +51,7 @@ def linear(loading: Tensor, samples: int = 64, off: float = 0.0) -> TwoStage:
         prior.log_gamma.fill_(math.log(GAMMA))
     prior.mean.copy_(MEAN)
     prior.scale.copy_(SCALE)
-    prior.fitted.fill_(True)
+    prior.settle()
     return prior
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from benchmarks.evaluation.metric import mean_figure, metric
-from benchmarks.evaluation.subject import CHUNK, CODES, Subject
+from benchmarks.evaluation.subject import CHUNK, CODES, Subject, in_chunks
 from benchmarks.metrics.figure import Figure
 from models.posteriors import TruncatedNormal
 from priors.base import DataCritic, Unsupported, density
@@ -30,7 +30,7 @@ def critic(subject: Subject) -> list[Figure]:
     criticise, model = subject.prior.criticise_data, subject.model
     z = subject.q[: subject.count].sample()
     generated, reconstructed = (
-        torch.cat([criticise(model.decode(part)) for part in codes.split(CHUNK)])
+        torch.cat([criticise(model.decode(part)) for part in in_chunks(codes)])
         for codes in (subject.prior.sample(subject.count), z)
     )
     gaps, rows = [], CHUNK // IMAGES  # codes at a time, of the first CHUNK
@@ -60,7 +60,7 @@ def normaliser(subject: Subject) -> list[Figure]:
     with_error = mean_figure(
         "kl_base_to_prior", f"draws-{CODES}{subject.certainty}", divergence, "none", "nats", common=law.log_prob_error
     )
-    normal = as_normal(subject.encoded)[torch.randint(len(subject.data.train), (CODES,))]
+    normal = as_normal(subject.encoded)[torch.randint(len(subject.data.train), (CODES,), device=z.device)]
     laws: dict[str, Distribution] = {"normal": normal, "truncated": TruncatedNormal(normal)}
     note = "of one draw's weight, over its squared mean; the paper does not say what its variance is relative to"
     return [with_error] + [

@@ -7,7 +7,7 @@ import math
 import torch
 
 from benchmarks.evaluation.metric import image_figure, mean_figure, metric
-from benchmarks.evaluation.subject import CHUNK, Subject
+from benchmarks.evaluation.subject import Subject, in_chunks
 from benchmarks.metrics.figure import Figure
 from benchmarks.metrics.frechet import frechet, moments
 from benchmarks.metrics.neighbours import nearest
@@ -23,12 +23,11 @@ FEW = 16
 @metric("squared_error")
 def squared_error(subject: Subject) -> list[Figure]:
     """||x - E[x|z]||^2 at one z ~ q(z|x) a test image: the reconstruction on a scale that all models share."""
-    z = subject.q.sample()
-    chunks = [range(i, min(i + CHUNK, len(z))) for i in range(0, len(z), CHUNK)]
-    errors = [
-        (subject.data.test[c.start : c.stop] - subject.model.decode(z[c.start : c.stop])).square().flatten(1).sum(1)
-        for c in chunks
-    ]
+    errors, done = [], 0
+    for z in in_chunks(subject.q.sample()):
+        x = subject.data.test[done : done + len(z)]
+        errors.append((x - subject.model.decode(z)).square().flatten(1).sum(1))
+        done += len(z)
     return [image_figure("squared_error", "one-draw", torch.cat(errors).double(), "lower", "none")]
 
 
@@ -63,7 +62,7 @@ def off_manifold(subject: Subject) -> list[Figure]:
     limit = nearest(subject.data.test[:], x).distance.max().item()
     z, codes = subject.prior.sample(DRAWN), subject.q.sample()
     log_q, at_codes = (subject.aggregate.log_prob_in_chunks(points) for points in (z, codes))
-    distance = torch.cat([nearest(subject.model.decode(part), x).distance for part in z.split(CHUNK)])
+    distance = torch.cat([nearest(subject.model.decode(part), x).distance for part in in_chunks(z)])
     off = distance > limit
     lowest, note = log_q.argsort()[:LOW], f"further than {limit:.3g}"
     pockets = off & (log_q < at_codes.quantile(0.01))

@@ -19,11 +19,12 @@ from benchmarks.metrics.likelihood import Importance, importance_sampling
 from benchmarks.seeds import seed_for, stream
 from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
+from priors import sizes
 from priors.base import Prior, density
 from priors.normal import NormalMixture, mixture_of
 
 CHUNK = 1000
-"""Codes or images at a time."""
+"""Codes or images at a time on a CPU."""
 
 CODES = 5_000
 """Codes and draws of the prior that the latent fit is estimated on."""
@@ -33,6 +34,11 @@ NUMBERS = 2**28
 
 POOL = 10
 """Draws of the prior for each of those with the lowest q(z) that are kept (dpVAE, section 5.1: 100,000 for 10,000)."""
+
+
+def in_chunks(z: Tensor) -> tuple[Tensor, ...]:
+    """Codes, or indices of images, in parts that are decoded or read at a time."""
+    return z.split(sizes.rows(z.device, sizes.IMAGE, CHUNK))
 
 
 @dataclass
@@ -79,7 +85,7 @@ class Subject:
     def log_p(self, z: Tensor) -> Tensor:
         """ln p(z) in nats, (n, D) -> (n,), float64."""
         log_prior, dtype = density(self.prior).frozen(), self.q.mean.dtype
-        return torch.cat([log_prior(part.to(dtype)).double() for part in z.split(CHUNK)])
+        return torch.cat([log_prior(part.to(dtype)).double() for part in in_chunks(z)])
 
     @property
     def certainty(self) -> str:
@@ -141,15 +147,15 @@ class Subject:
     def decoded(self, z: Tensor, what: str) -> Tensor:
         """E[x|z], (n, D) -> (n, *shape), kept."""
         parts = []
-        for part in z.split(CHUNK):
+        for part in in_chunks(z):
             parts.append(self.kept(self.model.decode(part)))
-            self.progress(what, min(len(parts) * CHUNK, len(z)), len(z))
+            self.progress(what, sum(map(len, parts)), len(z))
         return torch.cat(parts)
 
     def real(self, split: Split, index: Tensor) -> Tensor:
         """Images of a split before any binarisation, kept, (n, *shape)."""
         index = index.to(split.stored.device)
-        return torch.cat([self.kept(split.original.batch(part)) for part in index.split(CHUNK)])
+        return torch.cat([self.kept(split.original.batch(part)) for part in in_chunks(index)])
 
     @cached_property
     def generated(self) -> Tensor:

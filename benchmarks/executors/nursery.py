@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from benchmarks.datasets.vision import torchvision
 from benchmarks.execute import Outcome, Place, execute, failed
-from benchmarks.machine import prepare_worker
+from benchmarks.machine import device_of, prepare_worker
 from benchmarks.settings import Run
 from benchmarks.sources import own_sources
 from priors import registry
@@ -80,18 +80,19 @@ class Nursery:
         self.process.join()
 
     def raise_all(self, runs: Sequence[Run], workers: int) -> Iterator[Ended]:
-        """Every run, at most `workers` at once, as they end. Raises Lost."""
-        waiting, under_way = list(reversed(runs)), []
+        """Every run, at most `workers` at once, as they end; each of several has a number. Raises Lost."""
+        waiting, free, under_way = list(reversed(runs)), [*range(workers)], {}
         try:
             while waiting or under_way:
-                while waiting and len(under_way) < workers:
-                    under_way.append(waiting.pop())
-                    self.pipe.send(under_way[-1])
+                while waiting and free:
+                    run, number = waiting.pop(), free.pop(0)
+                    under_way[run.name] = run, number
+                    self.pipe.send((run, number, workers))
                 ended = self.pipe.recv()
-                under_way.remove(ended.run)
+                free.append(under_way.pop(ended.run.name)[1])
                 yield ended
         except (EOFError, OSError):
-            raise Lost(under_way) from None
+            raise Lost([run for run, _ in under_way.values()]) from None
 
 
 # In the nursery
@@ -140,7 +141,7 @@ def nurse(command: Connection, place: Place) -> None:
             pipes = {child.pipe: child for child in children if child.listening}
             for ready in wait([command, *pipes], LOOK_SECONDS):
                 if ready is command:
-                    children.append(begin(command.recv(), place, [command, *(child.pipe for child in children)]))
+                    children.append(begin(*command.recv(), place, [command, *(child.pipe for child in children)]))
                 else:
                     pipes[ready].listen()
             for child in [*children]:
@@ -161,29 +162,33 @@ def warm_up() -> None:
     own_sources()
 
 
-def begin(run: Run, place: Place, others: Sequence[Connection]) -> Child:
-    """Forks. The data are loaded before, so that all runs on them share one copy."""
+def begin(run: Run, number: int, workers: int, place: Place, others: Sequence[Connection]) -> Child:
+    """Forks. The data are loaded before, so that all runs on them share one copy.
+
+    number: of the run among those under way, which decides on its GPU where there are several.
+    """
     with suppress(Exception):  # the run meets the same error, and tells it
-        replace(place, device="cpu").dataset(run)
+        place.on_cpu.dataset(run)
     ours, theirs = get_context("fork").Pipe()
     pid = os.fork()
     if pid == 0:
         for pipe in (ours, *others):
             pipe.close()
-        live(run, place, theirs)
+        live(run, replace(place, device=device_of(place.device, number)), workers, theirs)
     theirs.close()
     with suppress(OSError):  # here as well as in the child: whoever comes first
         os.setpgid(pid, pid)
     return Child(run, pid, ours)
 
 
-def live(run: Run, place: Place, nursery: Connection) -> None:
-    """The life of a run's process, which never returns."""
+def live(run: Run, place: Place, workers: int, nursery: Connection) -> None:
+    """The life of a run's process, one of so many at once, which never returns."""
     code = 1
     try:
         with suppress(OSError):
             os.setpgid(0, 0)
         threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
+        prepare_worker(place.device, workers)
         nursery.send(execute(run, place))
         code = 0
     except BaseException as error:  # a Ctrl-C of its own making: the command's does not come here

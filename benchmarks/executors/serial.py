@@ -17,16 +17,16 @@ from benchmarks.settings import Run
 
 def serial(runs: Sequence[Run], place: Place, workers: int = 1) -> Iterator[Outcome]:
     """`workers` is there for the common signature. What ends the process itself, ends the command with it."""
-    prepare_worker()
+    prepare_worker(place.device)
     with alarms_raised():
         for run in runs:
-            with put_back():
+            with put_back(place):
                 outcome = execute(run, place.absolute())
             yield outcome
 
 
 @contextmanager
-def put_back() -> Iterator[None]:
+def put_back(place: Place) -> Iterator[None]:
     """What a run may have set for its whole process is as before afterwards."""
     folder, dtype, gradients = os.getcwd(), torch.get_default_dtype(), torch.is_grad_enabled()
     try:
@@ -35,7 +35,7 @@ def put_back() -> Iterator[None]:
         os.chdir(folder)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(gradients)
-        prepare_worker()
+        prepare_worker(place.device)
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from priors import sizes
 from priors.normal import DiagonalNormal, NormalMixture
 
 PAIRS = 2**22
-"""Pairs of a code and a component, or of two points, whose density or distance is computed at a time."""
+"""Pairs of a code and a component, or of two points, whose density or distance is computed at a time on a CPU."""
 
 THRESHOLDS = (-90.0, -70.0, -50.0, -30.0, -10.0, -1.0)
 """Values of ln p(z) at which leakage is shown. What they mean depends on D: see `quantile_thresholds`."""
@@ -54,17 +55,17 @@ def draw_codes(q: NormalMixture, n: int) -> tuple[Tensor, Tensor]:
     return DiagonalNormal(q.mean[j], q.log_variance[j]).sample(), j
 
 
-def densities_at_codes(q: NormalMixture, z: Tensor, j: Tensor, pairs: int = PAIRS) -> AtCodes:
+def densities_at_codes(q: NormalMixture, z: Tensor, j: Tensor, pairs: int | None = None) -> AtCodes:
     """ln q(z|x_j), ln q(z) and ln q_{-j}(z) = ln sum_{k != j} w_k q(z|x_k) / (1 - w_j); the last nan for one component.
 
     In-sample, the own component carries a draw's density where posteriors are narrow: ln q(z) then mostly measures N.
     With z ~ q(z|x_j) and images drawn from the data's law, whose exact aggregate is q*, Jensen's inequality gives
     E[ln q_{-j}(z) - ln p(z)] <= KL(q*||p) <= E[ln q(z) - ln p(z)]: the two figures bracket the one that is meant.
 
-    z: (n, D), drawn from components j: (n,). pairs: of a draw and a component at a time.
+    z: (n, D), drawn from components j: (n,). pairs: of a draw and a component at a time, where not as many as usual.
     """
     q = q.double()
-    rows = max(1, pairs // len(q.mean))
+    rows = max(1, (pairs or sizes.rows(z.device, 1, PAIRS)) // len(q.mean))
     own, without = both = q.mean.new_empty(2, len(z))  # whole from the start: small results, if kept, split the heap
     for part, of, values in zip(z.double().split(rows), j.split(rows), both.split(rows, 1), strict=True):
         values.copy_(torch.stack(split_own(q, part, of)))
@@ -153,11 +154,11 @@ def skl_knn(a: Tensor, b: Tensor) -> NearestKL:
     return NearestKL(forward.value + backward.value, coincident)
 
 
-def nearest_apart(points: Tensor, reference: Tensor, pairs: int = PAIRS) -> tuple[Tensor, Tensor]:
+def nearest_apart(points: Tensor, reference: Tensor, pairs: int | None = None) -> tuple[Tensor, Tensor]:
     """Distance to the nearest reference point that is not at the point itself, nan without one, and how many are."""
     exact = "donot_use_mm_for_euclid_dist"  # the matrix form does not see that points coincide
     distances, counts = [], []
-    for part in points.split(max(1, pairs // len(reference))):
+    for part in points.split(max(1, (pairs or sizes.rows(points.device, 1, PAIRS)) // len(reference))):
         distance = torch.cdist(part, reference, compute_mode=exact)
         here = distance == 0
         distances.append(distance.masked_fill_(here, math.inf).amin(1))

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from benchmarks.metrics.indexed import Indexed
+from priors import sizes
 
 ROWS = 1024
-"""Codes decoded at a time: enough for full-speed products, few enough that activations stay in the cache."""
+"""Codes decoded at a time on a CPU: enough for full-speed products, few enough that activations stay in the cache."""
 
 
 EQUAL = 1e-3
@@ -48,7 +49,8 @@ def importance_sampling(
     log_prior: Callable[[Tensor], Tensor],
     samples: Sequence[int],
     seed: Callable[[int], int],
-    rows: int = ROWS,
+    numbers: int = sizes.IMAGE,
+    rows: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Importance:
     """ln p(x) = logsumexp_k [ln p(x|z_k) + ln p(z_k) - ln q(z_k|x)] - ln K, z_k ~ q(z|x) (Burda et al. 2016, eq. 8).
@@ -58,16 +60,20 @@ def importance_sampling(
 
     x: the images, x[i] (*shape), a tensor or anything indexed like one. q: batch (N,), already encoded.
     log_likelihood: (x (B, *shape), z (S, B, D)) -> (S, B). log_prior: (S, B, D) -> (S, B).
-    samples: the values of K. Memory: `rows` decoded codes, and max(K) numbers an image.
+    samples: the values of K. numbers: that a decoded code takes, about. rows: codes decoded at a time, where not as
+    many as usual. Memory: `rows` decoded codes, and max(K) numbers an image.
     """
-    samples, most = sorted(samples), max(samples)
-    size = max(1, 16 * rows // most)  # images summarised together: bounds memory, and how often progress is told
+    samples, most, device = sorted(samples), max(samples), x[0].device
+    rows = rows or sizes.rows(device, numbers, ROWS)
+    side = sizes.rows(device, most * numbers, 1)  # images decoded together: on a CPU each alone
+    size = max(side, 16 * rows // most)  # images summarised together: bounds memory, and how often progress is told
     count = q.batch_shape[0]
     figures = torch.empty(len(samples) + len(FIGURES), count, dtype=torch.float64)
     for start in range(0, count, size):
         images = range(start, min(start + size, count))
-        terms = [draw(x[i], q[i : i + 1], log_likelihood, log_prior, most, seed(i), rows) for i in images]
-        distortion, rate = (torch.stack(list(term)) for term in zip(*terms, strict=True))  # (B, K) each
+        parts = [images[i : i + side] for i in range(0, len(images), side)]
+        terms = [draw(x, q, part, log_likelihood, log_prior, most, seed, rows) for part in parts]
+        distortion, rate = (torch.cat(list(term)) for term in zip(*terms, strict=True))  # (B, K) each
         figures[:, start : images.stop] = summarise(distortion, rate, samples)  # kept apart, they would split the heap
         progress(images.stop)
     of_samples, others = figures.split([len(samples), len(FIGURES)])
@@ -75,23 +81,32 @@ def importance_sampling(
 
 
 def draw(
-    x: Tensor,
+    x: Indexed,
     q: Distribution,
+    images: range,
     log_likelihood: Callable[[Tensor, Tensor], Tensor],
     log_prior: Callable[[Tensor], Tensor],
     samples: int,
-    seed: int,
+    seed: Callable[[int], int],
     rows: int,
 ) -> tuple[Tensor, Tensor]:
-    """-ln p(x|z_k) and ln q(z_k|x) - ln p(z_k) of one image's draws, (K,) each, float64. q: batch (1,)."""
+    """-ln p(x|z_k) and ln q(z_k|x) - ln p(z_k) of some images' draws, (B, K) each, float64."""
+    drawn = [own_draw(q[i : i + 1], samples, seed(i)) for i in images]
+    z, log_q = (torch.cat(part, 1) for part in zip(*drawn, strict=True))
+    seen = x[images.start : images.stop]
+    chunks = z.split(max(1, rows // len(images)))
+    distortion = torch.cat([-log_likelihood(seen, chunk).double() for chunk in chunks])
+    log_p = torch.cat([log_prior(chunk).double() for chunk in chunks])
+    return distortion.T, (log_q - log_p).T
+
+
+def own_draw(q: Distribution, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+    """z_k (K, 1, D) and ln q(z_k|x) (K, 1), float64, of one image, from its own stream. q: batch (1,)."""
     torch.manual_seed(seed)
     whole = -(-samples // 16) * 16  # torch draws in blocks of 16: the first K are then the same for any larger K
-    z = q.sample((whole,))  # (K, 1, D)
+    z = q.sample((whole,))
     log_q = q.log_prob(z)[:samples].double()  # of the whole draw, which a flow posterior need not invert
-    chunks = z[:samples].split(rows)
-    distortion = torch.cat([-log_likelihood(x[None], chunk).double() for chunk in chunks])
-    log_p = torch.cat([log_prior(chunk).double() for chunk in chunks])
-    return distortion.squeeze(1), (log_q - log_p).squeeze(1)
+    return z[:samples], log_q
 
 
 def summarise(distortion: Tensor, rate: Tensor, samples: Sequence[int]) -> Tensor:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from priors import sizes
+
 BUDGET = 2**24
-"""Numbers in a chunk's largest array (128 MiB in float64)."""
+"""Numbers in a chunk's largest array on a CPU (128 MiB in float64)."""
 
 ROUNDINGS = 16
 """Units of rounding in a squared distance besides one a dimension: its points, norms, factors and sums (about 10)."""
@@ -41,7 +43,7 @@ def nearest(points: Tensor, reference: Tensor, exclude: Tensor | None = None, ca
         raise ValueError(f"reference must leave a point to take, but has {len(reference)} of which {left} may be taken")
     points, reference = points.flatten(1), reference.flatten(1)
     few = min(candidates, left)
-    rows = max(1, BUDGET // (len(reference) + few * reference.shape[1]))
+    rows = max(1, sizes.rows(points.device, 1, BUDGET) // (len(reference) + few * reference.shape[1]))
     centre = reference.mean(0, dtype=torch.float64)  # small norms make close bounds
     low = torch.cat([(part - centre).float() for part in reference.split(rows)])
     parts = points.split(rows)
@@ -89,6 +91,6 @@ def refine(
 
 def all_distances(points: Tensor, reference: Tensor) -> Tensor:
     """Every distance in float64 from differences, (B, D), (M, D) -> (B, M), in chunks of the reference."""
-    exact, rows = "donot_use_mm_for_euclid_dist", max(1, BUDGET // reference.shape[1])
+    exact, rows = "donot_use_mm_for_euclid_dist", max(1, sizes.rows(points.device, 1, BUDGET) // reference.shape[1])
     parts = reference.split(rows)
     return torch.cat([torch.cdist(points.double(), part.double(), compute_mode=exact) for part in parts], dim=1)

@@ -57,9 +57,9 @@ def plots(command: Command, console: Console) -> int:
     for name in command.figure:
         if name not in PLOTS:
             raise unknown("figure", name, PLOTS)
-    prepare_worker()
     chosen = suite.read(command.suite)
     place = place_of(command)
+    prepare_worker(place.device)
     runs = finished(suite.expand(chosen, command.request()), place, command)
     folder = command.results / "figures" / command.output(chosen)
     with console.status("drawing"):

@@ -121,7 +121,10 @@ def facts(found: Cells, place: Place) -> dict[str, str]:
 
 def _flat(environment: dict[str, Any]) -> list[tuple[str, str]]:
     packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
-    return [(key, str(value or "not known")) for key, value in {**environment, "packages": packages}.items()]
+    return [
+        (key, "not known" if value is None else str(value))
+        for key, value in {**environment, "packages": packages}.items()
+    ]
 
 
 def caveats(found: Cells, trial: Sequence[str]) -> list[str]:

@@ -101,7 +101,7 @@ class Tuning:
 
     def identity(self) -> str:
         """Of all that figures depend on: trials of different ones are never compared."""
-        data = self.place.dataset(self.runs({})[0])
+        data = self.place.on_cpu.dataset(self.runs({})[0])
         runs = [(run.hash8, run.evaluation) for run in self.runs({})]
         space = {key: repr(one) for key, one in self.space.items()}
         return digest({"runs": runs, "space": space, "objectives": self.objectives, "data": data.digest})
