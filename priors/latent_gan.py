@@ -47,7 +47,9 @@ class LatentGAN(nn.Module):
         standardised = (codes - self.mean) / self.scale
         critic = Scalar(weight_normalised(mlp(codes.shape[1], (40,) * 6, 1, LeakyReLU))).to(self.mean)
         self.generator.requires_grad_(True)
-        play(self.players(critic), lambda: standardised[torch.randint(len(codes), (BATCH,))], steps)
+        play(
+            self.players(critic), lambda: standardised[torch.randint(len(codes), (BATCH,), device=codes.device)], steps
+        )
         self.generator.requires_grad_(False)
         self.fitted.fill_(True)
 

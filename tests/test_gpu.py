@@ -27,6 +27,7 @@ from benchmarks.suite import Request
 from benchmarks.train import Trainer
 from models.registry import PARTS
 from pretended import Kernels, Refused, pretended_gpu
+from priors.base import Codes
 from test_methods import METHODS, SHORT
 
 CARD = "cuda:1"
@@ -170,6 +171,22 @@ def test_a_likelihood_waits_for_the_device_once_a_group_of_images(method: str, t
 
 
 # Training steps
+
+
+@pytest.mark.parametrize(("method", "steps"), [("two-stage", "steps"), ("pullback", "gan_steps")])
+def test_a_fit_after_training_waits_no_more_often_the_longer_it_takes(method: str, steps: str, tmp_path: Path):
+    noted = []
+    for count in (2, 6):
+        run = run_of(tmp_path, method, f"prior.{method}.{steps}={count}")
+        with pretended_gpu() as kernels:
+            data = images().to(CARD)
+            model, prior = build(run, data)
+            codes = Codes(lambda: model.encode_all(data.train))  # noqa: B023  (called at once)
+            assert codes.posterior
+            kernels.noted.clear()
+            prior.fit(codes)
+        noted.append(kernels.noted)
+    assert noted[0] == noted[1]
 
 
 PARTS_ON_IMAGES = {
