@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -191,9 +191,14 @@ def regulariser_settings(name: str, given: dict[str, Any]) -> RegulariserSetting
 
 def constructor_settings(kind: type, given: dict[str, Any], where: str) -> dict[str, Any]:
     """The keyword settings of a constructor, validated against its annotations, with the defaults filled in."""
+    return validated(schema_of(kind, where), given, where).model_dump(mode="json")
+
+
+@cache
+def schema_of(kind: type, where: str) -> type[BaseModel]:
+    """The settings of a constructor as a schema, made once: making one takes longer than a hundred validations."""
     fields = {key: (p.annotation, p.default) for key, p in registry.settings_of(kind).items()}
-    schema = create_model(where, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
-    return validated(schema, given, where).model_dump(mode="json")
+    return create_model(where, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
 
 
 def validated(schema: type[BaseModel], content: Any, where: str) -> Any:

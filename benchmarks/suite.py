@@ -121,7 +121,10 @@ def read(name: str) -> Suite:
 
 
 def expand(suite: Suite, request: Request = Request()) -> list[Run]:
-    """All runs of the suite, data set by data set, methods innermost so that a table fills evenly, seed by seed."""
+    """All runs of the suite, data set by data set, methods innermost so that a table fills evenly, seed by seed.
+
+    Settings are laid over each other and validated once a cell, whatever its number of seeds, which share them.
+    """
     check_names(suite, request)
     preset = preset_sections(suite, request.preset)
     seeds = _preset(suite, request.preset).get("seeds", suite.seeds)
@@ -129,13 +132,14 @@ def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     given = [parse_override(text) for text in request.overrides]
     named = (f"preset {request.preset}: {', '.join(flat(_preset(suite, request.preset)))}",) if request.preset else ()
     trial = named + request.overrides
-    cells = [
-        (dataset, seed, method)
-        for dataset in dict.fromkeys(request.datasets or suite.datasets)
-        for seed in dict.fromkeys(request.seeds or fewer.seeds)
-        for method in dict.fromkeys(request.methods or suite.methods)
-    ]
-    return [_run(suite, *cell, (preset, *given), trial, request.plugins) for cell in cells]
+    first, *others = dict.fromkeys(request.seeds or fewer.seeds)
+    runs: list[Run] = []
+    for dataset in dict.fromkeys(request.datasets or suite.datasets):
+        names = dict.fromkeys(request.methods or suite.methods)
+        rows = [_run(suite, dataset, first, name, (preset, *given), trial, request.plugins) for name in names]
+        runs += rows
+        runs += [row.model_copy(update={"seed": seed}) for seed in others for row in rows]
+    return runs
 
 
 def check_names(suite: Suite, request: Request) -> None:

@@ -15,6 +15,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,8 +125,12 @@ def in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
+@cache
 def _import_own() -> None:
-    """Imports the modules of this package, so that their priors register: a new prior is a new file, no list."""
+    """Imports the modules of this package, so that their priors register: a new prior is a new file, no list.
+
+    Once a process: looking for files takes longer than all else that a suite's expansion does.
+    """
     package = importlib.import_module("priors")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"priors.{module.name}")
