@@ -15,13 +15,24 @@ import tyro
 from rich.console import Console
 
 from benchmarks import datasets, display, methods, suite, table, wide
-from benchmarks.command import STYLE, Selection, check_writable, default_workers, first_line, named, place_of, status
+from benchmarks.command import (
+    STYLE,
+    Selection,
+    check_writable,
+    default_workers,
+    first_line,
+    named,
+    parse,
+    place_of,
+    status,
+)
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
-from benchmarks.execute import Place, build
+from benchmarks.execute import Place
 from benchmarks.executors import EXECUTORS
 from benchmarks.features import inception
+from benchmarks.rehearsal import built
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
 from models.registry import PARTS
@@ -61,7 +72,7 @@ class Command(Selection):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 all runs fine, 1 some failed or diverged, 2 wrong usage, 130 stopped by Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return status(lambda: dispatch(given, Console()))
+    return status(lambda: dispatch(given, display.Screen()))
 
 
 def dispatch(arguments: list[str], console: Console) -> int:
@@ -71,7 +82,7 @@ def dispatch(arguments: list[str], console: Console) -> int:
             raise unknown("command", arguments[0], COMMANDS)
         return COMMANDS[arguments[0]](arguments[1:], console)
     check_flags(arguments)
-    return run_suite(tyro.cli(Command, args=arguments, prog="python -m benchmarks.run", config=STYLE), console)
+    return run_suite(parse(Command, arguments, "run"), console)
 
 
 def run_suite(command: Command, console: Console) -> int:
@@ -163,12 +174,8 @@ def rehearse(run: Run, data: datasets.Dataset) -> None:
     """
     if run.prior is None:
         return
-    try:
-        build(run, data)
-    except Unsupported:
-        return
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{run.suite} ({run.method} on {run.dataset}): {error}.") from None
+    with suppress(Unsupported):
+        built(run, data)
 
 
 def check_weights(runs: list[Run], place: Place) -> None:
@@ -193,7 +200,7 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
         "metrics": {name: one.summary for name, one in METRICS.items()},
     }
     for title, entries in sections.items():
-        console.print(f"[bold]{title}[/]")
+        console.print(title, style="bold")
         for name, line in entries.items():
             console.print(f"  {name:24} {line}", highlight=False, markup=False, soft_wrap=True)
     return 0

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import optuna
-import tyro
 from loky import ProcessPoolExecutor
 from loky.process_executor import TerminatedWorkerError
 from optuna.trial import TrialState
@@ -19,11 +18,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import display, look, suite, table
-from benchmarks.command import STYLE, Selection, Several, check_writable, load_plugins, named, place_of, status
+from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, place_of, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import prepare_worker
 from benchmarks.executors.local import interrupts_ignored, start_worker
-from benchmarks.settings import Run, digest, slug
+from benchmarks.names import check_flag, fitting, slug
+from benchmarks.settings import Run, digest
 from benchmarks.study import result
 from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import parse_range, searched, settings_of
@@ -83,9 +83,8 @@ class Command(Selection):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 every study has a best trial, 1 one has none, 2 wrong usage, 130 stopped by Ctrl-C."""
-    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.tune", config=STYLE)
     try:
-        return status(lambda: tune(command, Console()))
+        return status(lambda: tune(parse(Command, arguments, "tune"), display.Screen()))
     except TerminatedWorkerError:
         print("error: A worker was killed (for its memory?): the same command goes on; try fewer.", file=sys.stderr)
         return 1
@@ -175,6 +174,7 @@ def one_study(
 
 def study_name(command: Command, chosen: Suite, dataset: str, *names: str) -> str:
     """What makes a study another one is in its name, so that the same command always finds its own."""
+    check_flag("--name", command.name)
     parts = [command.name or chosen.name, slug(dataset), "+".join(map(slug, names))]
     if command.objective != ("nll",):
         parts.append("+".join(command.objective))
@@ -183,7 +183,7 @@ def study_name(command: Command, chosen: Suite, dataset: str, *names: str) -> st
     options = [sorted(command.set), sorted(command.space), command.seeds, command.samples]
     if options != [[], [], (), Command.samples]:
         parts.append(digest(options))
-    return "-".join(parts)
+    return fitting("-".join(parts))
 
 
 def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:

@@ -14,8 +14,9 @@ import pytest
 from benchmarks import methods, suite
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
+from benchmarks.names import slug
 from benchmarks.seeds import seed_for
-from benchmarks.settings import Run, slug
+from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite, expand, merge, parse_override, plugin_digest, read
 from priors import registry
 

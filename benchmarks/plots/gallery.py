@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import look
+from benchmarks.names import slug
 from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
 from benchmarks.record import write_atomically
-from benchmarks.settings import slug
 from priors.base import Unsupported
 
 KINDS = ("png", "svg")

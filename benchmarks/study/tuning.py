@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from benchmarks import suite
 from benchmarks.datasets import Dataset
 from benchmarks.errors import UsageError
-from benchmarks.execute import Place, build, execute
+from benchmarks.execute import Place, execute
+from benchmarks.rehearsal import built
 from benchmarks.settings import Run, digest
 from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import contains, declared, settings_of, suggest
@@ -30,6 +31,7 @@ from benchmarks.suite import Request, Suite
 from models.base import Autoencoder
 from models.vae import VAE
 from priors import registry
+from priors.base import Unsupported
 from priors.space import Range
 
 STARTUP = 5
@@ -211,10 +213,10 @@ def rehearse(run: Run, data: Dataset, objectives: Sequence[str]) -> bool:
     """Is the study to be pruned? Raises UsageError where an objective is undefined for the method."""
     where = f"{run.method} on {run.dataset}"
     try:
-        model, prior = build(run, data)
+        model, prior = built(run, data)
         model.players(prior)
-    except ValueError as error:
-        raise UsageError(f"{where}: {error}.") from None
+    except (Unsupported, UsageError) as error:
+        raise UsageError(str(error) if isinstance(error, UsageError) else f"{where}: {error}.") from None
     for name in objectives:
         reason = OBJECTIVES[name].missing(model, prior, data)
         if reason:
