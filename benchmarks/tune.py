@@ -13,9 +13,11 @@ from typing import Annotated
 import optuna
 from loky import ProcessPoolExecutor
 from loky.process_executor import TerminatedWorkerError
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks import display, look, suite, table
 from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, place_of, status
@@ -101,6 +103,8 @@ def tune(command: Command, console: Console) -> int:
         try:
             with View(console, tuning, study).watch():
                 carry_out(tuning, command.workers)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise tuning.unusable(error) from None
         finally:
             ended.append(result.Ended(tuning, tidy(study, tuning.trials)))
             conclude(console, ended[-1])
@@ -145,6 +149,8 @@ def check(command: Command) -> None:
     for flag in ("trials", "workers", "samples"):
         if getattr(command, flag) < 1:
             raise UsageError(f"--{flag} {getattr(command, flag)}: it is 1 or larger.")
+    if (command.storage or "").rstrip("/") == "sqlite:":
+        raise UsageError(f"--storage {command.storage}: name the file, such as sqlite:///FILE.")
     for name in command.objective:
         if name not in OBJECTIVES:
             raise unknown("objective", name, OBJECTIVES)

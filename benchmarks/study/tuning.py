@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -122,9 +122,8 @@ class Tuning:
                     grace_period=GRACE,
                     heartbeat_stale_trial_callback=retry(),
                 )
-        except (SQLAlchemyError, ImportError) as error:
-            reason = registry.in_one_line(error)
-            raise UsageError(f"--storage cannot be opened: {reason}; it is a URL such as sqlite:///FILE.") from None
+        except (SQLAlchemyError, ImportError, RuntimeError) as error:  # RuntimeError: of another version of Optuna
+            raise self.unusable(error) from None
         warm_up = self.runs({})[0].training.warm_up
         return optuna.create_study(
             storage=storage,
@@ -134,12 +133,33 @@ class Tuning:
             load_if_exists=True,
         )
 
+    def unusable(self, error: Exception) -> UsageError:
+        """What is wrong with the database, and what to do."""
+        reason, file = registry.in_one_line(error), Path(self.storage.removeprefix("sqlite:///"))
+        if self.storage.startswith("sqlite") and file.exists():
+            return UsageError(
+                f"The study's database {file} cannot be used: {reason}; put a copy of it in its place, or delete it "
+                "with its trials to begin anew."
+            )
+        return UsageError(f"--storage cannot be opened: {reason}; it is a URL such as sqlite:///FILE.")
+
+    def whole(self) -> optuna.Study:
+        """The study, all of whose trials can be read; UsageError where a table of the database is damaged."""
+        try:
+            study = self.open()
+            optuna.create_study(directions=study.directions).add_trials(study.get_trials())
+            for trial in study.get_trials(states=(TrialState.COMPLETE,)):
+                _ = trial.user_attrs["errors"], [trial.params[key] for key in self.space]
+            return study
+        except (SQLAlchemyError, OptunaError, KeyError, ValueError) as error:
+            raise error if isinstance(error, UsageError) else self.unusable(error) from None
+
     def begin(self) -> optuna.Study:
         """Makes the study, with the suite's own settings as its first trial, or takes it up; UsageError where a study
         of this name has other settings."""
         self.locks.mkdir(parents=True, exist_ok=True)
         with FileLock(self.locks / "begin"):
-            study, mine = self.open(), self.identity()
+            study, mine = self.whole(), self.identity()
             if study.user_attrs.get("identity", mine) != mine:
                 raise UsageError(
                     f"The study {self.name} was begun with other settings, data or version of this project: choose "
