@@ -15,15 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
-import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from scipy import stats
 
 from benchmarks import run, suite, table
-from benchmarks.command import DATA, STOPPED, STYLE, Selection, load_plugins, named, place_of, status
-from benchmarks.display import Display, text, unbounded, value
+from benchmarks.command import DATA, STOPPED, Selection, load_plugins, named, parse, place_of, status
+from benchmarks.display import Display, Screen, text, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
 from benchmarks.machine import default_workers
@@ -95,8 +93,7 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 nothing moved, 1 something did, for better or worse, 2 wrong usage, 130 stopped by Ctrl-C."""
-    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.check", config=STYLE)
-    return status(lambda: check(command, Console()), STOPPED)
+    return status(lambda: check(parse(Command, arguments, "check"), Screen()), STOPPED)
 
 
 def check(command: Command, console: Console) -> int:
@@ -284,7 +281,7 @@ def block(changes: Sequence[Change]) -> Table:
         by = f"{one.tolerances:+.3g}" if math.isfinite(one.tolerances) else ""
         why = text(one.row["note"]) if one.row["status"] != "ok" else ""
         verdict = ": ".join(filter(None, (one.verdict, why)))
-        lines.add_row(*map(escape, (*labels, figure(one.old), figure(one.new), by, verdict)))
+        lines.add_row(*labels, figure(one.old), figure(one.new), by, verdict)
     return lines
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
 from benchmarks import suite
 from benchmarks.datasets import DataError, Options
-from benchmarks.errors import UsageError
+from benchmarks.errors import UsageError, cut
+from benchmarks.escape import in_line
 from benchmarks.execute import Place
 from benchmarks.features import inception
 from benchmarks.machine import device
+from benchmarks.names import check_flag
 from benchmarks.settings import digest
 from benchmarks.suite import Request, Suite
 from priors import registry
-from priors.registry import PluginError
+from priors.registry import PluginError, in_one_line
 
 Several = tyro.conf.UseAppendAction
 DATA = Path(os.environ.get("PRIORBENCH_DATA", "data"))
@@ -32,21 +36,72 @@ STOPPED = "Stopped."
 """What Ctrl-C is answered by a command that does not go on where it stopped."""
 
 
+C = TypeVar("C")
+
+
+def parse(command: type[C], arguments: Sequence[str] | None, name: str) -> C:
+    """The arguments of `python -m benchmarks.NAME`, those of the process where none are given."""
+    return tyro.cli(command, args=arguments, prog=f"python -m benchmarks.{name}", config=STYLE)
+
+
 def named(metavar: str) -> Any:
     """How --help calls a flag's value."""
     return tyro.conf.arg(metavar=metavar)
 
 
 def status(work: Callable[[], int], stopped: str = "Stopped. The same command goes on from here.") -> int:
-    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C."""
+    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C.
+
+    1 with one sentence where the system refuses a file, as on a full disk, and without any where nobody reads on.
+    """
+    prepare_streams()
     try:
-        return work()
+        try:
+            return work()
+        finally:
+            sys.stdout.flush()  # what cannot be written is told here, not when Python ends
     except (UsageError, DataError, PluginError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {in_line(str(error))}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        hush()
+        return 1
+    except OSError as error:
+        hush()
+        print(f"error: {refused(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)
         return 130
+
+
+def prepare_streams() -> None:
+    """What a stream's encoding lacks is written as its nearest, and what is closed (`>&-`) swallows all."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (as long as the process)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="nearest")
+
+
+def hush() -> None:
+    """Sends what is still to be written nowhere, if the stream's own end cannot take it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):  # of a stream that is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def refused(error: OSError) -> str:
+    """What the system would not do, in one sentence with what to do."""
+    where = f" ({cut(str(error.filename))})" if error.filename else ""
+    reason = error.strerror or in_one_line(error)
+    return in_line(
+        f"A file cannot be read or written: {reason}{where}. What is finished is kept: once there is room and leave "
+        "to write, or with another --results, the same command goes on."
+    )
 
 
 @dataclass(frozen=True)
@@ -82,6 +137,7 @@ class Selection:
 
     def request(self) -> Request:
         """The runs as a suite is asked for them. Imports the plug-ins."""
+        check_flag("--name", self.name)
         plugins = load_plugins(self.plugin)
         return Request(self.dataset, self.method, self.seeds, self.preset, self.set, plugins)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-import tyro
 from pydantic.errors import PydanticUserError
 from rich.console import Console
 
 from benchmarks import suite
-from benchmarks.command import STOPPED, STYLE, Several, first_line, named, status
+from benchmarks.command import STOPPED, Several, first_line, named, parse, status
+from benchmarks.display import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import Place, execute
 from benchmarks.settings import constructor_settings, prior_settings, validated
@@ -51,9 +51,13 @@ class Command:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 no law is broken, 1 one is, 2 wrong usage, 130 stopped by Ctrl-C."""
-    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.conformance", config=STYLE)
     torch.set_num_threads(1)  # all tensors are small: more threads would wait for each other
-    return status(lambda: max(show(trial, Console()) for trial in trials(command)), STOPPED)
+    return status(lambda: try_all(parse(Command, arguments, "conformance"), Screen()), STOPPED)
+
+
+def try_all(command: Command, console: Console) -> int:
+    """1 where any of the priors breaks a law."""
+    return max(show(trial, console) for trial in trials(command))
 
 
 def trials(command: Command) -> list[Trial]:

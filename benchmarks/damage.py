@@ -73,6 +73,6 @@ def stage(name: str) -> int:
 
 
 def told(record: Record, wrong: Mapping[str, str]) -> str:
-    """One line: `quickstart/digits-gaussian-s0-1a2b3c4d: metrics.json is not as it was written: put aside, made anew`."""
+    """One line: `smoke/moons-gaussian-s0-1a2b3c4d: metrics.json is not as it was written: put aside, made anew`."""
     run = f"{record.folder.parent.name}/{record.folder.name}"
     return f"{run}: {', '.join(f'{name} {why}' for name, why in wrong.items())}: put aside, made anew"

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from benchmarks.escape import in_line, visible
 from benchmarks.execute import Outcome, Place
 from benchmarks.settings import Run
 from benchmarks.table import WITHIN
@@ -36,11 +36,21 @@ SILENCE_SECONDS = 300.0
 """After which a run may hang: few epochs or steps of an evaluation take longer."""
 
 MARKS = {
-    "ok": "[green]done[/]",
-    "unsupported": "[yellow]unsupported[/]",
-    "diverged": "[red]diverged[/]",
-    "failed": "[red]failed[/]",
+    "ok": ("done", "green"),
+    "unsupported": ("unsupported", "yellow"),
+    "diverged": ("diverged", "red"),
+    "failed": ("failed", "red"),
 }
+
+
+class Screen(Console):
+    """A console that shows text as it is: nothing in it is markup, and no control character reaches the terminal."""
+
+    def __init__(self, **more: Any):
+        super().__init__(markup=False, highlight=False, emoji=False, **more)
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(visible(text), **how)
 
 
 class Display:
@@ -65,7 +75,7 @@ class Display:
     def narrate(self) -> None:
         for run, status in self.running():
             line = f"{run.method} on {run.dataset}, seed {run.seed}: {describe(status)}"
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+            self.console.print(Text(in_line(line)), soft_wrap=True)
 
     def running(self) -> list[tuple[Run, dict[str, Any]]]:
         return [(run, status) for run in list(self.left.values()) if (status := self.status(run))]
@@ -74,14 +84,15 @@ class Display:
         """A line a run, above the live view or alone."""
         self.left.pop(outcome.run.name, None)
         self.count += 1
-        run, note = outcome.run, escape(outcome.note)
-        self.console.print(
-            f"{self.count:>{len(str(self.total))}}/{self.total} {MARKS[outcome.status]} "
-            f"{escape(run.method)} on {escape(run.dataset)}, seed {run.seed} "
-            f"[dim]({duration(outcome.seconds)})[/]{': ' if note else ''}{note}",
-            highlight=False,
-            soft_wrap=True,
+        run, note = outcome.run, outcome.note
+        line = Text.assemble(
+            f"{self.count:>{len(str(self.total))}}/{self.total} ",
+            MARKS[outcome.status],
+            f" {in_line(run.method)} on {in_line(run.dataset)}, seed {run.seed} ",
+            (f"({duration(outcome.seconds)})", "dim"),
+            in_line(f": {note}" if note else ""),
         )
+        self.console.print(line, soft_wrap=True)
 
     def view(self) -> RenderableType:
         """The suite's bar over one line for every run that is under way."""
@@ -93,8 +104,8 @@ class Display:
         so_far = f"{self.count}/{self.total} runs, {duration(elapsed)} so far, about {left} left"
         grid.add_row(Text("suite", "bold"), ProgressBar(self.total, done, width=24), so_far)
         for run, status in running:
-            name = Text(f"{run.method} on {run.dataset}, seed {run.seed}")
-            grid.add_row(name, ProgressBar(1.0, share(status), width=24), Text(describe(status)))
+            name = Text(in_line(f"{run.method} on {run.dataset}, seed {run.seed}"))
+            grid.add_row(name, ProgressBar(1.0, share(status), width=24), Text(in_line(describe(status))))
         return Group(grid)
 
     def status(self, run: Run) -> dict[str, Any] | None:
@@ -171,7 +182,7 @@ def duration(seconds: float) -> str:
 
 def unbounded(console: Console) -> Console:
     """A console of the same file that cuts no figure off, however long its lines."""
-    return Console(file=console.file, force_terminal=console.is_terminal, width=1000)
+    return Screen(file=console.file, force_terminal=console.is_terminal, width=1000)
 
 
 def show(console: Console, frame: pd.DataFrame, title: str) -> None:
@@ -180,16 +191,16 @@ def show(console: Console, frame: pd.DataFrame, title: str) -> None:
     for dataset, part in frame.groupby("dataset", sort=False):
         everywhere = common_note(part["note"])
         notes = Notes(everywhere)
-        console.print(Text(f"{title}: {dataset}", "bold"))
+        console.print(Text(in_line(f"{title}: {dataset}"), "bold"))
         if everywhere:
-            console.print(Text(f"all rows: {everywhere}", "yellow"), soft_wrap=True)
+            console.print(Text(in_line(f"all rows: {everywhere}"), "yellow"), soft_wrap=True)
         console.print(block(part, notes))
         if part["note"].str.contains(WITHIN).any():
             console.print(Text("  (in brackets: one seed, standard error over images or draws)", "dim"))
         if part["standing"].isin(STANDINGS).any():
             console.print(Text("  (*: best, =: paired t tests over seeds do not tell it from the best)", "dim"))
         for line in notes.lines():
-            console.print(Text(line, "dim"), soft_wrap=True)
+            console.print(Text(in_line(line), "dim"), soft_wrap=True)
         console.print()
 
 
@@ -212,7 +223,7 @@ def block(part: pd.DataFrame, notes: Notes) -> Table:
         verdict, _, reason = text(row["verdict"]).partition(": ")
         cells += [published_value(row), verdict] if published else []
         note = "; ".join(filter(None, (text(row["note"]), reason and f"not comparable: {reason}")))
-        table.add_row(*map(escape, cells), escape(notes.mark(note)))
+        table.add_row(*cells, notes.mark(note))
         previous = key
     return table
 

@@ -15,8 +15,18 @@ class Stop(BaseException):
     for one."""
 
 
+SHOWN = 100
+"""Characters of a wrong value that a message repeats."""
+
+
+def cut(text: str) -> str:
+    """As much of a wrong value as a message needs."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """`Unknown prior 'vamp'. Did you mean 'vampprior'? Available: ...`"""
+    name = cut(name)
     names = sorted(known)
     near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
     hint = f"Did you mean '{near[0]}'? " if near else ""

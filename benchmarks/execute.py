@@ -49,8 +49,8 @@ class Place:
     options: Options = field(default_factory=Options)
     plugins: tuple[str, ...] = ()
     inception: Path | None = None
-    seconds: float | None = None
-    """The longest that a run may take."""
+    seconds: float = 0.0
+    """The longest that a run may take; 0: as long as it does."""
 
     @property
     def on_cpu(self) -> Place:
@@ -131,7 +131,7 @@ def failed(run: Run, place: Place, note: str, seconds: float = 0.0, details: str
 
 
 @contextmanager
-def alarm(seconds: float | None) -> Iterator[None]:
+def alarm(seconds: float) -> Iterator[None]:
     """The system's alarm signal after this time: it ends a worker, and where it is handled it raises."""
     if not seconds:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from benchmarks.settings import Run, Settings
 
@@ -46,13 +46,15 @@ class Published(Settings):
     table: str
     figures: dict[str, tuple[str, ...]]
     models: dict[str, str] = {}
-    runs: int = 1
+    runs: int = Field(1, ge=1, le=1_000_000)
     not_comparable: dict[str, str] = {}
 
     @field_validator("figures", mode="before")
     @classmethod
     def one_or_several(cls, value: Any) -> Any:
         """A single estimator may stand without brackets."""
+        if not isinstance(value, dict):
+            return value
         return {key: (one,) if isinstance(one, str) else one for key, one in value.items()}
 
     @property

@@ -6,6 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,15 +16,16 @@ import tyro
 from rich.console import Console
 
 from benchmarks import datasets, display, methods, suite, survey, table, wide
-from benchmarks.command import STYLE, Selection, check_writable, first_line, named, place_of, status
+from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, place_of, status
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
-from benchmarks.execute import Place, build
+from benchmarks.execute import Place
 from benchmarks.executors import EXECUTORS
 from benchmarks.features import inception
 from benchmarks.machine import default_workers
 from benchmarks.record import Damaged, Record
+from benchmarks.rehearsal import built
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
 from models.registry import PARTS
@@ -68,7 +70,7 @@ class Command(Selection):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 all runs fine, 1 some failed or diverged, 2 wrong usage, 130 stopped by Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return status(lambda: dispatch(given, Console()))
+    return status(lambda: dispatch(given, display.Screen()))
 
 
 def dispatch(arguments: list[str], console: Console) -> int:
@@ -78,54 +80,57 @@ def dispatch(arguments: list[str], console: Console) -> int:
             raise unknown("command", arguments[0], COMMANDS)
         return COMMANDS[arguments[0]](arguments[1:], console)
     check_flags(arguments)
-    return run_suite(tyro.cli(Command, args=arguments, prog="python -m benchmarks.run", config=STYLE), console)
+    return run_suite(parse(Command, arguments, "run"), console)
 
 
 def run_suite(command: Command, console: Console) -> int:
-    """Expands, checks all that can be checked beforehand, runs, and writes the table after every run."""
-    for flag in ("workers", "limit"):
-        if (getattr(command, flag) or 0) < 0:
-            raise UsageError(f"--{flag} {getattr(command, flag)}: it is 0 or larger.")
-    if command.minutes_a_run is not None and not 0 < command.minutes_a_run < math.inf:
-        raise UsageError(f"--minutes-a-run {command.minutes_a_run}: it is larger than 0.")
+    """Expands, checks all that can be checked beforehand, runs, and keeps the table up to date."""
+    check_numbers(command)
     chosen, request = suite.read(command.suite), command.request()
+    place = replace(place_of(command, command.inception_weights), seconds=60 * (command.minutes_a_run or 0))
     wanted = suite.expand(chosen, request)
-    place = replace(
-        place_of(command, command.inception_weights), seconds=command.minutes_a_run and 60 * command.minutes_a_run
-    )
     check_writable(command.results)
     check_weights(wanted, place)
     wanted, missing = check_data(wanted, place, command.skip_missing)
     everything, lost = whole_table(chosen, request, wanted, place)
-    target = command.results / command.output(chosen)
-    lines = survey.mend(wanted, place)
-    older = survey.stale(wanted, place)
-    if command.stale == "rerun":
-        survey.discard([*older], place)
-    else:
-        lines += survey.tell(older)
-    for line in (*lines, *survey.unreadable(lost)):
+    for line in (*survey.mend(wanted, place), *survey.age(wanted, place, command.stale), *survey.unreadable(lost)):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     left = [run for run in wanted if not survey.finished(run, place)]
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
-    left = left[: command.limit]
-    workers = command.workers or default_workers(place.device)
-    view = display.Display(console, left, place, workers)
+    target = command.results / command.output(chosen)
     write = Paced(lambda: write_tables(chosen, everything, place, target))
-    failed = False
-    try:
-        with view.watch():
-            for outcome in EXECUTORS[command.executor](left, place, workers):
-                view.ended(outcome)
-                failed |= outcome.status == "failed"
-                write.soon()
-    finally:
-        frame = write.now()
+    failed = carry_out(left[: command.limit], command, place, console, write)
+    frame = write.now()
     display.show(console, frame[frame["status"] != "not-computed"], chosen.title)
     for line in missing:
         console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)
     console.print(f"table: {target}.csv", highlight=False)
     return 1 if failed or table.trouble(wanted, place) else 0
+
+
+def check_numbers(command: Command) -> None:
+    """Raises UsageError for numbers that cannot be."""
+    for flag in ("workers", "limit"):
+        if (getattr(command, flag) or 0) < 0:
+            raise UsageError(f"--{flag} {getattr(command, flag)}: it is 0 or larger.")
+    if command.minutes_a_run is not None and not 0 < command.minutes_a_run < math.inf:
+        raise UsageError(f"--minutes-a-run {command.minutes_a_run}: it is larger than 0.")
+
+
+def carry_out(runs: Sequence[Run], command: Command, place: Place, console: Console, write: Paced) -> bool:
+    """All of the runs; has one failed? However it ends, the table has what is done."""
+    workers = command.workers or default_workers(place.device)
+    view, failed = display.Display(console, runs, place, workers), False
+    try:
+        with view.watch():
+            for outcome in EXECUTORS[command.executor](runs, place, workers):
+                view.ended(outcome)
+                failed |= outcome.status == "failed"
+                write.soon()
+    except KeyboardInterrupt:
+        write.now()
+        raise
+    return failed
 
 
 class Paced:
@@ -212,12 +217,8 @@ def rehearse(run: Run, data: datasets.Dataset) -> None:
     """
     if run.prior is None:
         return
-    try:
-        build(run, data)
-    except Unsupported:
-        return
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{run.suite} ({run.method} on {run.dataset}): {error}.") from None
+    with suppress(Unsupported):
+        built(run, data)
 
 
 def check_weights(runs: list[Run], place: Place) -> None:
@@ -242,7 +243,7 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
         "metrics": {name: one.summary for name, one in METRICS.items()},
     }
     for title, entries in sections.items():
-        console.print(f"[bold]{title}[/]")
+        console.print(title, style="bold")
         for name, line in entries.items():
             console.print(f"  {name:24} {line}", highlight=False, markup=False, soft_wrap=True)
     return 0

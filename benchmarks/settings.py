@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
-from functools import cached_property
+import warnings
+from collections.abc import Mapping
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
+from pydantic_core import PydanticSerializationError
 
 from benchmarks.datasets import Dataset
-from benchmarks.errors import UsageError, unknown
+from benchmarks.errors import UsageError, cut, unknown
+from benchmarks.names import slug
 from models.registry import PARTS
 from models.regularisers import REGULARISERS
 from priors import registry
@@ -21,6 +26,9 @@ FORMAT = 2
 AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol": {"samples", "images", "generated"}}
 """What a run's weights do not depend on."""
 
+WIDEST = 2**20
+"""Of a layer or a code: no network that a machine can hold has more."""
+
 
 USUAL = {"device": "cpu", "precision": "float32"}
 """What figures are computed with unless their protocol says so."""
@@ -30,6 +38,14 @@ class Settings(BaseModel):
     """Frozen; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def no_truth(cls, value: Any) -> Any:
+        """No setting here is true or false, and pydantic takes these for 1 and 0."""
+        if isinstance(value, bool) or (isinstance(value, list) and any(isinstance(one, bool) for one in value)):
+            raise ValueError("it is not to be true or false")
+        return value
 
 
 def _part(name: str) -> Any:
@@ -51,12 +67,19 @@ class ModelSettings(Settings):
 
     type: _part("type") = "vae"
     backbone: _part("backbone") = "mlp"
-    widths: tuple[Annotated[int, Field(ge=1)], ...] | None = None
-    latent_dim: int = Field(40, ge=1)
+    widths: tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...] | None = None
+    latent_dim: int = Field(40, ge=1, le=WIDEST)
     posterior: _part("posterior") = "normal"
     likelihood: _part("likelihood") = "bernoulli"
     log_variance: tuple[float, float] = (-12.0, 4.0)
     variance: float = Field(0.5, gt=0)
+
+    @field_validator("log_variance")
+    @classmethod
+    def low_to_high(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] >= value[1]:
+            raise ValueError("the range's lower end comes first")
+        return value
 
 
 class PriorSettings(Settings):
@@ -113,7 +136,7 @@ class ProtocolSettings(Settings):
     """
 
     binarisation: Literal["auto", "dynamic", "static", "expected", "none"] = "auto"
-    size: int = Field(0, ge=0)
+    size: int = Field(0, ge=0, le=8192)
     samples: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 100, 1000, 5000), min_length=1)
     images: int = Field(0, ge=0)
     generated: int = Field(10_000, ge=2)
@@ -177,11 +200,6 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def slug(name: str) -> str:
-    """The name as a part of a folder's name."""
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
-
-
 def prior_settings(name: str, given: dict[str, Any], plugin: str | None = None) -> PriorSettings:
     """Settings of the prior's constructor, validated against its annotations, with the defaults filled in."""
     try:
@@ -201,9 +219,52 @@ def regulariser_settings(name: str, given: dict[str, Any]) -> RegulariserSetting
 
 def constructor_settings(kind: type, given: dict[str, Any], where: str) -> dict[str, Any]:
     """The keyword settings of a constructor, validated against its annotations, with the defaults filled in."""
-    fields = {key: (p.annotation, p.default) for key, p in registry.settings_of(kind).items()}
-    schema = create_model(where, __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
-    return validated(schema, given, where).model_dump(mode="json")
+    schema = schema_of(kind, where)
+    found = validated(schema, given, where)
+    try:
+        return found.model_dump(mode="json", warnings="error")  # a default need not be of its annotation
+    except (PydanticSerializationError, ValueError) as error:
+        raise UsageError(_not_understood(kind, where, error)) from None
+
+
+@cache
+def schema_of(kind: type, where: str) -> type[BaseModel]:
+    """The settings of a constructor as a schema, made once: making one takes longer than a hundred validations.
+
+    UsageError for a constructor that cannot be read, which may be anyone's.
+    """
+    config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    try:
+        parameters = registry.settings_of(kind)
+        check_parameters(parameters, where)
+        fields = {key: (p.annotation, p.default) for key, p in parameters.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of names that pydantic has a use for, which do no harm here
+            return create_model(where, __config__=config, **fields)
+    except UsageError:
+        raise
+    except Exception as error:  # evaluating an annotation may raise anything
+        raise UsageError(_not_understood(kind, where, error)) from None
+
+
+def check_parameters(parameters: Mapping[str, inspect.Parameter], where: str) -> None:
+    """Raises UsageError for a setting that no suite could give, with what to write in its place."""
+    for key, one in parameters.items():
+        if one.annotation is one.empty:
+            raise UsageError(f"{where}: the constructor's setting '{key}' has no annotation: write, say, {key}: int.")
+        if one.default is one.empty:
+            raise UsageError(
+                f"{where}: the constructor's setting '{key}' has no default: write, say, "
+                f"{key}: {inspect.formatannotation(one.annotation)} = ... with a value."
+            )
+
+
+def _not_understood(kind: type, where: str, error: Exception) -> str:
+    return (
+        f"{where}: the settings of the constructor of {kind.__qualname__} cannot be understood "
+        f"({registry.in_one_line(error)}): annotate each by int, float, bool, str, Literal[...], tuple[int, ...] or "
+        "X | None, with such a default."
+    )
 
 
 def validated(schema: type[BaseModel], content: Any, where: str) -> Any:
@@ -223,8 +284,8 @@ def explain(error: Any, schema: type[BaseModel], where: str) -> str:
     if error["type"] == "missing":
         return f"{place}: the key '{last}' is missing"
     message = " ".join(str(error.get("ctx", {}).get("error") or error["msg"]).split())
-    key = ".".join(map(str, (*path, last)))
-    return f"{where}: {key} = {error['input']!r} is not valid: {message}" if key else f"{where}: {message}"
+    key = ".".join(cut(str(part)) for part in (*path, last) if part != "[key]")
+    return f"{where}: {key} = {cut(repr(error['input']))} is not valid: {message}" if key else f"{where}: {message}"
 
 
 def _keys(schema: type[BaseModel], path: list[str | int]) -> list[str]:

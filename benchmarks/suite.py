@@ -16,8 +16,10 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from benchmarks import datasets, methods
-from benchmarks.errors import UsageError, unknown
+from benchmarks.errors import UsageError, cut, unknown
+from benchmarks.escape import in_line
 from benchmarks.evaluation import METRICS
+from benchmarks.names import FileName, check_labels
 from benchmarks.published import Published
 from benchmarks.settings import (
     ModelSettings,
@@ -38,7 +40,10 @@ NAMED = ("prior", "regulariser")
 """Sections that hold a table a name."""
 
 
-Seed = Annotated[int, Field(ge=0)]
+MOST = 100_000
+"""Seeds of a suite, and its runs."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Seeds(Settings):
@@ -49,7 +54,11 @@ class Seeds(Settings):
     @field_validator("seeds", mode="before")
     @classmethod
     def count_or_list(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if value > MOST:
+            raise ValueError(f"a number of seeds is {MOST:,} at most; name them in a list to choose which")
+        return tuple(range(value))
 
 
 class Suite(Seeds):
@@ -58,7 +67,7 @@ class Suite(Seeds):
     A preset is a table of sections that are laid over the suite's, and of `seeds` in the place of the suite's.
     """
 
-    name: str
+    name: FileName
     title: str
     summary: str = ""
     datasets: tuple[str, ...] = Field(min_length=1)
@@ -71,7 +80,7 @@ class Suite(Seeds):
     regulariser: dict[str, dict[str, Any]] = {}
     dataset: dict[str, dict[str, Any]] = {}
     method: dict[str, dict[str, Any]] = {}
-    preset: dict[str, dict[str, Any]] = {}
+    preset: dict[FileName, dict[str, Any]] = {}
     published: tuple[Published, ...] = ()
 
     @field_validator("published", mode="before")
@@ -109,19 +118,24 @@ def path_of(name: str) -> Path:
 def read(name: str) -> Suite:
     """A suite by name, or by the path of a TOML file; UsageError in one sentence."""
     path = path_of(name)
-    if not path.is_file():
-        if name.endswith(".toml"):
-            raise UsageError(f"There is no suite file {name}.")
+    if not name.endswith(".toml") and name not in names():
         raise unknown("suite", name, names())
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} is not valid TOML: {error}") from None
+    except FileNotFoundError:
+        raise UsageError(f"There is no suite file {cut(name)}.") from None
+    except OSError as error:
+        raise UsageError(f"The suite file {cut(name)} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of numbers with thousands of digits
+        raise UsageError(f"{path.name} is not valid TOML: {in_line(str(error))}") from None
     return validated(Suite, {"name": path.stem, **content}, path.name)
 
 
 def expand(suite: Suite, request: Request = Request()) -> list[Run]:
-    """All runs of the suite, data set by data set, methods innermost so that a table fills evenly, seed by seed."""
+    """All runs of the suite, data set by data set, methods innermost so that a table fills evenly, seed by seed.
+
+    Settings are laid over each other and validated once a cell, whatever its number of seeds, which share them.
+    """
     check_names(suite, request)
     preset = preset_sections(suite, request.preset)
     seeds = _preset(suite, request.preset).get("seeds", suite.seeds)
@@ -129,13 +143,16 @@ def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     given = [parse_override(text) for text in request.overrides]
     named = (f"preset {request.preset}: {', '.join(flat(_preset(suite, request.preset)))}",) if request.preset else ()
     trial = named + request.overrides
-    cells = [
-        (dataset, seed, method)
-        for dataset in dict.fromkeys(request.datasets or suite.datasets)
-        for seed in dict.fromkeys(request.seeds or fewer.seeds)
-        for method in dict.fromkeys(request.methods or suite.methods)
-    ]
-    return [_run(suite, *cell, (preset, *given), trial, request.plugins) for cell in cells]
+    first, *others = dict.fromkeys(request.seeds or fewer.seeds)
+    chosen = dict.fromkeys(request.datasets or suite.datasets)
+    names = dict.fromkeys(request.methods or suite.methods)
+    check_number(suite, len(chosen) * len(names) * (len(others) + 1))
+    runs: list[Run] = []
+    for dataset in chosen:
+        rows = [_run(suite, dataset, first, name, (preset, *given), trial, request.plugins) for name in names]
+        runs += rows
+        runs += [row.model_copy(update={"seed": seed}) for seed in others for row in rows]
+    return runs
 
 
 def check_names(suite: Suite, request: Request) -> None:
@@ -149,8 +166,10 @@ def check_names(suite: Suite, request: Request) -> None:
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
     for seed in request.seeds:
-        if seed < 0:
-            raise UsageError(f"--seeds {seed}: a seed is 0 or larger.")
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"--seeds {cut(str(seed))}: a seed is 0 or larger, and below 2**63.")
+    check_labels("data set", (*suite.datasets, *request.datasets))
+    check_labels("method", (*suite.methods, *request.methods))
     for section, known in (("dataset", {*suite.datasets, *request.datasets}), ("method", None)):
         for name, content in getattr(suite, section).items():
             if known is not None and name not in known:
@@ -168,17 +187,25 @@ def check_names(suite: Suite, request: Request) -> None:
                     raise UsageError(f"{suite.name}: [{section}.{name}]: {unknown('key', key, allowed)}")
 
 
+def check_number(suite: Suite, runs: int) -> None:
+    """Raises UsageError for more runs than anyone means."""
+    if runs > MOST:
+        raise UsageError(f"{suite.name}: that are {runs:,} runs, of {MOST:,} at most: take fewer seeds or methods.")
+
+
 def parse_override(text: str) -> dict[str, Any]:
     """`training.epochs=5` as a nested table; the value is TOML, and a bare word is a string."""
     key, equals, value = text.partition("=")
     section = key.split(".")[0]
-    if not equals or "." not in key:
-        raise UsageError(f"--set {text}: write it as section.key=value, for example --set training.epochs=5.")
+    if not equals or "." not in key or not text.isprintable():
+        raise UsageError(
+            f"--set {in_line(cut(text))}: write it as section.key=value, for example --set training.epochs=5."
+        )
     if section not in SECTIONS:
         raise UsageError(f"--set {text}: {unknown('section', section, SECTIONS)}")
     try:
         parsed: Any = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value
     for part in reversed(key.split(".")):
         parsed = {part: parsed}
@@ -271,7 +298,7 @@ def _run(
         dataset=dataset,
         method=method,
         seed=seed,
-        prior=prior and prior_settings(prior, own["prior"].get(prior, {}), plugins.get(prior)),
+        prior=None if prior is None else prior_settings(prior, own["prior"].get(prior, {}), plugins.get(prior)),
         regularisers=tuple(regulariser_settings(name, own["regulariser"].get(name, {})) for name in regularisers),
         model=validated(ModelSettings, own["model"], f"{where}: model"),
         training=validated(TrainingSettings, own["training"], f"{where}: training"),

@@ -31,6 +31,16 @@ def mend(runs: Sequence[Run], place: Place) -> list[str]:
     return lines
 
 
+def age(runs: Sequence[Run], place: Place, what: str) -> list[str]:
+    """A line for each way in which runs are older than today's sources and versions. what: to "keep" or "rerun" them."""
+    older = stale(runs, place)
+    if what == "rerun":
+        discard([*older], place)
+    end = "--stale rerun makes them anew" if what == "keep" else "they are made anew"
+    ways = [*older.values()]
+    return [f"older: {counted(ways.count(way))} made by {way}: {end}" for way in dict.fromkeys(ways)]
+
+
 def stale(runs: Sequence[Run], place: Place) -> dict[Run, str]:
     """The runs that other sources or versions made or began, and which."""
     found = {}
@@ -39,6 +49,10 @@ def stale(runs: Sequence[Run], place: Place) -> dict[Run, str]:
         if made and made["by"] != [now]:
             found[run] = differences(made["by"], now)
     return found
+
+
+def counted(n: int) -> str:
+    return f"{n} run was" if n == 1 else f"{n} runs were"
 
 
 def differences(by: Sequence[dict[str, str]], now: dict[str, str]) -> str:
@@ -50,15 +64,6 @@ def differences(by: Sequence[dict[str, str]], now: dict[str, str]) -> str:
             digest = key in ("sources", "plugin")
             parts.append(f"other {key}" if digest else f"{key} {' and '.join(others)} (now {value})")
     return ", ".join(parts)
-
-
-def tell(found: dict[Run, str]) -> list[str]:
-    """A line for each way in which runs are older, with what to do."""
-    ways = list(found.values())
-    return [
-        f"older: {ways.count(way)} runs were made by {way}, and are kept: --stale rerun makes them anew"
-        for way in dict.fromkeys(ways)
-    ]
 
 
 def discard(runs: Sequence[Run], place: Place) -> None:

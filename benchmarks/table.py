@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import published, stats
+from benchmarks import escape, published, stats
 from benchmarks.errors import UsageError
 from benchmarks.execute import Place
 from benchmarks.features import inception
@@ -273,7 +273,7 @@ def join(*notes: str) -> str:
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     """The CSV, whole or not at all."""
-    text = frame.to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
+    text = escape.cells(frame).to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
@@ -291,4 +291,4 @@ def read(path: Path, remedy: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     lacking = tuple(name for name in COLUMNS if name not in frame)
     if essential := [name for name in lacking if name in OWN]:
         raise UsageError(f"{path} is no table of a suite: it has no column '{essential[0]}'; {remedy}.")
-    return frame.reindex(columns=COLUMNS), lacking
+    return escape.uncells(frame).reindex(columns=COLUMNS), lacking

@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import optuna
-import tyro
 from loky import ProcessPoolExecutor
 from loky.process_executor import TerminatedWorkerError
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks import display, look, suite, table
-from benchmarks.command import STYLE, Selection, Several, check_writable, load_plugins, named, place_of, status
+from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, place_of, status
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
 from benchmarks.machine import device_of, prepare_worker
-from benchmarks.settings import Run, digest, slug
+from benchmarks.names import check_flag, fitting, slug
+from benchmarks.settings import Run, digest
 from benchmarks.study import result
 from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import parse_range, searched, settings_of
@@ -83,9 +85,8 @@ class Command(Selection):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 every study has a best trial, 1 one has none, 2 wrong usage, 130 stopped by Ctrl-C."""
-    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.tune", config=STYLE)
     try:
-        return status(lambda: tune(command, Console()))
+        return status(lambda: tune(parse(Command, arguments, "tune"), display.Screen()))
     except TerminatedWorkerError:
         print("error: A worker was killed (for its memory?): the same command goes on; try fewer.", file=sys.stderr)
         return 1
@@ -102,6 +103,8 @@ def tune(command: Command, console: Console) -> int:
         try:
             with View(console, tuning, study).watch():
                 carry_out(tuning, command.workers)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise tuning.unusable(error) from None
         finally:
             ended.append(result.Ended(tuning, tidy(study, tuning.trials)))
             conclude(console, ended[-1])
@@ -146,6 +149,8 @@ def check(command: Command) -> None:
     for flag in ("trials", "workers", "samples"):
         if getattr(command, flag) < 1:
             raise UsageError(f"--{flag} {getattr(command, flag)}: it is 1 or larger.")
+    if (command.storage or "").rstrip("/") == "sqlite:":
+        raise UsageError(f"--storage {command.storage}: name the file, such as sqlite:///FILE.")
     for name in command.objective:
         if name not in OBJECTIVES:
             raise unknown("objective", name, OBJECTIVES)
@@ -175,6 +180,7 @@ def one_study(
 
 def study_name(command: Command, chosen: Suite, dataset: str, *names: str) -> str:
     """What makes a study another one is in its name, so that the same command always finds its own."""
+    check_flag("--name", command.name)
     parts = [command.name or chosen.name, slug(dataset), "+".join(map(slug, names))]
     if command.objective != ("nll",):
         parts.append("+".join(command.objective))
@@ -183,7 +189,7 @@ def study_name(command: Command, chosen: Suite, dataset: str, *names: str) -> st
     options = [sorted(command.set), sorted(command.space), command.seeds, command.samples]
     if options != [[], [], (), Command.samples]:
         parts.append(digest(options))
-    return "-".join(parts)
+    return fitting("-".join(parts))
 
 
 def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:

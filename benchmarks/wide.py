@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import display
+from benchmarks import display, escape
 
 
 def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = True) -> pd.DataFrame:
@@ -42,29 +42,24 @@ def cell(row: dict[str, Any]) -> str:
 
 def as_csv(table: pd.DataFrame) -> str:
     """One header line: data set, metric and estimator of a column, separated by spaces."""
-    return table.set_axis([" ".join(key) for key in table.columns], axis=1).to_csv(lineterminator="\n")
+    flat = table.set_axis([" ".join(key) for key in table.columns], axis=1).reset_index()
+    text: str = escape.cells(flat).to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def as_markdown(table: pd.DataFrame) -> str:
     """A pipe table."""
     head = ["method", *(" ".join(key) for key in table.columns)]
     lines = [head, ["---"] * len(head), *([method, *cells] for method, *cells in table.itertuples())]
-    return "\n".join(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in line)} |" for line in lines) + "\n"
+    return "\n".join(f"| {' | '.join(map(escape.markdown, line))} |" for line in lines) + "\n"
 
 
 def as_latex(table: pd.DataFrame) -> str:
     """A tabular with booktabs' rules, the header in three lines."""
-    columns = pd.MultiIndex.from_tuples([tuple(map(escape, key)) for key in table.columns])
-    escaped = table.map(escape).set_axis(columns, axis=1).set_axis(table.index.map(escape), axis=0)
+    columns = pd.MultiIndex.from_tuples([tuple(map(escape.latex, key)) for key in table.columns])
+    escaped = table.map(escape.latex).set_axis(columns, axis=1).set_axis(table.index.map(escape.latex), axis=0)
     text: str = escaped.style.to_latex(hrules=True, multicol_align="c", column_format="l" + "r" * len(columns))
     return text
-
-
-def escape(text: str) -> str:
-    """Characters that LaTeX would take for commands."""
-    for character in "&%$#_{}":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("±", r"$\pm$").replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}")
 
 
 FORMATS = {"csv": as_csv, "markdown": as_markdown, "latex": as_latex}

@@ -13,8 +13,10 @@ import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +24,16 @@ from priors.base import Host, Prior
 
 GROUP = "priorbench.priors"
 P = TypeVar("P", bound=type[Prior])
+
+LONGEST = 200
+"""Characters of an exception's text that are told."""
+
+QUOTED = re.compile(r"""(['"])(?:[A-Za-z]:)?[/\\][^'"\n]*[/\\]([^'"/\\\n]+)\1""")
+PATH = re.compile(r"""(?<![\w:/.\\])(?:[A-Za-z]:)?[/\\](?:[^\s'",;:()/\\]+[/\\])+([^\s'",;:()/\\]+)""")
+"""Absolute paths, whose last part is their last group."""
+
+NAME = re.compile(r"[^\W_][\w.+-]{0,79}")
+"""Of a prior."""
 
 _priors: dict[str, type[Prior]] = {}
 
@@ -31,7 +43,14 @@ class PluginError(ValueError):
 
 
 def register(name: str) -> Callable[[P], P]:
-    """Names a prior: `@register("mine")` above its class."""
+    """Names a prior: `@register("mine")` above its class.
+
+    TypeError or ValueError for a name that is none: suites, tables and files are to have it.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f'a prior\'s name is a text, not {name!r}: write @register("name") above its class')
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no prior's name: it has 1 to 80 letters, digits, '-', '_', '+' and '.'")
 
     def keep(prior: P) -> P:
         if not (isinstance(prior, type) and issubclass(prior, Prior)):
@@ -84,9 +103,7 @@ def settings_of(prior: type[Prior]) -> dict[str, inspect.Parameter]:
 
 def load_plugin(path: str | Path) -> tuple[str, ...]:
     """Imports a file that registers priors and returns the names that it added; PluginError in one sentence."""
-    path = Path(path).resolve()
-    if not path.is_file():
-        raise PluginError(f"Plug-in {path} does not exist: --plugin takes a Python file that registers a prior.")
+    path = _existing(path)
     before = available()
     module_name = f"priorbench_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if module_name in sys.modules:
@@ -98,10 +115,12 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:  # sys.exit() too: it would end the command as if all were well
         del sys.modules[module_name]
         _priors.clear()
         _priors.update(before)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise PluginError(f"Plug-in {path} fails to import: {in_one_line(error)}") from error
     added = tuple(sorted(_priors.keys() - before.keys()))
     if not added:
@@ -114,18 +133,53 @@ def load_entry_points() -> None:
     for point in importlib.metadata.entry_points(group=GROUP):
         try:
             point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = f"Entry point '{point.name}' ({point.value}) fails to import: {in_one_line(error)}"
             raise PluginError(message) from error
 
 
-def in_one_line(error: Exception) -> str:
-    """`ValueError: what went wrong`."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _existing(path: str | Path) -> Path:
+    """The plug-in's file, from the root; PluginError where there is none."""
+    takes = "--plugin takes a Python file that registers a prior."
+    try:
+        path = Path(path).resolve()
+        if path.is_dir():
+            raise PluginError(f"Plug-in {path} is a folder: {takes}")
+        if not path.is_file():
+            raise PluginError(f"Plug-in {path} does not exist: {takes}")
+    except (OSError, RuntimeError) as error:  # too long a name, or links in a circle
+        raise PluginError(f"Plug-in {path} cannot be read ({in_one_line(error)}): {takes}") from None
+    return path
 
 
+def in_one_line(error: BaseException) -> str:
+    """`ValueError: what went wrong`, or `ValueError` where it has no text.
+
+    It is kept in tables that others read: of paths the file's name stays, and of long texts the beginning.
+    """
+    try:
+        text = " ".join(_without_folders(str(error)).split())
+    except Exception:  # an exception of somebody else's, whose text is an error of its own
+        text = ""
+    told = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return told if len(told) <= LONGEST else f"{told[: LONGEST - 3]}..."
+
+
+def _without_folders(text: str) -> str:
+    """Absolute paths, quoted or not, as the last of their parts; addresses of the web stay as they are.
+
+    >>> _without_folders("No such file: '/home/a b/x.csv' or /tmp/y/z.py, see https://x.org/a/b and a/b/c")
+    "No such file: 'x.csv' or z.py, see https://x.org/a/b and a/b/c"
+    """
+    return PATH.sub(r"\1", QUOTED.sub(r"\1\2\1", text))
+
+
+@cache
 def _import_own() -> None:
-    """Imports the modules of this package, so that their priors register: a new prior is a new file, no list."""
+    """Imports the modules of this package, so that their priors register: a new prior is a new file, no list.
+
+    Once a process: looking for files takes longer than all else that a suite's expansion does.
+    """
     package = importlib.import_module("priors")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"priors.{module.name}")

@@ -14,9 +14,11 @@ import pytest
 from benchmarks import methods, suite
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
+from benchmarks.names import slug
 from benchmarks.seeds import seed_for
-from benchmarks.settings import Run, slug
+from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite, expand, merge, parse_override, plugin_digest, read
+from priors import registry
 
 ROOT = Path(__file__).parents[1]
 SUITE = """
@@ -113,6 +115,33 @@ def test_a_method_may_be_a_prior_under_another_name(make):
 def test_defaults_of_the_prior_are_filled_in(make):
     assert one(make()).prior.settings == {"components": 5, "spread": 1.0, "floor": -8.0}
     assert one(make(), "gaussian").prior.settings == {}
+
+
+@pytest.mark.parametrize("name", suite.names())
+def test_seeds_expanded_at_once_are_those_expanded_alone(name):
+    chosen = read(name)
+    together = expand(chosen, Request(seeds=(2, 0, 5)))
+    alone = [run for seed in (2, 0, 5) for run in expand(chosen, Request(seeds=(seed,)))]
+    assert sorted(run.name for run in together) == sorted(run.name for run in alone)
+    known = {run.name: run for run in alone}
+    assert all((run, run.evaluation) == (known[run.name], known[run.name].evaluation) for run in together)
+
+
+def test_a_cell_is_validated_once_however_many_its_seeds(make, monkeypatch):
+    calls = []
+    original = suite._run
+    monkeypatch.setattr(suite, "_run", lambda *arguments: calls.append(arguments) or original(*arguments))
+    assert len(expand(make(), Request(seeds=tuple(range(40))))) == 240
+    assert len(calls) == 6
+
+
+def test_priors_are_looked_for_once_and_later_ones_are_there(monkeypatch):
+    registry.available()
+    monkeypatch.setattr(registry.pkgutil, "iter_modules", lambda path: pytest.fail("looked for again"))
+    monkeypatch.setitem(registry._priors, "later", registry.find("gaussian"))
+    assert registry.available()["later"] is registry.find("later")
+    monkeypatch.delitem(registry._priors, "later")
+    assert "later" not in registry.available()
 
 
 # Layers

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -494,3 +495,41 @@ def test_a_study_of_other_settings_is_not_gone_on_with(bench: Bench):
     answer = bench(*arguments)
     assert answer.status == 2
     assert "was begun with other settings" in answer.err
+
+
+@pytest.mark.parametrize(
+    "table", ["studies", "study_directions", "trial_values", "trial_params", "trial_user_attributes"]
+)
+def test_a_damaged_database_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch, table: str):
+    toy(monkeypatch, nll=lambda prior: float(prior.x))
+    assert bench.bowl("--trials", "2").status == 0
+    with closing(sqlite3.connect(bench.file(".db"))) as database:
+        database.execute(f"drop table {table}")
+    names_the_database(bench)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b""])
+def test_a_file_that_is_no_database_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch, content: bytes):
+    """But for an empty one, which is a database without tables, and begun anew."""
+    toy(monkeypatch, nll=lambda prior: float(prior.x))
+    assert bench.bowl("--trials", "2").status == 0
+    bench.file(".db").write_bytes(content)
+    if content:
+        names_the_database(bench)
+    else:
+        assert bench.bowl("--trials", "2").status == 0
+
+
+def names_the_database(bench: Bench) -> None:
+    answer = bench.bowl("--trials", "2")
+    assert (answer.status, answer.err.count("\n")) == (2, 1)
+    assert f"{bench.file('.db')} cannot be used" in answer.err
+    assert "delete it" in answer.err
+
+
+def test_a_long_name_of_a_study_is_cut(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    toy(monkeypatch, nll=lambda prior: 1.0)
+    assert bench("--method", "vampprior", "--trials", "1", "--name", "b" * 100).status == 0
+    (path,) = bench.studies.glob("*.toml")
+    assert len(path.stem) == 100
+    assert suite.read(str(path)).name == path.stem

@@ -176,7 +176,10 @@ def load(name: str, folder: Path, options: Options = Options(), binarisation: Bi
     key, _, path = name.partition(":")
     if options.size and not _loaders[key].resizable:
         raise DataError(f"Data set '{name}' has one size only: leave out protocol.size.")
-    source = _loaders[key].load(Path(path) if path else folder, options)
+    try:
+        source = _loaders[key].load(Path(path) if path else folder, options)
+    except OSError as error:  # no leave to read, or a path that is too long
+        raise DataError(f"Data set '{name[:100]}' cannot be read: {error.strerror or error}.") from None
     rule = binarisation or source.binarisation
     if rule != "none" and not source.bounded:
         raise DataError(f"Data set '{name}' has values outside [0, 1]: binarisation must be 'none', not '{rule}'.")

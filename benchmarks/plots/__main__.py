@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import tyro
 from rich.console import Console
 
 from benchmarks import suite
-from benchmarks.command import STYLE, Selection, named, place_of, status
+from benchmarks.command import Selection, named, parse, place_of, status
+from benchmarks.display import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import Place
 from benchmarks.machine import prepare_worker
@@ -40,9 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, 2 wrong usage or nothing to draw, 130 stopped by Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given == ["list"]:
-        return list_plots(Console())
-    command = tyro.cli(Command, args=given, prog="python -m benchmarks.plots", config=STYLE)
-    return status(lambda: plots(command, Console()))
+        return status(lambda: list_plots(Screen()))
+    return status(lambda: plots(parse(Command, given, "plots"), Screen()))
 
 
 def list_plots(console: Console) -> int:

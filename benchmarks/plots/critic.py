@@ -40,23 +40,28 @@ def critic(results: Results) -> Iterator[Drawing]:
         z = between(subject)
         lines(above, criticised(subject, z).cpu())
         above.set_title(method)
-        pictures = subject.decoded(z[:SHOWN, ::EVERY].flatten(0, 1), "critic")
-        show(below, pictures, len(pictures) // SHOWN, rows=[f"pair {i + 1}" for i in range(SHOWN)])
+        shown = z[:SHOWN, ::EVERY]
+        pictures = subject.decoded(shown.flatten(0, 1), "critic")
+        show(below, pictures, shown.shape[1], rows=[f"pair {i + 1}" for i in range(len(shown))])
         below.set_anchor("N")
     look.legend(figure, grid[0])
     text = (
         f"Above: the critic of data D at G(z) = E[x|z] on straight lines between codes z ~ q(z|x) of {len(z)} pairs of "
         "test images; black: the mean over pairs in a band of one standard error. D is low on real data, and the prior "
-        f"has less density where D is high. Below: G(z) along the first {SHOWN} pairs, whose lines have markers. "
+        f"has less density where D is high. Below: G(z) along the first {len(shown)} pairs, whose lines have markers. "
         f"{seeds(subjects).capitalize()}."
     )
     yield Drawing(figure, text)
 
 
 def between(subject: Subject) -> Tensor:
-    """Codes on the lines between those of the first test images, two by two, (pairs, STEPS, D)."""
+    """Codes on the lines between those of the first test images, two by two, (pairs, STEPS, D); Unsupported where
+    there is one image alone."""
+    pairs = min(PAIRS, len(subject.data.test) // 2)
+    if not pairs:
+        raise Unsupported(f"the critic is shown between two test images, and {subject.data.name} has one")
     with stream(subject.seed, "plot of the critic"):
-        z = subject.q[: 2 * PAIRS].sample()
+        z = subject.q[: 2 * pairs].sample()
     a, b = z.unflatten(0, (-1, 2))[:, :, None].unbind(1)
     return torch.lerp(a, b, torch.linspace(0, 1, STEPS, device=z.device)[:, None])
 
@@ -75,7 +80,8 @@ def lines(axes: Axes, values: Tensor) -> None:
     for i, line in enumerate(values[:SHOWN]):
         style = {"marker": look.MARKERS[i], "markevery": EVERY, "markerfacecolor": "white"}
         axes.plot(t, line, color="0.45", linewidth=0.8, label=f"pair {i + 1}", **style)
-    mean, error = values.mean(0), values.std(0) / len(values) ** 0.5
+    mean = values.mean(0)
+    error = values.std(0) / len(values) ** 0.5 if len(values) > 1 else torch.zeros_like(mean)
     axes.fill_between(t, mean - error, mean + error, color="0.5", linewidth=0, zorder=3)
     axes.plot(t, mean, color="black", label="mean", zorder=4)
     margin = 0.5 * EVERY / (STEPS - 1)  # half a picture: the lines stand above theirs

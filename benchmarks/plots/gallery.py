@@ -11,10 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks import look
+from benchmarks.errors import UsageError
+from benchmarks.names import slug
 from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
 from benchmarks.record import write_atomically
-from benchmarks.settings import slug
 from priors.base import Unsupported
+from priors.registry import in_one_line
 
 KINDS = ("png", "svg")
 INDEX = "figures.json"
@@ -54,7 +56,12 @@ def draw(results: Results, folder: Path, names: Sequence[str]) -> Iterator[Shown
 def read(folder: Path) -> list[Shown]:
     """What was drawn before, in the order of PLOTS."""
     path = folder / INDEX
-    found = [Shown(**one) for one in json.loads(path.read_text(encoding="utf-8"))] if path.is_file() else []
+    try:
+        found = [Shown(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
+    except FileNotFoundError:
+        found = []
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} tells no figures ({in_one_line(error)}): delete it and draw them again.") from None
     return sorted(found, key=lambda one: [*PLOTS].index(one.plot) if one.plot in PLOTS else len(PLOTS))
 
 

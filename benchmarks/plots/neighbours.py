@@ -23,28 +23,32 @@ def neighbours(results: Results) -> Iterator[Drawing]:
     """Generated images over their nearest training images, with the distances."""
     subjects = trained(results, of_pictures=True)
     training = next(iter(subjects.values())).all_training
+    images = shown(subjects)
+    count = len(images["test images"])
     text = (
-        f"Top rows: each method's first {COUNT} images E[x|z], z ~ p(z), none chosen, beside the first test images. "
+        f"Top rows: each method's first {count} images E[x|z], z ~ p(z), none chosen, beside the first test images. "
         f"Below: the nearest of {len(training)} training images, and the Euclidean distance over pixels in [0, 1]. "
         f"Distances far below the test images' would show copies. {seeds(subjects).capitalize()}."
     )
-    yield Drawing(over_nearest(shown(subjects), training), text)
+    yield Drawing(over_nearest(images, training), text)
 
 
 def shown(subjects: Mapping[str, Subject]) -> dict[str, Tensor]:
-    """Test images, and by method as many generated ones."""
+    """Test images, COUNT or as many as there are, and by method as many generated ones."""
     one = next(iter(subjects.values()))
-    images = {"test images": one.real(one.data.test, torch.arange(COUNT))}
-    return images | {method: generated(subject, COUNT) for method, subject in subjects.items()}
+    count = min(COUNT, len(one.data.test))
+    images = {"test images": one.real(one.data.test, torch.arange(count))}
+    return images | {method: generated(subject, count) for method, subject in subjects.items()}
 
 
 def over_nearest(images: Mapping[str, Tensor], training: Tensor) -> Figure:
     """A panel a method: two rows of images, and the distance between them as a number below."""
     figure, grid = look.panels(len(images), across=2, size=(4.2, 1.5))
+    count = len(next(iter(images.values())))
     found = nearest(torch.cat([*images.values()]), training)
-    distance, index = (part.split(COUNT) for part in found)
+    distance, index = (part.split(count) for part in found)
     for axes, (name, some), apart, near in zip(grid, images.items(), distance, index, strict=True):
         numbers = [f"{one / LEVELS:.2f}" for one in apart.tolist()]
-        show(axes, torch.cat([some, training[near]]), COUNT, rows=["image", "nearest"], columns=numbers)
+        show(axes, torch.cat([some, training[near]]), count, rows=["image", "nearest"], columns=numbers)
         axes.set(title=name, xlabel="Euclidean distance")
     return figure

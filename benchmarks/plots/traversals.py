@@ -34,7 +34,8 @@ def traversals(results: Results) -> Iterator[Drawing]:
         "from one posterior mean to the other. 'in z0': on the line between the same ends where the prior's flow maps "
         f"them, in its standard normal's space, and mapped back (dpVAE). {seeds(subjects).capitalize()}."
     )
-    yield Drawing(interpolations(subjects, chosen), text, "interpolations")
+    if chosen:
+        yield Drawing(interpolations(subjects, chosen), text, "interpolations")
     text = (
         "E[x|z] around the posterior mean of test image 0, one latent dimension moved at a time by standard deviations "
         f"of the aggregate posterior q(z). Rows: the {DIMENSIONS} dimensions with the largest variance of posterior "
@@ -44,10 +45,11 @@ def traversals(results: Results) -> Iterator[Drawing]:
 
 
 def pairs(data: Dataset) -> list[tuple[int, int]]:
-    """Test images to go between, of different classes where there are classes: the first of each, two by two."""
-    first: Sequence[int] = range(2 * PAIRS)
-    if data.labels is not None:
-        classes = data.labels[2].tolist()
+    """Test images to go between, of different classes where there are several: the first of each, two by two. None
+    where there is one image alone."""
+    first: Sequence[int] = range(min(2 * PAIRS, len(data.test)))
+    classes = [] if data.labels is None else data.labels[2].tolist()
+    if len({*classes}) > 1:
         first = [classes.index(one) for one in dict.fromkeys(classes)]
     return list(zip(first[::2], first[1::2], strict=False))[:PAIRS]
 

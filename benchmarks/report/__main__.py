@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import tyro
 from rich.console import Console
 
 from benchmarks import suite, table
-from benchmarks.command import STYLE, Selection, place_of, status
+from benchmarks.command import Selection, parse, place_of, status
 from benchmarks.datasets import DataError
+from benchmarks.display import Screen
 from benchmarks.errors import UsageError
 from benchmarks.evaluation import METRICS
 from benchmarks.plots import __main__ as drawing
@@ -45,8 +45,7 @@ class Command(Selection):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, 2 wrong usage or no table, 130 stopped by Ctrl-C."""
-    command = tyro.cli(Command, args=arguments, prog="python -m benchmarks.report", config=STYLE)
-    return status(lambda: report(command, Console()))
+    return status(lambda: report(parse(Command, arguments, "report"), Screen()))
 
 
 def report(command: Command, console: Console) -> int:

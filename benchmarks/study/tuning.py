@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from benchmarks import suite
 from benchmarks.datasets import Dataset
 from benchmarks.errors import UsageError
-from benchmarks.execute import Place, build, execute
+from benchmarks.execute import Place, execute
+from benchmarks.rehearsal import built
 from benchmarks.settings import Run, digest
 from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import contains, declared, settings_of, suggest
@@ -30,6 +31,7 @@ from benchmarks.suite import Request, Suite
 from models.base import Autoencoder
 from models.vae import VAE
 from priors import registry
+from priors.base import Unsupported
 from priors.space import Range
 
 STARTUP = 5
@@ -120,9 +122,8 @@ class Tuning:
                     grace_period=GRACE,
                     heartbeat_stale_trial_callback=retry(),
                 )
-        except (SQLAlchemyError, ImportError) as error:
-            reason = registry.in_one_line(error)
-            raise UsageError(f"--storage cannot be opened: {reason}; it is a URL such as sqlite:///FILE.") from None
+        except (SQLAlchemyError, ImportError, RuntimeError) as error:  # RuntimeError: of another version of Optuna
+            raise self.unusable(error) from None
         warm_up = self.runs({})[0].training.warm_up
         return optuna.create_study(
             storage=storage,
@@ -132,12 +133,33 @@ class Tuning:
             load_if_exists=True,
         )
 
+    def unusable(self, error: Exception) -> UsageError:
+        """What is wrong with the database, and what to do."""
+        reason, file = registry.in_one_line(error), Path(self.storage.removeprefix("sqlite:///"))
+        if self.storage.startswith("sqlite") and file.exists():
+            return UsageError(
+                f"The study's database {file} cannot be used: {reason}; put a copy of it in its place, or delete it "
+                "with its trials to begin anew."
+            )
+        return UsageError(f"--storage cannot be opened: {reason}; it is a URL such as sqlite:///FILE.")
+
+    def whole(self) -> optuna.Study:
+        """The study, all of whose trials can be read; UsageError where a table of the database is damaged."""
+        try:
+            study = self.open()
+            optuna.create_study(directions=study.directions).add_trials(study.get_trials())
+            for trial in study.get_trials(states=(TrialState.COMPLETE,)):
+                _ = trial.user_attrs["errors"], [trial.params[key] for key in self.space]
+            return study
+        except (SQLAlchemyError, OptunaError, KeyError, ValueError) as error:
+            raise error if isinstance(error, UsageError) else self.unusable(error) from None
+
     def begin(self) -> optuna.Study:
         """Makes the study, with the suite's own settings as its first trial, or takes it up; UsageError where a study
         of this name has other settings."""
         self.locks.mkdir(parents=True, exist_ok=True)
         with FileLock(self.locks / "begin"):
-            study, mine = self.open(), self.identity()
+            study, mine = self.whole(), self.identity()
             if study.user_attrs.get("identity", mine) != mine:
                 raise UsageError(
                     f"The study {self.name} was begun with other settings, data or version of this project: choose "
@@ -211,10 +233,10 @@ def rehearse(run: Run, data: Dataset, objectives: Sequence[str]) -> bool:
     """Is the study to be pruned? Raises UsageError where an objective is undefined for the method."""
     where = f"{run.method} on {run.dataset}"
     try:
-        model, prior = build(run, data)
+        model, prior = built(run, data)
         model.players(prior)
-    except ValueError as error:
-        raise UsageError(f"{where}: {error}.") from None
+    except (Unsupported, UsageError) as error:
+        raise UsageError(str(error) if isinstance(error, UsageError) else f"{where}: {error}.") from None
     for name in objectives:
         reason = OBJECTIVES[name].missing(model, prior, data)
         if reason:
