@@ -32,7 +32,7 @@ def mend(runs: Sequence[Run], place: Place) -> list[str]:
 
 
 def age(runs: Sequence[Run], place: Place, what: str) -> list[str]:
-    """A line for each way in which runs are older than today's sources and versions. what: to "keep" or "rerun" them."""
+    """A line for each way in which runs are older than today's sources and versions. what: "keep" or "rerun" them."""
     older = stale(runs, place)
     if what == "rerun":
         discard([*older], place)
