@@ -211,16 +211,14 @@ def recall(run: Run, place: Place) -> Subject:
     subject.model, subject.prior = build(run, subject.data)
     both = nn.ModuleDict({"model": subject.model, "prior": subject.prior})
     recall_weights(both, record)
-    if (fitted := record.read("metrics.json")) and "fitted.safetensors" in fitted["files"]:
-        record.check("fitted.safetensors", fitted["files"]["fitted.safetensors"], read=True)
+    record.verified("fitted.safetensors", "metrics.json")
     _fit(run, subject.model, subject.prior, subject.data, record)
     return subject
 
 
 def recall_weights(both: nn.ModuleDict, record: Record) -> None:
     """The weights that training ended with, on the modules' own device; Damaged where they are not these."""
-    record.check("weights.safetensors", record.read("training.json")["files"]["weights.safetensors"], read=True)
-    both.load_state_dict(load_file(record.folder / "weights.safetensors"))
+    both.load_state_dict(load_file(record.verified("weights.safetensors", "training.json")))
     both.eval()
 
 

@@ -56,6 +56,10 @@ class Seal(NamedTuple):
     sha256: str
 
 
+NONE = Seal(-1, 0, "")
+"""Of a file that nothing vouches for."""
+
+
 @dataclass(frozen=True)
 class Record:
     """One run's folder."""
@@ -132,6 +136,16 @@ class Record:
             raise Damaged(path, "is missing") from None
         except OSError as error:
             raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+
+    def verified(self, name: str, voucher: str) -> Path:
+        """The path of a file that is the one that `voucher` vouches for, to its last byte. Otherwise it is put aside,
+        so that the next run makes it anew, and Damaged is raised."""
+        try:
+            self.check(name, (self.read(voucher) or {}).get("files", {}).get(name, NONE), read=True)
+        except Damaged:
+            self.put_aside(name)
+            raise
+        return self.folder / name
 
     # Checkpoints
 

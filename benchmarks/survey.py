@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -35,19 +36,18 @@ def age(runs: Sequence[Run], place: Place, what: str) -> list[str]:
     """A line for each way in which runs are older than today's sources and versions. what: "keep" or "rerun" them."""
     older = stale(runs, place)
     if what == "rerun":
-        discard([*older], place)
-    end = "--stale rerun makes them anew" if what == "keep" else "they are made anew"
-    ways = [*older.values()]
-    return [f"older: {counted(ways.count(way))} made by {way}: {end}" for way in dict.fromkeys(ways)]
+        discard([run for run, _ in older], place)
+    ways = Counter(way for _, way in older)
+    return [f"older: {counted(n)} made by {way}: {end(n, what)}" for way, n in ways.items()]
 
 
-def stale(runs: Sequence[Run], place: Place) -> dict[Run, str]:
-    """The runs that other sources or versions made or began, and which."""
-    found = {}
+def stale(runs: Sequence[Run], place: Place) -> list[tuple[Run, str]]:
+    """The runs that other sources or versions made or began, each with which."""
+    found = []
     for run in runs:
         made, now = place.record(run).read("made.json"), maker(run)
         if made and made["by"] != [now]:
-            found[run] = differences(made["by"], now)
+            found.append((run, differences(made["by"], now)))
     return found
 
 
@@ -55,14 +55,20 @@ def counted(n: int) -> str:
     return f"{n} run was" if n == 1 else f"{n} runs were"
 
 
+def end(n: int, what: str) -> str:
+    """What becomes of them."""
+    them, are = ("it", "it is") if n == 1 else ("them", "they are")
+    return f"{are} kept; --stale rerun makes {them} anew" if what == "keep" else f"{are} made anew"
+
+
 def differences(by: Sequence[dict[str, str]], now: dict[str, str]) -> str:
-    """`other sources, torch 2.12.0 (now 2.13.0)`."""
+    """`other sources of this project, torch 2.12.0 (now 2.13.0)`."""
+    digests = {"sources": "other sources of this project", "plugin": "other sources of the plug-in"}
     parts = []
     for key, value in now.items():
         others = sorted({one.get(key, "none") for one in by} - {value})
         if others:
-            digest = key in ("sources", "plugin")
-            parts.append(f"other {key}" if digest else f"{key} {' and '.join(others)} (now {value})")
+            parts.append(digests.get(key, f"{key} {' and '.join(others)} (now {value})"))
     return ", ".join(parts)
 
 

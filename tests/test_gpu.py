@@ -102,7 +102,9 @@ def test_a_whole_run_on_a_gpu(method: str, place: Place, monkeypatch: pytest.Mon
     epoch = Trainer.epoch
     monkeypatch.setattr(Trainer, "epoch", lambda self: (epochs.append(self.progress.epoch), epoch(self))[1])
     with pretended_gpu() as kernels:
-        trainer_of(run, place.dataset(run), place.record(run).folder, epochs=1).run()
+        trainer = trainer_of(run, place.dataset(run), place.record(run).folder, epochs=1)
+        execute.begin(run, place.record(run), place.dataset(run))
+        trainer.run()
         outcome = execute.execute(run, place)
         assert outcome.status == "ok", (place.record(run).folder / "error.txt").read_text()
         subject = execute.recall(run, place)

@@ -62,8 +62,10 @@ class Results:
 
     def history(self, run: Run) -> pd.DataFrame:
         """The training curve, a row an epoch; empty where nothing was trained."""
-        path = self.record(run).folder / "history.csv"
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        record = self.record(run)
+        if "history.csv" not in record.read("training.json")["files"]:
+            return pd.DataFrame()
+        return pd.read_csv(record.verified("history.csv", "training.json"))
 
     @cached_property
     def figures(self) -> pd.DataFrame:
