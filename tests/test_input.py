@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.text import Text
 
@@ -21,11 +23,13 @@ from benchmarks import command, display, escape, names, rehearsal, run, suite, t
 from benchmarks.errors import UsageError
 from benchmarks.execute import Outcome, Place
 from benchmarks.plots import __main__ as plots
-from benchmarks.plots import gallery
+from benchmarks.plots import critic, gallery
 from benchmarks.report import __main__ as report
 from benchmarks.settings import constructor_settings
 from benchmarks.suite import Request
 from priors import registry
+from priors.base import Unsupported
+from priors.normal import DiagonalNormal
 from priors.registry import in_one_line
 from workbench import TINY, Answer, Workbench
 
@@ -455,14 +459,25 @@ def test_figures_of_a_few_test_images(count: int, bench: Bench):
         for i in range(number):
             pixels = draws.integers(0, 255, (8, 8), dtype=np.uint8)
             Image.fromarray(pixels).save(bench.folder / "own" / split / f"{i}.png")
-    text = TINY.replace('"onehot"', f'"folder:{bench.folder}/own"').replace('"vampprior"]', '"pullback"]')
-    bench.suite(text.replace("[prior.vampprior]\ncomponents = 4\n", ""))
+    bench.suite(TINY.replace('"onehot"', f'"folder:{bench.folder}/own"').replace('"gaussian", ', ""))
     assert bench().status == 0
     torch.set_flush_denormal(False)
-    answer = bench("--figure", "traversals", "neighbours", "critic", "samples", main=plots.main)
+    answer = bench("--figure", "traversals", "neighbours", main=plots.main)
     assert answer.status == 0
     assert "neighbours.png" in answer.out
-    assert ("no critic: the critic is shown between two test images" in answer.out) == (count == 1)
+    assert "traversals-dimensions.png" in answer.out
+    assert ("traversals-interpolations.png" in answer.out) == (count > 1)
+
+
+def test_the_critic_of_a_few_test_images():
+    """Of an odd number the last is left out; of one there is no pair."""
+    of = {n: SimpleNamespace(seed=0, q=DiagonalNormal(torch.zeros(n, 2), torch.zeros(n, 2))) for n in (1, 3)}
+    assert critic.between(of[3]).shape == (1, critic.STEPS, 2)
+    with pytest.raises(Unsupported, match="between two test images, and there is one"):
+        critic.between(of[1])
+    axes = Figure().subplots()
+    critic.lines(axes, torch.zeros(1, critic.STEPS))
+    assert len(axes.lines) == 2
 
 
 def test_an_index_of_figures_that_is_none(tmp_path: Path):

@@ -172,7 +172,8 @@ def test_pairs_are_of_different_classes_where_there_are_any(digits: Results):
     assert len(found) == 2
     assert len({int(classes[i]) for pair in found for i in pair}) == 4
     assert all(classes[i] not in classes[:i] for pair in found for i in pair)
-    assert traversals.pairs(SimpleNamespace(labels=None)) == [(0, 1), (2, 3)]
+    for count, pairs in ((9, [(0, 1), (2, 3)]), (3, [(0, 1)]), (1, [])):
+        assert traversals.pairs(SimpleNamespace(labels=None, test=range(count))) == pairs
     assert traversals.pairs(labelled([7, 7, 3, 7, 3])) == [(0, 2)]
 
 

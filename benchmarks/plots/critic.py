@@ -57,12 +57,11 @@ def critic(results: Results) -> Iterator[Drawing]:
 def between(subject: Subject) -> Tensor:
     """Codes on the lines between those of the first test images, two by two, (pairs, STEPS, D); Unsupported where
     there is one image alone."""
-    pairs = min(PAIRS, len(subject.data.test) // 2)
-    if not pairs:
-        raise Unsupported(f"the critic is shown between two test images, and {subject.data.name} has one")
     with stream(subject.seed, "plot of the critic"):
-        z = subject.q[: 2 * pairs].sample()
-    a, b = z.unflatten(0, (-1, 2))[:, :, None].unbind(1)
+        z = subject.q[: 2 * PAIRS].sample()
+    if len(z) < 2:
+        raise Unsupported("the critic is shown between two test images, and there is one")
+    a, b = z[: len(z) // 2 * 2].unflatten(0, (-1, 2))[:, :, None].unbind(1)
     return torch.lerp(a, b, torch.linspace(0, 1, STEPS, device=z.device)[:, None])
 
 

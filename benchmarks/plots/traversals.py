@@ -47,10 +47,11 @@ def traversals(results: Results) -> Iterator[Drawing]:
 def pairs(data: Dataset) -> list[tuple[int, int]]:
     """Test images to go between, of different classes where there are several: the first of each, two by two. None
     where there is one image alone."""
-    first: Sequence[int] = range(min(2 * PAIRS, len(data.test)))
     classes = [] if data.labels is None else data.labels[2].tolist()
     if len({*classes}) > 1:
-        first = [classes.index(one) for one in dict.fromkeys(classes)]
+        first: Sequence[int] = [classes.index(one) for one in dict.fromkeys(classes)]
+    else:
+        first = range(min(2 * PAIRS, len(data.test)))
     return list(zip(first[::2], first[1::2], strict=False))[:PAIRS]
 
 
