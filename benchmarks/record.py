@@ -78,6 +78,7 @@ class Record:
         timeout: seconds to wait for another process (below 0: for ever), then filelock's Timeout.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.make_way(".lock")
         with FileLock(self.folder / ".lock", timeout=timeout):
             _claims[self.folder] = os.getpid()
             try:
@@ -174,6 +175,7 @@ class Record:
     def put(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         """The file whole or not at all, from the process that holds the run."""
         self.leave_to_its_owner()
+        self.make_way(name)
         write_atomically(self.folder / name, write)
 
     def remove(self, *names: str) -> None:
@@ -183,22 +185,30 @@ class Record:
                 shutil.rmtree(path)
             path.unlink(missing_ok=True)
 
+    def make_way(self, name: str) -> None:
+        """For a file, where a folder of its name is in the way."""
+        if (self.folder / name).is_dir():
+            self.remove(name)
+
     def put_aside(self, name: str) -> None:
         """Keeps a file out of the way, in the folder `damaged`, in the place of an earlier one of its name."""
+        aside = self.folder / "damaged" / name
+        if not (self.folder / "damaged").is_dir():
+            self.remove("damaged")
+        aside.parent.mkdir(parents=True, exist_ok=True)
         self.remove(f"damaged/{name}")
-        with suppress(FileNotFoundError):
-            (self.folder / "damaged" / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.folder / name, self.folder / "damaged" / name)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.replace(self.folder / name, aside)
 
     # What a person sees
 
     def report(self, **status: Any) -> None:
-        """What the display shows of this run. Not fsynced: it is of no use after a crash."""
+        """What the display shows of this run. Not fsynced, and not missed: it is of no use after a crash."""
         self.leave_to_its_owner()
-        path = self.folder / "status.json"
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(status), encoding="utf-8")
-        os.replace(part, path)
+        part = self.folder / "status.part"
+        with suppress(OSError):
+            part.write_text(json.dumps(status), encoding="utf-8")
+            os.replace(part, self.folder / "status.json")
 
     def reported(self) -> dict[str, Any] | None:
         """What `report` told last, or None."""

@@ -30,7 +30,8 @@ def test_older_runs_are_told_and_kept(bench: Bench, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sources, "own_sources", lambda: "others")
     answer = bench()
     assert answer.status == 0
-    assert "older: 2 runs were made by other sources of this project: they are kept; --stale rerun makes them anew" in answer.out
+    told = "older: 2 runs were made by other sources of this project: they are kept; --stale rerun makes them anew"
+    assert told in answer.out
     assert "2 already done" in answer.out
     assert bench.weights() == weights
     assert bench.csv() == before, "all of a row's runs are alike: nothing is mixed"
@@ -94,7 +95,7 @@ def test_what_a_plugin_imports_beside_it_counts(bench: Bench, monkeypatch: pytes
 
 
 def test_reached(tmp_path: Path):
-    """Modules beside a file, through packages and what these import within; not what functions import, nor strangers."""
+    """Modules beside a file, packages and what these import within; not what functions import, nor strangers."""
     write(tmp_path / "a.py", "import torch\nfrom b import x\nimport pack.inner\n\ndef f():\n    import late\n")
     write(tmp_path / "b.py", "x = 1\n")
     write(tmp_path / "late.py", "")
