@@ -150,7 +150,7 @@ def _perform(run: Run, place: Place, record: Record) -> str:
     heal(record, wrong)
     if place.done(run) and made_with(record, data):
         return ""
-    record.remove("done")
+    record.remove("done", *(path.name for path in record.folder.glob("*.png")))
     sweep(record.folder)
     record.report(stage="starting")
     register(place)
