@@ -15,7 +15,7 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks import datasets, display, methods, suite, survey, table, wide
+from benchmarks import datasets, display, made, methods, suite, survey, table, wide
 from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, place_of, status
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
@@ -37,8 +37,9 @@ from priors.base import Unsupported
 class Command(Selection):
     """Trains, evaluates and tabulates the runs of a suite.
 
-    The table goes to RESULTS/SUITE.csv and its costs to RESULTS/SUITE-cost.csv; every run keeps its record below
-    RESULTS/runs. What is finished is never done again: the same command goes on where a former one stopped.
+    The table goes to RESULTS/SUITE.csv, its costs to RESULTS/SUITE-cost.csv, and what made it (machine, versions,
+    sources) to RESULTS/SUITE.made.json; every run keeps its record below RESULTS/runs. What is finished is never done
+    again: the same command goes on where a former one stopped.
 
     Other commands: `python -m benchmarks.run list` (suites, priors, data sets, metrics),
     `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them) and
@@ -101,6 +102,7 @@ def run_suite(command: Command, console: Console) -> int:
     write = Paced(lambda: write_tables(chosen, everything, place, target))
     failed = carry_out(left[: command.limit], command, place, console, write)
     frame = write.now()
+    made.write(everything, place, target.with_name(f"{target.name}.made.json"))
     display.show(console, frame[frame["status"] != "not-computed"], chosen.title)
     for line in missing:
         console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)

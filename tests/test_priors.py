@@ -611,7 +611,7 @@ def test_plugin_that_fails_leaves_nothing_behind(tmp_path, text, words):
 def test_plugin_errors(tmp_path):
     plugin_error(write(tmp_path / "empty.py", "import torch"), "registers no prior", "@register")
     plugin_error(tmp_path / "missing.py", "does not exist")
-    plugin_error(tmp_path, "does not exist")
+    plugin_error(tmp_path, "is a folder")
     plugin_error(write(tmp_path / "own.txt", PLUGIN), ".py")
 
 

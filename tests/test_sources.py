@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,19 @@ def test_a_row_that_mixes_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sources, "own_sources", lambda: "others")
     assert bench("--seeds", "1").status == 0
     assert bench.table()["note"].str.contains("made by 2 versions of the sources").all()
+
+
+def test_beside_a_table_stands_what_made_it(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Machine, versions and sources, with how many runs of which methods."""
+    bench.suite(SEEDS)
+    assert bench("--seeds", "0").status == 0
+    monkeypatch.setattr(sources, "own_sources", lambda: "others")
+    assert bench("--seeds", "1").status == 0
+    first, second = json.loads((bench.results / "tiny.made.json").read_text())
+    assert (first["runs"], first["methods"]) == (1, {"gaussian": 1})
+    assert first["by"]["device"] == "cpu"
+    assert first["by"]["torch"] == sources.metadata.version("torch")
+    assert [one["by"]["sources"] == "others" for one in (first, second)] == [False, True]
 
 
 def test_a_run_that_others_went_on_with_has_both(bench: Bench, monkeypatch: pytest.MonkeyPatch):
