@@ -159,6 +159,7 @@ def environment(name: str) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
         "packages": {name: metadata.version(name) for name in packages},
         "threads": torch.get_num_threads(),
         "commit": _commit(),
@@ -178,6 +179,16 @@ def accelerator(name: str) -> dict[str, Any]:
         "tf32": torch.get_float32_matmul_precision() != "highest" or torch.backends.cudnn.allow_tf32,
         "deterministic": torch.are_deterministic_algorithms_enabled() and torch.backends.cudnn.deterministic,
     }
+
+
+def processor(path: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model, where it is told, and the instructions that torch uses of it: another's kernels round
+    otherwise."""
+    found = None
+    with suppress(OSError):
+        found = re.search(r"^model name\s*:\s*(.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    model = found[1] if found else platform.processor()
+    return f"{model or 'not known'}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def driver(path: Path = Path("/proc/driver/nvidia/version")) -> str | None:

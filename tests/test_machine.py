@@ -173,3 +173,10 @@ def test_figures_of_another_device_or_precision_have_another_protocol(monkeypatc
     elsewhere = protocol_of(run, data.to("meta"))
     assert elsewhere == usual | {"device": "meta"}
     assert len({digest(one) for one in (usual, elsewhere, protocol_of(low, data))}) == 3
+
+
+def test_the_processor_is_told_with_what_torch_uses_of_it(tmp_path: Path):
+    told = tmp_path / "cpuinfo"
+    told.write_text("processor\t: 0\nmodel name\t: Abacus 9\nflags\t: fpu\n")
+    assert machine.processor(told) == f"Abacus 9, {torch.backends.cpu.get_cpu_capability()}"
+    assert machine.processor(tmp_path / "none").endswith(torch.backends.cpu.get_cpu_capability())

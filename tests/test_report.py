@@ -24,6 +24,7 @@ from PIL import Image
 
 from benchmarks import run, suite, table
 from benchmarks.plots import PLOTS, Drawing, Plot
+from benchmarks.record import Record
 from benchmarks.report import glossary, settings
 from benchmarks.report.__main__ import main
 from benchmarks.suite import Request
@@ -334,9 +335,9 @@ def test_runs_and_what_they_ran_on(tmp_path: Path):
         folder = tmp_path / "runs" / "mine" / one.name
         folder.mkdir(parents=True)
         environment = {"commit": f"c{seed}", "device": "cpu", "packages": {"torch": "9.9"}, "threads": 1}
-        (folder / "env.json").write_text(json.dumps(environment), encoding="utf-8")
+        Record(folder).write("env.json", environment)
     done = {"evaluation": runs[0].evaluation, "metrics": runs[0].metrics}
-    (tmp_path / "runs" / "mine" / runs[0].name / "done").write_text(json.dumps(done), encoding="utf-8")
+    Record(tmp_path / "runs" / "mine" / runs[0].name).write("done", done)
     text = report(tmp_path, name).text
     assert "1 of 2 have ended" in text
     assert "c0 (1 of 2); c1 (1 of 2)" in text
