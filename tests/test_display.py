@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import io
+import os
+import time
+from pathlib import Path
 
-from benchmarks import display
+import pandas as pd
+from rich.console import Console
+
+from benchmarks import display, suite
+from benchmarks.execute import Place
 
 
 def test_losses_of_one_name_are_told_apart():
@@ -36,3 +43,24 @@ def test_there_is_a_letter_for_every_footnote():
     assert marks[:2] + marks[25:28] + marks[51:53] == ["a", "b", "z", "aa", "ab", "az", "ba"]
     assert len({*marks}) == 60
     assert notes.mark("note 27") == "ab"
+
+
+def test_a_run_that_hangs_is_told(tmp_path: Path):
+    """Since when nothing was heard of it; what an earlier command left does not count, and neither does rubbish."""
+    run = suite.expand(suite.read("smoke"))[0]
+    place = Place(tmp_path, tmp_path)
+    record = place.record(run)
+    record.folder.mkdir(parents=True)
+    record.report(stage="starting")
+    view = display.Display(Console(file=io.StringIO()), [run], place, 1)
+    view.began -= 3600
+    told = time.time() - 1000
+    os.utime(record.folder / "status.json", (told, told))
+    view.narrate()
+    assert "seed 0: starting; nothing heard for 16 min" in view.console.file.getvalue()
+    record.report(stage="starting")
+    assert "nothing heard" not in display.describe(view.status(run))
+    view.began = time.time() + 10
+    assert view.status(run) is None
+    (record.folder / "status.json").write_text("[1, 2")
+    assert view.status(run) is None

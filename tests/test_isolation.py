@@ -212,8 +212,21 @@ def test_the_serial_executor_goes_on_as_well(method: str, plugin: str, tmp_path:
     assert set(rows.loc["gaussian", "status"]) == {"ok"}
 
 
-def test_a_killed_nursery_leaves_nothing_running(plugin: str, tmp_path: Path):
-    """And a killed command neither: its runs end, and the next command takes the run up."""
+def test_the_nursery_is_safe_to_fork(plugin: str, tmp_path: Path):
+    """Of the processes that a command starts, the one that has children of its own has one thread."""
+    process = start(tmp_path, *command(plugin, "--method", "hangs"))
+    try:
+        wait_for(lambda: list(tmp_path.glob("results/runs/tiny/*/status.json")), "the run's start")
+        parents = {parent for parent, _ in processes().values()} & descendants(process.pid)
+        assert [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in parents] == [1]
+    finally:
+        end(process)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def test_a_killed_command_leaves_nothing_running(plugin: str, tmp_path: Path):
+    """Neither its nursery nor the runs under way."""
     process = start(tmp_path, *command(plugin, "--method", "hangs"))
     try:
         wait_for(lambda: list(tmp_path.glob("results/runs/tiny/*/status.json")), "the run's start")

@@ -156,10 +156,9 @@ def nurse(command: Connection, place: Place) -> None:
 def warm_up() -> None:
     """Imports once what every run would import anew, for seconds: the priors, what an optimiser's first step takes up,
     and what draws images; and looks at the sources before a run may change the folder."""
-    registry.available()
-    import_module("torch._dynamo")
-    torchvision()
-    own_sources()
+    for step in (registry.available, lambda: import_module("torch._dynamo"), torchvision, own_sources):
+        with suppress(Exception):  # a run that needs it meets the same error, and tells it
+            step()
 
 
 def begin(run: Run, number: int, workers: int, place: Place, others: Sequence[Connection]) -> Child:
