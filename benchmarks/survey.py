@@ -26,9 +26,9 @@ def mend(runs: Sequence[Run], place: Place) -> list[str]:
     for record in map(place.record, runs):
         if record.folder.is_dir() and damages(record):
             with suppress(Timeout), record.claim(timeout=0):
-                wrong = damages(record)
-                heal(record, wrong)
-                lines.append(f"damaged: {told(record, wrong)}")
+                if wrong := damages(record):
+                    heal(record, wrong)
+                    lines.append(f"damaged: {told(record, wrong)}")
     return lines
 
 
