@@ -11,7 +11,7 @@ class UsageError(ValueError):
 
 
 class Stop(BaseException):
-    """Ends a run from inside, from without: no failure of the run. Like KeyboardInterrupt, nothing on its way takes it
+    """Ends a run on purpose, from inside, which is no failure: like KeyboardInterrupt, nothing on its way takes it
     for one."""
 
 

@@ -56,7 +56,7 @@ class Command(Selection):
     workers: int = 0
     """Processes at once; 0: one a core on a CPU, four on each GPU."""
     executor: Literal["local", "serial"] = "local"
-    """local: worker processes. serial: everything in this process."""
+    """local: a process a run, several at once. serial: everything in this process, one run after another."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
     skip_missing: bool = False
