@@ -96,6 +96,16 @@ def forks():
     os._exit(4)
 
 
+@bad("deserts")
+def deserts():
+    """Leaves a process behind, and nobody who could end it."""
+    if os.fork() == 0:
+        time.sleep(300)
+        os._exit(0)
+    os.kill(os.getppid(), signal.SIGKILL)
+    os._exit(5)
+
+
 @bad("twins")
 def twins():
     """From the first step on two processes carry out the run."""
@@ -128,6 +138,7 @@ EXPECTED = {  # words of the table's note, in the order in which the methods run
     "segfault": "SIGSEGV",
     "parent": "its process was killed",
     "forks": "exit status 4",
+    "deserts": "its process was killed",
 }
 
 __all__ = ["forget_plugins"]  # a fixture

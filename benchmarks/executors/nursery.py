@@ -35,6 +35,13 @@ PATIENCE = 3.0
 """Seconds that the nursery is given to end by itself: it may be loading data."""
 
 
+class Begun(NamedTuple):
+    """A run's process at its start, which leads a group of its own."""
+
+    name: str
+    pid: int
+
+
 class Ended(NamedTuple):
     """A run's process at its end: what the run said, if it came to say it, and how the process ended."""
 
@@ -62,6 +69,7 @@ class Nursery:
 
     def __init__(self, place: Place):
         self.place = place.absolute()
+        self.groups: dict[str, int] = {}
 
     def __enter__(self) -> Nursery:
         context = get_context("spawn")
@@ -73,11 +81,13 @@ class Nursery:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Whatever still runs ends."""
+        """Whatever still runs ends: by the nursery, and where that was killed, what it could not end."""
         self.pipe.close()
         self.process.join(PATIENCE)
         self.process.kill()
         self.process.join()
+        for leader in self.groups.values():
+            end_group(leader)
 
     def raise_all(self, runs: Sequence[Run], workers: int) -> Iterator[Ended]:
         """Every run, at most `workers` at once, as they end; each of several has a number. Raises Lost."""
@@ -88,11 +98,18 @@ class Nursery:
                     run, number = waiting.pop(), free.pop(0)
                     under_way[run.name] = run, number
                     self.pipe.send((run, number, workers))
-                ended = self.pipe.recv()
+                ended = self.next_end()
                 free.append(under_way.pop(ended.run.name)[1])
                 yield ended
         except (EOFError, OSError):
             raise Lost([run for run, _ in under_way.values()]) from None
+
+    def next_end(self) -> Ended:
+        """Waits for a run's end, and notes those that begin."""
+        while isinstance(told := self.pipe.recv(), Begun):
+            self.groups[told.name] = told.pid
+        del self.groups[told.run.name]
+        return told
 
 
 # In the nursery
@@ -141,7 +158,9 @@ def nurse(command: Connection, place: Place) -> None:
             pipes = {child.pipe: child for child in children if child.listening}
             for ready in wait([command, *pipes], LOOK_SECONDS):
                 if ready is command:
-                    children.append(begin(*command.recv(), place, [command, *(child.pipe for child in children)]))
+                    child = begin(*command.recv(), place, [command, *(child.pipe for child in children)])
+                    children.append(child)
+                    command.send(Begun(child.run.name, child.pid))
                 else:
                     pipes[ready].listen()
             for child in [*children]:
