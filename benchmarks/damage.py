@@ -59,9 +59,13 @@ def heal(record: Record, wrong: Mapping[str, str]) -> None:
     """Puts these files aside and takes away what was made after the first of them."""
     if not wrong:
         return
-    first = min(map(stage, wrong))
     for name in wrong:
         record.put_aside(name)
+    clear(record, min(map(stage, wrong)))
+
+
+def clear(record: Record, first: int = 0) -> None:
+    """Takes away what is made from a stage on: all that figures depend on, from the first."""
     for names in STAGES[first:]:
         record.remove(*names)
 
@@ -72,7 +76,7 @@ def stage(name: str) -> int:
     return next((i for i, names in enumerate(STAGES) if top in names), len(STAGES) - 1)
 
 
-def told(record: Record, wrong: Mapping[str, str]) -> str:
-    """One line: `smoke/moons-gaussian-s0-1a2b3c4d: metrics.json is not as it was written: put aside, made anew`."""
-    run = f"{record.folder.parent.name}/{record.folder.name}"
-    return f"{run}: {', '.join(f'{name} {why}' for name, why in wrong.items())}: put aside, made anew"
+def told(wrong: Mapping[str, str]) -> str:
+    """`metrics.json is not as it was written: put aside, made anew`; empty where nothing is wrong."""
+    found = ", ".join(f"{name} {why}" for name, why in wrong.items())
+    return f"{found}: put aside, made anew" if found else ""

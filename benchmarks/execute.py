@@ -18,7 +18,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import nn
 
 from benchmarks import pictures
-from benchmarks.damage import STAGES, damages, heal, told
+from benchmarks.damage import clear, damages, heal, told
 from benchmarks.datasets import Dataset, Options, load
 from benchmarks.errors import Stop
 from benchmarks.evaluation import METRICS, Subject
@@ -121,7 +121,7 @@ def execute(run: Run, place: Place) -> Outcome:
     except (KeyboardInterrupt, Stop):
         raise
     except BaseException as error:  # a run that calls sys.exit, say, ends itself alone
-        return failed(run, place, in_one_line(error)[:300], time.monotonic() - start, traceback.format_exc())
+        return failed(run, place, in_one_line(error), time.monotonic() - start, traceback.format_exc())
 
 
 def failed(run: Run, place: Place, note: str, seconds: float = 0.0, details: str = "") -> Outcome:
@@ -177,7 +177,7 @@ def _perform(run: Run, place: Place, record: Record) -> str:
     files = record.vouch("config.json", "env.json", "*.png")
     record.write("done", {"evaluation": run.evaluation, "metrics": place.computable(run), "files": files})
     record.remove("checkpoint")
-    return told(record, wrong).partition(": ")[2] if wrong else ""
+    return told(wrong)
 
 
 def made_with(record: Record, data: Dataset) -> bool:
@@ -190,7 +190,7 @@ def begin(run: Run, record: Record, data: Dataset) -> None:
     """Notes the data and the sources that the run is made with. What was made with other data is thrown away; other
     sources are added to those that began it."""
     if not made_with(record, data):
-        record.remove(*(name for names in STAGES for name in names))
+        clear(record)
     made = record.read("made.json") or {"data": data.digest, "by": []}
     now = maker(run)
     if now not in made["by"]:
@@ -266,15 +266,16 @@ def _evaluate(run: Run, subject: Subject, place: Place, record: Record) -> None:
     content = record.read("metrics.json")
     if content is None or (content["evaluation"], content["hash"]) != (run.evaluation, digest(protocol)):
         content = {"evaluation": run.evaluation, "protocol": protocol, "hash": digest(protocol), "metrics": {}}
-        record.write("metrics.json", {**content, "files": record.vouch("fitted.safetensors")})
+        content["files"] = record.vouch("fitted.safetensors")
+        record.write("metrics.json", content)
     for name in place.computable(run):
         if name not in content["metrics"]:
             record.report(stage="evaluating", what=name, done=0, of=1)
             content["metrics"][name], values = measure(name, subject)
             if values:
                 keep(values, record, f"values/{name}.safetensors")
-            kept = record.vouch("fitted.safetensors", *(f"values/{one}.safetensors" for one in content["metrics"]))
-            record.write("metrics.json", {**content, "files": kept})
+                content["files"] |= record.vouch(f"values/{name}.safetensors")
+            record.write("metrics.json", content)
 
 
 def _fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> None:

@@ -66,6 +66,11 @@ class Record:
 
     folder: Path
 
+    @property
+    def label(self) -> str:
+        """`smoke/moons-gaussian-s0-1a2b3c4d`: the suite and the run, for people."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
     def done(self, run: Run, metrics: Sequence[str]) -> bool:
         """The run has ended, and the figures of these metrics are there. Raises Damaged."""
         marker = self.read("done")

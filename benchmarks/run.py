@@ -129,7 +129,7 @@ def carry_out(runs: Sequence[Run], command: Command, place: Place, console: Cons
                 view.ended(outcome)
                 failed |= outcome.status == "failed"
                 write.soon()
-    except KeyboardInterrupt:
+    except BaseException:  # Ctrl-C, or an output that nobody reads on
         write.now()
         raise
     return failed

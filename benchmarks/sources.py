@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -77,23 +77,23 @@ def reached(start: Iterable[Path], known: dict[str, Path]) -> set[Path]:
         path = waiting.pop()
         if path not in found:
             found.add(path)
-            waiting += [file for name in imported(path) if (file := module_file(name, known))]
-            waiting += path.parent.glob("*.py") if within(path) else ()
+            imports = imports_of(path)
+            waiting += [file for node in imports for name in names(node) if (file := module_file(name, known))]
+            waiting += path.parent.glob("*.py") if any(getattr(node, "level", 0) for node in imports) else ()
     return found
 
 
-def within(path: Path) -> bool:
-    """Does the file import relatively?"""
-    return any(isinstance(node, ast.ImportFrom) and node.level for node in ast.parse(path.read_bytes()).body)
+def imports_of(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """A file's imports at its top."""
+    return [node for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Names of modules that a file may import at its top: `from a import b` is of a, and of a.b where b is one."""
-    for node in ast.parse(path.read_bytes()).body:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+def names(node: ast.Import | ast.ImportFrom) -> tuple[str, ...]:
+    """Modules that it may import: `from a import b` is of a, and of a.b where b is one. None of a relative one."""
+    found = [alias.name for alias in node.names]
+    if isinstance(node, ast.Import):
+        return tuple(found)
+    return () if node.level else (node.module, *(f"{node.module}.{name}" for name in found))
 
 
 def module_file(name: str, known: dict[str, Path] = PACKAGES) -> Path | None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from filelock import Timeout
 
-from benchmarks.damage import STAGES, damages, heal, told
+from benchmarks.damage import clear, damages, heal, told
 from benchmarks.execute import Place, made_with
 from benchmarks.record import Record
 from benchmarks.settings import Run
@@ -28,7 +28,7 @@ def mend(runs: Sequence[Run], place: Place) -> list[str]:
             with suppress(Timeout), record.claim(timeout=0):
                 if wrong := damages(record):
                     heal(record, wrong)
-                    lines.append(f"damaged: {told(record, wrong)}")
+                    lines.append(f"damaged: {record.label}: {told(wrong)}")
     return lines
 
 
@@ -76,12 +76,10 @@ def discard(runs: Sequence[Run], place: Place) -> None:
     """Takes away all that these runs' figures depend on."""
     for record in map(place.record, runs):
         with record.claim():
-            record.remove(*(name for names in STAGES for name in names))
+            clear(record)
 
 
 def unreadable(records: Sequence[Record]) -> list[str]:
     """A line for each record of which not even the settings can be read: whose it is, is not known."""
-    where = (f"{one.folder.parent.name}/{one.folder.name}/config.json" for one in records)
-    return [
-        f"damaged: {path}, so its rows are left out until the command that made it is given again" for path in where
-    ]
+    what = "its rows are left out until the command that made it is given again"
+    return [f"damaged: {record.label}/config.json: {what}" for record in records]

@@ -28,16 +28,9 @@ from benchmarks.train import Trainer
 from models.registry import PARTS
 from pretended import Kernels, Refused, pretended_gpu
 from priors.base import Codes
-from test_methods import METHODS, SHORT
+from test_methods import METHODS, run_of
 
 CARD = "cuda:1"
-
-
-def run_of(folder: Path, method: str, *overrides: str) -> Run:
-    path = folder / "short.toml"
-    path.write_text(SHORT, encoding="utf-8")
-    (run,) = suite.expand(suite.read(str(path)), Request(("digits",), (method,), (0,), None, overrides))
-    return run
 
 
 @lru_cache

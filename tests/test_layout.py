@@ -8,15 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import suite, train
+from benchmarks import train
 from benchmarks.datasets.base import Dataset, Split
 from benchmarks.execute import build
 from benchmarks.record import Record
 from benchmarks.settings import Run
-from benchmarks.suite import Request
 from benchmarks.train import Trainer
 from models.registry import PARTS
-from test_methods import METHODS, SHORT
+from test_methods import METHODS, run_of
 
 CRITICS = ("pullback", "naive-pullback", "flexae-sr")
 """Methods whose critics of images are under a gradient penalty."""
@@ -29,13 +28,6 @@ def images(side: int, channels: int = 1) -> Dataset:
     shape = (60, channels, side, side)
     stored = torch.randint(256, shape, dtype=torch.uint8, generator=generator)
     return Dataset("made", *(Split(stored[k::3], 1 / 255) for k in range(3)), "none", True, 256, None, "0")
-
-
-def run_of(folder: Path, method: str, *overrides: str) -> Run:
-    path = folder / "short.toml"
-    path.write_text(SHORT, encoding="utf-8")
-    (run,) = suite.expand(suite.read(str(path)), Request(("digits",), (method,), (0,), None, overrides))
-    return run
 
 
 def unfused(player, settings):

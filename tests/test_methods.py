@@ -14,6 +14,7 @@ from benchmarks import methods, suite
 from benchmarks.evaluation import METRICS
 from benchmarks.features import Features, Network, inception
 from benchmarks.run import main
+from benchmarks.settings import Run
 from benchmarks.suite import Request
 from models.registry import PARTS
 from priors import registry
@@ -108,6 +109,14 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pixels = torch.randint(0, 256, (12, 12, 3), generator=generator, dtype=torch.uint8)
         Image.fromarray(pixels.numpy()).save(folder / f"{i:02}.png")
     return folder
+
+
+def run_of(folder: Path, method: str, *overrides: str) -> Run:
+    """One run of SHORT on digits, with settings of its own."""
+    path = folder / "short.toml"
+    path.write_text(SHORT, encoding="utf-8")
+    (run,) = suite.expand(suite.read(str(path)), Request(("digits",), (method,), (0,), None, overrides))
+    return run
 
 
 def table_of(method: str, dataset: str, folder: Path, text: str = SHORT) -> pd.DataFrame:

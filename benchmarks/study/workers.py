@@ -16,7 +16,6 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmarks.machine import prepare_worker
 from benchmarks.seeds import seed_for
 from benchmarks.study.tuning import STARTUP, Tuning, retry
 from benchmarks.study.validation import Failed
@@ -26,7 +25,6 @@ from priors import registry
 def start_worker(parent: int) -> None:
     """What a process of several begins with."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    prepare_worker()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
