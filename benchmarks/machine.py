@@ -162,7 +162,7 @@ def environment(name: str) -> dict[str, Any]:
         "processor": processor(),
         "packages": {name: metadata.version(name) for name in packages},
         "threads": torch.get_num_threads(),
-        "commit": _commit(),
+        "commit": commit(),
         **accelerator(name),
     }
 
@@ -199,8 +199,10 @@ def driver(path: Path = Path("/proc/driver/nvidia/version")) -> str | None:
     return None
 
 
-def _commit() -> str | None:
-    """The harness's own git commit, where it runs from a checkout."""
+@lru_cache
+def commit() -> str | None:
+    """The harness's own git commit, where it runs from a checkout: as it is when first asked for, before tables that
+    git knows are written."""
     folder = Path(__file__).parent
     try:
         return subprocess.run(

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from benchmarks.datasets.vision import torchvision
 from benchmarks.execute import Outcome, Place, execute, failed
-from benchmarks.machine import device_of, prepare_worker
+from benchmarks.machine import commit, device_of, prepare_worker
 from benchmarks.settings import Run
 from benchmarks.sources import own_sources
 from priors import registry
@@ -174,8 +174,9 @@ def nurse(command: Connection, place: Place) -> None:
 
 def warm_up() -> None:
     """Imports once what every run would import anew, for seconds: the priors, what an optimiser's first step takes up,
-    and what draws images; and looks at the sources before a run may change the folder."""
-    for step in (registry.available, lambda: import_module("torch._dynamo"), torchvision, own_sources):
+    and what draws images; and looks at sources and commit before a run may change the folder, or the command its
+    tables."""
+    for step in (registry.available, lambda: import_module("torch._dynamo"), torchvision, own_sources, commit):
         with suppress(Exception):  # a run that needs it meets the same error, and tells it
             step()
 
