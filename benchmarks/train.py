@@ -122,7 +122,8 @@ class Trainer:
         for player, adam in zip(self.players, self.optimisers, strict=True):
             for turn in range(player.turns):
                 chosen = index if turn == 0 else torch.randint(len(self.data.train), index.shape, device=self.device)
-                batch = Batch(self.data.train.batch(chosen), self.warm_up(), self.progress.step)
+                x, grey = self.data.train.with_grey(chosen)
+                batch = Batch(x, self.warm_up(), self.progress.step, grey)
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
                     loss, parts = player.loss(batch)
                 descend(loss, player.parameters, adam, self.settings.clip)

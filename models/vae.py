@@ -36,7 +36,7 @@ class VAE(Autoencoder):
         terms = self.terms(batch, q, z, kl, prior)
         loss = distortion + batch.warm_up * sum(terms.values(), kl)
         parts = {"reconstruction": distortion, "kl": kl, **terms}
-        penalty = prior.penalty(batch.x)
+        penalty = prior.penalty(batch)
         if penalty is not None:
             loss = loss + penalty
             parts["penalty"] = penalty

@@ -44,11 +44,24 @@ class Host:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a loss is computed on: x (B, *data_shape), the KL's warm-up weight in [0, 1], and the steps taken so far."""
+    """What a loss is computed on: x (B, *data_shape), the KL's warm-up weight in [0, 1], and the steps taken so far.
+
+    grey: where x was drawn as 0 and 1, the images that it was drawn from, (B, *data_shape).
+    """
 
     x: Tensor
     warm_up: float = 1.0
     step: int = 0
+    grey: Tensor | None = None
+
+    @property
+    def original(self) -> Tensor:
+        """x before any binarisation, (B, *data_shape); x itself where there is none.
+
+        A critic of data takes these for real: beside decoded means E[x|z], which are grey, drawn images would be told
+        by their being 0 or 1 alone, and a decoder that plays against the critic would learn black and white.
+        """
+        return self.x if self.grey is None else self.grey
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,7 @@ class Prior(nn.Module, ABC):
         """Draws (n, D) that carry the gradient of the prior's parameters, where it is `reparameterised`."""
         return self.sample(n)
 
-    def penalty(self, x: Tensor) -> Tensor | None:
+    def penalty(self, batch: Batch) -> Tensor | None:
         """What the model's training loss gets beside the divergence, a scalar (a critic's gradient penalty)."""
         return None
 
@@ -183,7 +196,10 @@ class Adversarial(Prior):
 
 
 class DataCritic(Prior):
-    """A prior that holds a critic of data, whose values on decoded codes shape its density."""
+    """A prior that holds a critic of data, whose values on decoded codes shape its density.
+
+    It is trained on `Batch.original`, which is of the same kind as what is decoded.
+    """
 
     @abstractmethod
     def criticise_data(self, x: Tensor) -> Tensor:

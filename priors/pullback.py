@@ -144,10 +144,10 @@ class Pullback(Energy, DataCritic):
         posterior = log_weight.logsumexp(0) - math.log(len(log_weight) / self.count)
         return torch.logaddexp(normal, posterior) - math.log(2)
 
-    def penalty(self, x: Tensor) -> Tensor | None:
+    def penalty(self, batch: Batch) -> Tensor | None:
         if self.algorithm == "naive":
             return None
-        return self.scale * self.gradient_penalty(self.critic, x, self.fakes(len(x)))
+        return self.scale * self.gradient_penalty(self.critic, batch.original, self.fakes(len(batch.x)))
 
     def players(self) -> tuple[Player, ...]:
         if self.algorithm == "combined":
@@ -156,9 +156,9 @@ class Pullback(Energy, DataCritic):
         return (Player("critic", tuple(self.critic.parameters()), self.critic_loss, settings),)
 
     def critic_loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """E D(x) - E D(G(e)) + penalty, e ~ N(0, I), a scalar, and its parts."""
-        fake = self.fakes(len(batch.x))
-        difference, penalty = gap(self.critic, batch.x, fake), self.gradient_penalty(self.critic, batch.x, fake)
+        """E D(x) - E D(G(e)) + penalty, e ~ N(0, I), a scalar, and its parts; x before any binarisation."""
+        real, fake = batch.original, self.fakes(len(batch.x))
+        difference, penalty = gap(self.critic, real, fake), self.gradient_penalty(self.critic, real, fake)
         return difference + penalty, {"gap": difference.detach(), "penalty": penalty.detach()}
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ from priors import registry
 from priors.base import Batch, Codes, Density, Host, Known, Player, Prior, Unsupported
 from priors.conformance import LAWS, Law, Trial, Verdict, examine, judge, use
 from priors.conformance.agreement import chi_squared, regions
+from priors.conformance.training import originals
 from priors.conformance.trial import grid
 from priors.normal import DiagonalNormal
+from priors.pullback import Pullback
 from priors.space import Float
 
 ROOT = Path(__file__).parent.parent
@@ -327,7 +329,7 @@ def failures(kind: type[Prior] | str, laws: Sequence[Law] = QUICK, **settings: A
 def test_sound_prior_keeps_every_law():
     registry._priors["probe"] = Sound
     verdicts = {verdict.law.name: verdict.outcome for verdict in examine(Trial("probe"), ALL)}
-    assert verdicts == dict.fromkeys((one.name for one in ALL), "pass")
+    assert verdicts == dict.fromkeys((one.name for one in ALL), "pass") | {"originals": "does not apply"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -340,7 +342,25 @@ def test_fault_breaks_its_law_and_no_other(fault):
 
 
 def test_every_law_has_a_fault():
-    assert {law for _, law in FAULTS.values()} | {"training"} == {one.name for one in ALL}
+    assert {law for _, law in FAULTS.values()} | {"training", "originals"} == {one.name for one in ALL}
+
+
+@pytest.mark.parametrize("training", ["combined", "naive"])
+def test_critic_of_binarised_images_breaks_its_law(training):
+    """Pull-back's own critic keeps it; the same one fails that takes the drawn images for real."""
+
+    class Blind(Pullback):
+        def penalty(self, batch: Batch) -> Tensor | None:
+            return super().penalty(Batch(batch.x))
+
+        def critic_loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+            return super().critic_loss(Batch(batch.x))
+
+    registry._priors["blind"] = Blind
+    assert judge(originals, Trial("pullback", {"training": training})).outcome == "pass"
+    verdict = judge(originals, Trial("blind", {"training": training}))
+    assert verdict.outcome == "fail"
+    assert "batch.original" in verdict.fix
 
 
 # What is said of other priors
@@ -385,7 +405,8 @@ def test_draws_without_a_gradient_teach_nothing():
 def test_a_bound_need_not_integrate_to_one():
     lower = unlike_sound(certainty="bound", log_prob=lambda self, z: Sound.log_prob(self, z) - 0.1)
     told = examined(lower)
-    assert {name for name, one in told.items() if one.outcome == "does not apply"} == {"mass", "entropy", "draws"}
+    silent = {name for name, one in told.items() if one.outcome == "does not apply"}
+    assert silent == {"mass", "entropy", "draws", "originals"}
     assert "fail" not in {one.outcome for one in told.values()}
 
 

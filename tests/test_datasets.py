@@ -715,6 +715,22 @@ def test_originals_are_the_images_before_any_draw() -> None:
         assert drawn.test[:].unique().tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("rule", ["dynamic", "static", "expected", "none"])
+def test_grey_images_come_with_the_same_draw(rule: str) -> None:
+    train, index = datasets.load("digits", Path(), binarisation=rule).train, torch.tensor([7, 3, 7])
+    torch.manual_seed(0)
+    plain = train.batch(index)
+    state = torch.get_rng_state()
+    torch.manual_seed(0)
+    x, grey = train.with_grey(index)
+    assert torch.equal(x, plain)
+    assert torch.equal(torch.get_rng_state(), state)
+    if rule in ("dynamic", "static"):
+        assert torch.equal(grey, train.original[index])
+    else:
+        assert grey is None
+
+
 def test_torchvision_is_usable_and_other_errors_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     assert vision.torchvision().datasets.MNIST.resources
 

@@ -209,7 +209,7 @@ def test_combined_training_owns_the_critic_with_the_vae_and_penalises_it_by_w():
     assert {id(p) for p in prior.shared_parameters()} == trained
     x = host.examples(8)
     torch.manual_seed(4)
-    value = prior.penalty(x)
+    value = prior.penalty(Batch(x))
     torch.manual_seed(4)
     fake = host.decode(torch.randn(8, 2, dtype=torch.float64))
     torch.testing.assert_close(value, 7 * PENALTIES["wgan-div-1"](prior.critic, x, fake))
@@ -224,7 +224,7 @@ def test_naive_training_gives_the_critic_to_its_player(penalty):
     assert [id(p) for p in player.parameters] == [id(p) for p in prior.critic.parameters()]
     assert [id(p) for p in prior.shared_parameters()] == [id(prior.s)]
     assert (player.turns, player.optimiser.lr, player.optimiser.betas) == (1, 3e-4, (0.5, 0.999))
-    assert prior.penalty(host.examples(8)) is None
+    assert prior.penalty(Batch(host.examples(8))) is None
     x = host.examples(8)
     torch.manual_seed(4)
     loss, parts = player.loss(Batch(x))
@@ -234,6 +234,28 @@ def test_naive_training_gives_the_critic_to_its_player(penalty):
     torch.testing.assert_close(loss, difference + PENALTIES[penalty](prior.critic, x, fake))
     torch.testing.assert_close(parts["gap"] + parts["penalty"], loss.detach())
     torch.autograd.grad(loss, player.parameters)
+
+
+@pytest.mark.parametrize("training", ["combined", "naive"])
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_critic_sees_no_binarised_image(training, penalty):
+    """Data that are 0.5 throughout, drawn as 0 and 1 and decoded as 0.5, show the critic nothing but 0.5."""
+    seen = []
+
+    def critic(x: Tensor) -> Tensor:
+        seen.append(x.detach())
+        return half_square(x)
+
+    prior = given(critic, training=training, penalty=penalty)
+    prior.decode = lambda z: torch.full_like(z, 0.5)
+    x = torch.rand(8, 2, dtype=torch.float64).round()
+    batch = Batch(x, grey=torch.full_like(x, 0.5))
+    if training == "combined":
+        prior.penalty(batch)
+    else:
+        prior.critic_loss(batch)
+    assert seen
+    torch.testing.assert_close(torch.cat(seen), torch.full_like(torch.cat(seen), 0.5))
 
 
 def ring(n: int) -> Tensor:
@@ -361,7 +383,8 @@ def test_critics_of_images_are_trained_with_a_penalty():
     host = dataclasses.replace(toy_host(), data_shape=(1, 8, 8), decode=decode)
     for critic in ("plain", "residual"):
         prior = registry.make("pullback", host, critic=critic, channels=(3, 4), **TINY)
-        gradients = torch.autograd.grad(prior.penalty(torch.rand(5, 1, 8, 8)), [*prior.critic.parameters()][::2])
+        penalty = prior.penalty(Batch(torch.rand(5, 1, 8, 8)))
+        gradients = torch.autograd.grad(penalty, [*prior.critic.parameters()][::2])
         assert all(gradient.isfinite().all() for gradient in gradients)
     assert [tuple(layer.weight.shape) for layer in prior.critic.layers[-2:]] == [(64, 64 * 2 * 2), (1, 64)]
 

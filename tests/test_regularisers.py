@@ -420,6 +420,25 @@ def test_smoothing_in_closed_form() -> None:
     torch.testing.assert_close(to_decoder, -w)
 
 
+def test_smoothing_s_critic_sees_no_binarised_image() -> None:
+    """Data that are 0.5 throughout, drawn as 0 and 1 and decoded as 0.5, show the critic nothing but 0.5."""
+    seen = []
+
+    def critic(x: Tensor) -> Tensor:
+        seen.append(x.detach())
+        return x.square().sum(1)
+
+    autoencoder = LinearAutoencoder()
+    host = replace(autoencoder.host(), decode=lambda z: 0 * autoencoder.decoder(z) + 0.5)
+    smoothing = Smoothing(host, width=4)
+    smoothing.critic.forward = critic
+    x = torch.rand(8, 3).round()
+    for player in smoothing.players(autoencoder.networks(), Shifted(0.0)):
+        player.loss(Batch(x, grey=torch.full_like(x, 0.5)))
+    assert len(seen) == 4
+    torch.testing.assert_close(torch.cat(seen), torch.full((32, 3), 0.5))
+
+
 def test_interpolations_lie_between_codes() -> None:
     """On segments between two different codes, a uniform on [0, 1], not always at its ends."""
     host = identity_host(2, 1e-12)

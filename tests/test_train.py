@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks import execute, train
 from benchmarks.datasets import Dataset, Split
+from benchmarks.datasets.base import draw_once
 from benchmarks.record import Record
 from benchmarks.settings import ModelSettings, ProtocolSettings, Run, Schedule, TrainingSettings, prior_settings
 from benchmarks.train import Diverged, Progress, Trainer
@@ -97,6 +99,30 @@ def test_turns(turns: tuple[int, int], tmp_path: Path):
         assert len({len(batch.x) for _, batch, *_ in calls}) == 1
         same = [torch.equal(batch.x, calls[0][1].x) for _, batch, *_ in calls]
         assert same == [turn == 0 for count in turns for turn in range(count)]
+
+
+@pytest.mark.parametrize("rule", ["dynamic", "static", "none"])
+def test_batches_bring_the_images_before_any_binarisation(rule: str, tmp_path: Path):
+    """The same rows as x in every turn, grey where these are 0 and 1; over an epoch's first turns all images."""
+    plain = dataset(dynamic=False).train
+    train = {"dynamic": replace(plain, draws=True), "static": draw_once(plain, 5), "none": plain}[rule]
+    model = Two((1, 2))
+    trainer(model, tmp_path, replace(dataset(), train=train), epochs=1).run()
+    batches = [batch for name, batch, *_ in model.calls if name == "first"]
+    seen = torch.cat([batch.original for batch in batches])
+    order = seen.flatten(1)[:, 0].argsort()
+    assert torch.equal(seen[order], plain[:])
+    x = torch.cat([batch.x for batch in batches])[order]
+    if rule == "none":
+        assert all(batch.original is batch.x for _, batch, *_ in model.calls)
+    if rule == "static":
+        assert torch.equal(x, train[:])
+    if rule != "none":
+        for _, batch, *_ in model.calls:
+            assert batch.x.unique().tolist() == [0, 1]
+            rows = (batch.original.flatten(1)[:, None] == plain[:].flatten(1)).all(2)
+            assert (rows.sum(1) == 1).all()
+        assert (x[plain[:] > 0.6].mean() > x[plain[:] < 0.4].mean()).item()
 
 
 def test_a_step_moves_its_own_players_parameters_alone(tmp_path: Path):

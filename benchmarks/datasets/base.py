@@ -79,12 +79,19 @@ class Split:
         x = chosen.to(dtype) * self.scale
         return torch.bernoulli(x) if self.draws else x
 
+    def with_grey(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """x, and the grey images that it was drawn from, the same rows; None where it was not drawn."""
+        if self.draws:
+            grey = self.original.batch(index)
+            return torch.bernoulli(grey), grey
+        return self.batch(index), None if self.grey is None else self.grey.batch(index)
+
     def __getitem__(self, index: int | slice | Tensor) -> Tensor:
         return self.batch(index)
 
     @property
     def original(self) -> Split:
-        """The images before any binarisation, which pictures made by a model are held against."""
+        """The images before any binarisation, which figures and critics hold a model's pictures against."""
         return self.grey or replace(self, draws=False)
 
     @property

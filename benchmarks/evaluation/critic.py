@@ -23,7 +23,8 @@ def critic(subject: Subject) -> list[Figure]:
     """D(G(z)) at the prior's draws and at codes, and how far E[D(x)] of x ~ p(x|z) is from it (VAEPP, section 5.4).
 
     The gap is of each code: the mean over codes of |mean of D(x) - D(G(z))|, IMAGES draws of x a code, whose own spread
-    it contains.
+    it contains. Under a Bernoulli likelihood these x are 0 and 1, while the critic was trained on images before any
+    binarisation: the gap tells what it makes of the draws, not of the data.
     """
     if not isinstance(subject.prior, DataCritic):
         raise Unsupported(f"{type(subject.prior).__name__} has no critic of data")

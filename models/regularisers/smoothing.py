@@ -21,7 +21,8 @@ class Smoothing(Regulariser):
 
     x_inp = G(a z_j + (1 - a) z_k), a ~ U[0, 1], z the batch's codes. The critic C descends
     E C(x_inp) - E C(x) + 10 E(||grad C|| - 1)^2; in a turn after it encoder and decoder descend -E C(x_inp), by an Adam
-    of its own. To the model's own loss nothing is added: the learning rates weigh the two.
+    of its own. To the model's own loss nothing is added: the learning rates weigh the two. The x of the critic are the
+    images before any binarisation, as x_inp is grey too; those of the codes are the encoder's own.
 
     channels, width: the critic's convolutions and dense layer (for vectors, two dense layers of `width`).
     lr: of the encoder and decoder in their turn. critic_lr, critic_turns: the critic's rate, and turns a step.
@@ -67,8 +68,8 @@ class Smoothing(Regulariser):
         """Eq. 9, without a gradient to the autoencoder."""
         with torch.no_grad():
             between = self.between(batch.x)
-        gap = self.critic(batch.x).mean() - self.critic(between).mean()
-        return wgan_gp(self.critic, batch.x, between) - gap, {"gap": gap.detach()}
+        gap = self.critic(batch.original).mean() - self.critic(between).mean()
+        return wgan_gp(self.critic, batch.original, between) - gap, {"gap": gap.detach()}
 
     def smooth(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 10."""

@@ -22,7 +22,7 @@ from priors.conformance.density import divergence, frozen, gradient, log_prob_fo
 from priors.conformance.keeping import conventions, fit_once, fitted_state, precision, report, state
 from priors.conformance.law import Broken, Law, Silent, Verdict
 from priors.conformance.samples import rsample, sample_form, seed
-from priors.conformance.training import owners, turns
+from priors.conformance.training import originals, owners, turns
 from priors.conformance.trial import Trial
 
 LAWS = (
@@ -30,7 +30,7 @@ LAWS = (
     *(sample_form, seed, rsample),
     *(log_prob_form, rows, tails, gradient, frozen, divergence),
     *(certainty, mass, entropy, draws),
-    *(owners, turns),
+    *(owners, turns, originals),
     *(state, fit_once, fitted_state, precision, conventions, report),
 )
 

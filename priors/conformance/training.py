@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from priors.base import Batch, Density, Host, Player, Prior
+from priors.base import Batch, DataCritic, Density, Host, Player, Prior
 from priors.conformance.construction import SOUND
 from priors.conformance.law import Silent, demand, law
 from priors.conformance.samples import learned, moved
@@ -56,7 +56,7 @@ def model_player(prior: Prior, host: Host) -> list[Player]:
         z = q.rsample()
         dense = isinstance(prior, Density)
         value = prior.divergence(batch.x, q, z).mean() if dense else (prior.rsample(len(z)) + 1).sin().mean()
-        penalty = prior.penalty(batch.x)
+        penalty = prior.penalty(batch)
         return value if penalty is None else value + penalty, {}
 
     fix = "make it a Density, give it `rsample` and `reparameterised = True`, or train it by a player"
@@ -78,6 +78,25 @@ def take_turn(player: Player, batch: Batch, everything: Sequence[nn.Parameter]) 
     demand(still, f"{player.name}: computing the loss changes parameters or their .grad", fix)
     fix = "give the loss to descend, with the sign that makes it smaller, and as a function of these parameters"
     demand(descends(player, batch, gradients), f"{player.name}: a small step down the gradient does not lower it", fix)
+
+
+@law(after=(turns,))
+def originals(trial: Trial) -> None:
+    """A critic of data is trained on the images before any binarisation, as decoded ones are grey too."""
+    if not issubclass(trial.kind, DataCritic):
+        raise Silent("it has no critic of data")
+    prior = trial.build()
+    drawn, *greys = (trial.host.examples(50) for _ in range(3))
+    one, other = (critic_losses(prior, Batch(drawn.round(), grey=grey)) for grey in greys)
+    fix = "take `batch.original` for real, in the penalty too; `batch.x` is what the encoder sees"
+    demand(one != other, "neither a player's loss nor the penalty depends on `batch.original`", fix)
+
+
+def critic_losses(prior: Prior, batch: Batch) -> list[float]:
+    """The penalty and the players' losses, where a critic of data may be trained, at the same noise every time."""
+    torch.manual_seed(0)
+    losses = [prior.penalty(batch), *(player.loss(batch)[0] for player in prior.players())]
+    return [loss.item() for loss in losses if loss is not None]
 
 
 def loss_of(player: Player, batch: Batch) -> Tensor:
