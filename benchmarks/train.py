@@ -16,17 +16,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from benchmarks.datasets import Dataset
 from benchmarks.record import Damaged, Record
 from benchmarks.seeds import seed_for
 from benchmarks.settings import Schedule, TrainingSettings
 from priors import sizes
-from priors.base import Batch, Player
+from priors.base import Batch, Codes, Player
 from priors.fitting import differentiate
 
 CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints: what a kill can cost."""
+
+CODES = 1000
+"""Training images, about, whose codes a prior sees before every validation."""
 
 VALIDATION_CHUNK = 2000
 """Images at a time on a CPU."""
@@ -141,6 +145,8 @@ class Trainer:
         """Adds the validation loss, under the same noise every epoch, and keeps the best weights after the warm-up."""
         p = self.progress
         self.both.eval()
+        torch.manual_seed(seed_for(self.seed, "normaliser", p.epoch))
+        losses |= self.prior.before_validation(Codes(self.some_codes))
         torch.manual_seed(seed_for(self.seed, "validation"))
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         chunk = sizes.rows(self.device, sizes.IMAGE, VALIDATION_CHUNK)
@@ -153,6 +159,12 @@ class Trainer:
             p.best_loss, p.best_epoch = losses["validation"], p.epoch
             if self.settings.keep == "best":
                 p.best = {name: value.clone() for name, value in self.both.state_dict().items()}
+
+    def some_codes(self) -> Distribution:
+        """q(z|x) of CODES training images at even distances, or of all where they are fewer."""
+        count = len(self.data.train)
+        index = torch.arange(0, count, max(1, count // CODES), device=self.device)
+        return self.model.encode(self.data.train.batch(index))
 
     def demand_finite(self, losses: Mapping[str, float]) -> None:
         if not all(map(math.isfinite, losses.values())):

@@ -137,6 +137,16 @@ class Prior(nn.Module, ABC):
         """What the model's training loss gets beside the divergence, a scalar (a critic's gradient penalty)."""
         return None
 
+    def before_validation(self, codes: Codes) -> Mapping[str, float]:
+        """Called before every validation of a training, in evaluation mode: what a validation loss needs beside the
+        weights, such as ln Z. Returns figures for the training's history."""
+        return {}
+
+    @property
+    def sampler(self) -> str:
+        """How `sample` draws, where its draws are of p only in a limit; empty where they are exact."""
+        return ""
+
     def fit(self, codes: Codes) -> None:
         """Called after training, on the weights that are kept: for a GMM, a second stage, log Z.
 
@@ -154,10 +164,17 @@ class Prior(nn.Module, ABC):
         return tuple(p for p in self.parameters() if p.requires_grad and id(p) not in owned)
 
 
-class Density(Prior):
-    """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator."""
+Certainty = Literal["exact", "estimate", "unreliable", "bound"]
 
-    certainty: ClassVar[Literal["exact", "estimate", "bound"]] = "exact"
+
+class Density(Prior):
+    """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator.
+
+    "unreliable" is an estimate of the normaliser whose own diagnostics say that it may be off by nats: its figures are
+    shown and never ranked.
+    """
+
+    certainty: Certainty = "exact"
 
     @property
     def log_prob_error(self) -> float:

@@ -1,26 +1,41 @@
-"""Unnormalised densities, p(z) = f(z) / Z, with ln Z estimated once after training."""
+"""Unnormalised densities, p(z) = f(z) / Z, with ln Z estimated at every validation and after training."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from priors import mcmc, sizes
-from priors.base import Codes, Density, Known, Unsupported
+from priors import mcmc, sizes, tempering
+from priors.base import Certainty, Codes, Density, Known, Unsupported
 from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
+from priors.pareto import RELIABLE, pareto_k
 
 ROWS = 1024
 """Codes whose ln f is computed at a time on a CPU."""
 
 CATEGORIES = 2**24
 """Most that `torch.multinomial` draws from."""
+
+SHARE = 0.01
+"""Of the mixture's draws the least that must count for its estimate to be called one."""
+
+GROUPS = 16
+"""Independent groups of particles, whose spread is the annealed estimate's error."""
+
+AGREEING = 0.5
+"""Share of the groups that must count for the annealed estimate to be called one."""
+
+FAR = 4.0
+"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
+
+QUICK = (2000, 256)
+"""Draws and particles of the estimates that validation takes."""
 
 POOL = 1000
 """Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
@@ -75,17 +90,27 @@ def as_normal(q: Distribution) -> DiagonalNormal:
     return DiagonalNormal(q.mean, variance.log())
 
 
-@dataclass(frozen=True)
-class LogZ:
-    """ln Z in nats, its standard error, and the effective share of the draws, (sum w)^2 / (n sum w^2)."""
+class LogZ(NamedTuple):
+    """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), and the shape k-hat
+    of their tail (`priors.pareto`), nan where there are too few draws for one."""
 
     value: float
     error: float
     effective: float
+    pareto_k: float = math.nan
+
+    @property
+    def lower(self) -> float:
+        """Two errors below: of two estimates that are both unbiased for Z the one to be kept has the larger."""
+        return self.value - 2 * self.error
+
+    def reliable(self, share: float) -> bool:
+        """Do as many of the draws count, and is their tail short enough for its variance to be finite?"""
+        return self.effective >= share and not self.pareto_k > RELIABLE
 
 
 def log_mean(*strata: Tensor) -> LogZ:
-    """ln of the mean weight from log weights, (n_k,) each: equally probable strata, or one set of draws.
+    """ln of the mean weight from log weights, (n_k,) each: equally probable strata of one size, or one set of draws.
 
     The error is the delta method's, with the variance within strata alone. The logarithm of an unbiased estimate is
     biased by about -error^2 / 2, which is not corrected.
@@ -96,7 +121,8 @@ def log_mean(*strata: Tensor) -> LogZ:
     variance = sum(w.var() / len(w) for w in weights) / len(weights) ** 2
     w = torch.cat(weights)
     effective = w.sum().square() / (len(w) * w.square().sum())
-    return LogZ((largest + mean.log()).item(), (variance.sqrt() / mean).item(), effective.item())
+    tail = pareto_k(torch.cat(strata).double()[None])
+    return LogZ((largest + mean.log()).item(), (variance.sqrt() / mean).item(), effective.item(), tail.item())
 
 
 def log_normaliser(log_f: Callable[[Tensor], Tensor], proposal: Defensive, draws: int) -> LogZ:
@@ -133,39 +159,59 @@ def drawn(weight: Tensor, n: int) -> Tensor:
 class Energy(Density):
     """p(z) = f(z) / Z for a positive f that a subclass gives by `log_f`.
 
-    ln Z is 0 in training: the gradient needs no constant. `fit` estimates it from the training set's posteriors by the
-    defensive mixture, with its standard error, which all z have in common. Until then `log_prob` is ln f.
+    ln Z is 0 in training: the gradient needs no constant. `fit` estimates it twice, each unbiased for Z: by importance
+    sampling from the defensive mixture, which knows where the codes are, and by sequential Monte Carlo from N(0, I)
+    (`tempering`), which finds where f rises beside them. What either misses makes its estimate too low, and a positive
+    unbiased estimate exceeds Z by a factor e^k with probability at most e^-k: the estimate of the larger lower end,
+    value - 2 errors, is kept, and both are reported. A mode that neither N(0, I) leads to nor the codes know stays
+    unseen.
 
-    draws: those that ln Z is estimated from.
+    `certainty` is "estimate" once the kept one is reliable: of the mixture's draws SHARE or more count and their
+    Pareto k-hat is at most 0.7, or of the groups of particles AGREEING or more count. Else it is "unreliable": such
+    figures are shown and never ranked.
+
+    draws: of the mixture. particles: of sequential Monte Carlo.
+    selection: "normalised" estimates ln Z before every validation too, from fewer draws, so that early stopping does
+        not prefer epochs at which Z happens to be large; the estimate's noise, in the history as `log_z_error`, is part
+        of the validation loss. "paper" leaves the loss as training has it.
     sampling: "resampling" draws `oversample` proposals a draw from the defensive mixture (N(0, I) before `fit`) and
-        resamples them by f / r, with replacement: in tens of dimensions a few of large weight are drawn again and
-        again, and figures of samples suffer. "mcmc" then moves every draw by `moves` steps of MALA, which sets them
+        resamples them by f / r, with replacement. In tens of dimensions a few of large weight would be drawn again and
+        again: where fewer than one a draw count, or the mixture missed a part of Z, the particles of sequential Monte
+        Carlo are resampled in their place. "mcmc" then moves every draw by `moves` steps of MALA, which sets equal ones
         apart, their size tuned on a pilot and frozen.
     """
 
-    certainty = "estimate"
     log_z: Tensor
     log_z_error: Tensor
+    estimates: Tensor
+    particles: Tensor
 
     def __init__(
         self,
         latent_dim: int,
         *,
         draws: int = 20_000,
+        particles: int = 1024,
+        selection: Literal["normalised", "paper"] = "normalised",
         sampling: Literal["resampling", "mcmc"] = "resampling",
         oversample: int = 10,
         moves: int = 100,
     ):
         super().__init__()
-        for name, value, least in (("draws", draws, 4), ("oversample", oversample, 1), ("moves", moves, 1)):
-            if value < least:
-                raise ValueError(f"{type(self).__name__.lower()} needs {name} >= {least}, not {value}")
-        self.draws, self.sampling, self.oversample, self.moves = draws, sampling, oversample, moves
+        least = {"draws": (draws, 4), "particles": (particles, 4 * GROUPS)}
+        least |= {"oversample": (oversample, 1), "moves": (moves, 1)}
+        for name, (value, fewest) in least.items():
+            if value < fewest:
+                raise ValueError(f"{type(self).__name__.lower()} needs {name} >= {fewest}, not {value}")
+        self.draws, self.selection = draws, selection
+        self.sampling, self.oversample, self.moves = sampling, oversample, moves
         self.register_buffer("log_z", torch.zeros(()))
         self.register_buffer("log_z_error", torch.zeros(()))
+        self.register_buffer("estimates", torch.full((2, len(LogZ._fields)), math.nan, dtype=torch.float64))
+        self.register_buffer("particles", torch.zeros(particles // GROUPS * GROUPS, latent_dim))
         standard = torch.zeros(1, latent_dim)
         self.proposal = Defensive(DiagonalNormal(standard, standard.clone()))
-        self.estimate: LogZ | None = None
+        self.fitted: tuple[LogZ, LogZ] | None = None
         self.step_size: float | None = None
         self.acceptance: float | None = None
 
@@ -176,24 +222,94 @@ class Energy(Density):
     def log_prob(self, z: Tensor) -> Tensor:
         return self.log_f(z) - self.log_z
 
+    # The normaliser
+
+    @property
+    def certainty(self) -> Certainty:
+        """ "estimate", or "unreliable" where a fitted ln Z is."""
+        return "estimate" if self.fitted is None or self.reliable else "unreliable"
+
+    @property
+    def annealing_kept(self) -> bool:
+        """Is ln Z that of sequential Monte Carlo, rather than the mixture's?"""
+        mixture, annealed = self.fitted
+        return annealed.lower > mixture.lower
+
+    @property
+    def estimate(self) -> LogZ:
+        """The estimate that was kept."""
+        mixture, annealed = self.fitted
+        return annealed if self.annealing_kept else mixture
+
+    @property
+    def reliable(self) -> bool:
+        return self.estimate.reliable(AGREEING if self.annealing_kept else SHARE)
+
     @property
     def log_prob_error(self) -> float:
         return self.log_z_error.item()
 
     @torch.no_grad()
+    def before_validation(self, codes: Codes) -> Mapping[str, float]:
+        if self.selection == "paper":
+            return {}
+        mixture, annealed, _ = self.normalisers(Defensive(as_normal(codes.posterior)).to(self.log_z), *QUICK)
+        kept = max(mixture, annealed, key=lambda one: one.lower)
+        self.log_z.fill_(kept.value)
+        return {"log_z": kept.value, "log_z_error": kept.error}
+
+    @torch.no_grad()
     def fit(self, codes: Codes) -> None:
-        """ln Z, the proposal for draws and, for "mcmc", the step size, from the training set's posteriors."""
+        """ln Z with the particles that draws may start from, once; the mixture of the training set's posteriors, and
+        for "mcmc" the step size."""
         self.proposal = Defensive(as_normal(codes.posterior)).to(self.log_z)
-        self.estimate = log_normaliser(self.log_f, self.proposal, self.draws)
+        if self.estimates.isnan().all():
+            *found, z = self.normalisers(self.proposal, self.draws, len(self.particles))
+            self.particles.copy_(z)
+            self.estimates.copy_(torch.tensor(found, dtype=torch.float64))
+        mixture, annealed = (LogZ(*row) for row in self.estimates.tolist())
+        self.fitted = mixture, annealed
         self.log_z.fill_(self.estimate.value)
         self.log_z_error.fill_(self.estimate.error)
         if self.sampling == "mcmc":
             self.step_size = self.tuned()
 
+    def normalisers(self, proposal: Defensive, draws: int, particles: int) -> tuple[LogZ, LogZ, Tensor]:
+        """ln Z by the mixture and by sequential Monte Carlo, and the latter's particles."""
+        mixture = log_normaliser(self.log_f, proposal, draws)
+        found = tempering.annealed(self.log_f, self.normal, particles, GROUPS, rows(self.particles))
+        return mixture, log_mean(found.log_z), found.z
+
+    def normal(self, n: int) -> Tensor:
+        """n draws from N(0, I), (n, D)."""
+        return torch.randn(n, self.particles.shape[1], dtype=self.log_z.dtype, device=self.log_z.device)
+
+    # Draws
+
+    @property
+    def from_particles(self) -> bool:
+        """Do draws start from particles? Not where the mixture's proposals serve: there they are fresh ones."""
+        if self.fitted is None:
+            return False
+        mixture, annealed = self.fitted
+        agree = annealed.value - mixture.value <= FAR * math.hypot(annealed.error, mixture.error)
+        return not (agree and mixture.reliable(1 / self.oversample))
+
+    @property
+    def sampler(self) -> str:
+        start = f"{len(self.particles)} annealed particles" if self.from_particles else "resampled proposals"
+        return f"{self.moves} MALA steps from {start}" if self.sampling == "mcmc" else start
+
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        z = self.resampled(n)
+        z = self.start(n)
         return self.moved(z) if self.sampling == "mcmc" else z
+
+    def start(self, n: int) -> Tensor:
+        """Draws (n, D) of p, equal ones among them: particles or resampled proposals."""
+        if self.from_particles:
+            return self.particles[torch.randint(len(self.particles), (n,), device=self.particles.device)]
+        return self.resampled(n)
 
     def resampled(self, n: int) -> Tensor:
         """Sampling-importance-resampling from the proposal, (n, D): equal draws occur where a weight is large."""
@@ -202,21 +318,30 @@ class Energy(Density):
         return z[drawn(weight, n)]
 
     def moved(self, z: Tensor) -> Tensor:
-        """z (n, D) after `moves` steps of MALA."""
-        step_size = self.step_size or self.tuned()
-        parts = [mcmc.mala(self.log_f, part, self.moves, step_size) for part in z.split(rows(z))]
+        """z (n, D) after `moves` steps of the tuned size."""
+        return self.walked(z, self.moves, self.step_size or self.tuned())
+
+    def walked(self, z: Tensor, steps: int, step_size: float) -> Tensor:
+        """z (n, D) after so many steps of MALA of this size."""
+        parts = [mcmc.mala(self.log_f, part, steps, step_size) for part in z.split(rows(z))]
         self.acceptance = sum(rate * len(part) for part, rate in parts) / len(z)
         return torch.cat([part for part, _ in parts])
 
     def tuned(self) -> float:
-        """The step size at which MALA accepts 57 % on resampled draws."""
-        return mcmc.tune(lambda z, a: mcmc.mala(self.log_f, z, 1, a), self.resampled(POOL), target=0.57)
+        """The step size at which MALA accepts 57 % on draws that are not moved yet."""
+        return mcmc.tune(lambda z, a: mcmc.mala(self.log_f, z, 1, a), self.start(POOL), target=0.57)
 
     def report(self) -> Sequence[Known]:
-        if self.estimate is None:
+        if self.fitted is None:
             return ()
+        mixture, annealed = self.fitted
         known = [
             Known("log_z", self.estimate.value, "nats", self.estimate.error),
-            Known("log_z_effective", self.estimate.effective),
+            Known("log_z_mixture", mixture.value, "nats", mixture.error),
+            Known("log_z_mixture_effective", mixture.effective),
+            Known("log_z_mixture_pareto_k", mixture.pareto_k),
+            Known("log_z_annealed", annealed.value, "nats", annealed.error),
+            Known("log_z_annealed_effective", annealed.effective),
+            Known("log_z_disagreement", annealed.value - mixture.value, "nats"),
         ]
         return known if self.acceptance is None else [*known, Known("mcmc_acceptance", self.acceptance)]

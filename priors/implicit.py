@@ -58,8 +58,11 @@ class Implicit(Energy):
         draws: int = 20_000,
         oversample: int = 10,
         moves: int = 100,
+        selection: Literal["normalised", "paper"] = "normalised",
     ):
-        super().__init__(host.latent_dim, draws=draws, sampling=sampling, oversample=oversample, moves=moves)
+        super().__init__(
+            host.latent_dim, draws=draws, selection=selection, sampling=sampling, oversample=oversample, moves=moves
+        )
         if not widths or min(widths) < 1:
             raise ValueError(f"implicit needs widths of one layer or more, each >= 1, not {widths}")
         if not 0 <= dropout < 1:
@@ -106,4 +109,4 @@ class Implicit(Energy):
             return torch.cat([self.encode(part).sample() for part in x.split(rows(x))])
 
     def conventions(self) -> Mapping[str, float]:
-        return {} if self.estimate is None else {"unnormalised": self.estimate.value}
+        return {} if self.fitted is None else {"unnormalised": self.estimate.value}

@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.nn.utils.parametrizations import weight_norm
 
 from priors.base import Batch, OptimiserSettings, Player
@@ -38,18 +39,22 @@ class LatentGAN(nn.Module):
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(self, codes: Tensor, steps: int) -> None:
-        """Trains on codes (N, D) for so many steps, of five turns of the critic and one of the generator; once."""
+    def fit(self, q: Distribution, steps: int) -> None:
+        """Trains on codes z ~ q(z|x), batch (N,), for so many steps, of five turns of the critic and one of the
+        generator; once. The law that it learns is the aggregated posterior's."""
         if self.fitted:
             return
+        codes = q.sample()
         self.mean.copy_(codes.mean(0))
         self.scale.copy_(codes.std(0) + 1e-6)  # a dimension that no image uses stays finite
-        standardised = (codes - self.mean) / self.scale
+
+        def draw() -> Tensor:
+            some = q[torch.randint(len(codes), (BATCH,), device=codes.device)]
+            return (some.sample() - self.mean) / self.scale
+
         critic = Scalar(weight_normalised(mlp(codes.shape[1], (40,) * 6, 1, LeakyReLU))).to(self.mean)
         self.generator.requires_grad_(True)
-        play(
-            self.players(critic), lambda: standardised[torch.randint(len(codes), (BATCH,), device=codes.device)], steps
-        )
+        play(self.players(critic), draw, steps)
         self.generator.requires_grad_(False)
         self.fitted.fill_(True)
 

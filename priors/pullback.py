@@ -15,6 +15,7 @@ from priors.energy import Energy, LogZ, log_mean, rows
 from priors.latent_gan import LatentGAN, gap
 from priors.networks import data_critic
 from priors.normal import log_standard_normal
+from priors.normalisers import Batchwise, Chains, DefensiveBatch, Terms
 from priors.penalties import PENALTIES
 from priors.registry import register
 from priors.residual import residual_critic
@@ -26,26 +27,29 @@ class Pullback(Energy, DataCritic):
     """Pull-back prior: p(z) = N(z | 0, I) exp(-beta D(G(z))) / Z, D a critic of images (VAEPP, eq. 4).
 
     D is low on real images. G(z) = E[x|z] is the decoder, which p's gradient reaches, and beta = scale * sigmoid(s)
-    with s learned from 0. In training ln Z is the batch's own estimate (section 3.4): with f = N(z | 0, I) exp(-beta
-    D(G(z))), M draws e ~ N(0, I), N training images and B pairs (x, z),
+    with s learned from 0. After training `Energy` estimates ln Z. In training it is what `normaliser` says:
 
-        Z_b = 1/2 [1/M sum_m exp(-beta D(G(e_m))) + 1/B sum_b N f(z_b) / q(z_b|x_b)].
+    "defensive": importance sampling from N(0, I) and the batch's posteriors, `proposals` draws of the first
+        (`normalisers.DefensiveBatch`). Valid as far as these reach, which in tens of dimensions is not far.
+    "chains": the gradient of ln Z over `proposals` particles that follow p through training (`normalisers.Chains`).
+    "paper": the batch's Z_b (VAEPP, section 3.4), by which the KL of training is at least ln (N / 2) nats whatever p
+        is, so that codes leave the prior (`normalisers.Batchwise`). Early stopping goes by it too, as the paper's does.
 
-    After it, `fit` estimates ln Z by the defensive mixture (`Energy`). The paper's Z-hat (eq. 8), the second half over
-    all training images, is no upper bound in practice: the tails that carry its excess over Z are hardly ever drawn.
-    The paper's figure is the convention "z-hat".
+    The paper's Z-hat (eq. 8), the second half of Z_b over all training images, is no upper bound in practice: the tails
+    that carry its excess over Z are hardly ever drawn. The paper's figure is the convention "z-hat".
 
     scale: W, the largest beta.
     training: "combined" trains D in the VAE's loss, with W times the gradient penalty (algorithm 2, with W for beta as
         in the authors' code). "naive" alternates with a player that descends E D(x) - E D(G(e)) + penalty at the rate
         `critic_lr` (algorithm 1, with its sign set right).
     critic: "plain" is `data_critic` with `channels` and `width`; "residual" is VAEPP's own, for images.
-    proposals: M.
-    draws: those that ln Z and Z-hat are estimated from; Z-hat takes at least one from every training image.
-    sampling: "gan" draws from a GAN that `fit` trains on the posterior means in `gan_steps` steps. "mala" moves such
-        draws by `mala_steps` Langevin steps of size `mala_step`, each accepted or not (section 4.3; VAEPP takes 2020 of
-        1e-5 on MNIST). Neither is exact; "resampling" (`Energy`) is, as `oversample` grows.
-    Raises Unsupported on a deterministic encoder: Z_b needs the density q(z|x).
+    draws: those that the mixture's ln Z and Z-hat are estimated from; Z-hat takes at least one from every training
+        image.
+    sampling: "mcmc" and "resampling" are `Energy`'s. The paper's are "gan", which draws from a GAN that `fit` trains on
+        codes z ~ q(z|x) in `gan_steps` steps, and "mala", which moves such draws by `mala_steps` Langevin steps of size
+        `mala_step`, each accepted or not (section 4.3; VAEPP takes 2020 of 1e-5 on MNIST): too few and too short to
+        forget the GAN, whose law its draws then have, not p's.
+    Raises Unsupported on a deterministic encoder: the estimates of Z need the density q(z|x).
     """
 
     space = {
@@ -69,9 +73,12 @@ class Pullback(Energy, DataCritic):
         channels: tuple[int, ...] = (32, 64),
         width: int = 256,
         critic_lr: float = 1e-4,
+        normaliser: Literal["defensive", "chains", "paper"] = "defensive",
         draws: int = 20_000,
-        sampling: Literal["mala", "gan", "resampling"] = "mala",
+        particles: int = 1024,
+        sampling: Literal["mcmc", "resampling", "gan", "mala"] = "mcmc",
         oversample: int = 10,
+        moves: int = 100,
         mala_steps: int = 200,
         mala_step: float = 1e-3,
         gan_steps: int = 2000,
@@ -87,19 +94,31 @@ class Pullback(Energy, DataCritic):
             raise ValueError(f"pullback needs channels of one layer or more, each >= 1, not {channels}")
         if not host.stochastic:
             raise Unsupported("pullback estimates Z from q(z|x), and this model's encoder is deterministic: use a VAE")
-        super().__init__(host.latent_dim, draws=draws, sampling=sampling, oversample=oversample, moves=mala_steps)
-        self.step_size = mala_step
+        super().__init__(
+            host.latent_dim,
+            draws=draws,
+            particles=particles,
+            selection="paper" if normaliser == "paper" else "normalised",
+            sampling="mcmc" if sampling == "mcmc" else "resampling",
+            oversample=oversample,
+            moves=moves,
+        )
         if critic == "residual":
             self.critic = residual_critic(host.data_shape)
         else:
             self.critic = data_critic(host.data_shape, channels, width)
         self.s = nn.Parameter(torch.zeros(()))
-        self.gan = None if sampling == "resampling" else LatentGAN(host.latent_dim)
+        self.gan = LatentGAN(host.latent_dim) if sampling in ("gan", "mala") else None
+        self.gan_moves, self.gan_steps = (mala_steps, mala_step) if sampling == "mala" else None, gan_steps
+        self.normaliser = {
+            "defensive": lambda: DefensiveBatch(proposals),
+            "chains": lambda: Chains(proposals, host.latent_dim),
+            "paper": lambda: Batchwise(proposals, host.count),
+        }[normaliser]()
         self.register_buffer("log_z_hat", torch.zeros(()))
         self.register_buffer("log_z_hat_error", torch.zeros(()))
-        self.decode, self.count = host.decode, host.count
+        self.decode, self.critic_lr = host.decode, critic_lr
         self.scale, self.algorithm, self.gradient_penalty = scale, training, PENALTIES[penalty]
-        self.proposals, self.critic_lr, self.gan_steps = proposals, critic_lr, gan_steps
 
     @property
     def beta(self) -> Tensor:
@@ -119,30 +138,19 @@ class Pullback(Energy, DataCritic):
     def log_f(self, z: Tensor) -> Tensor:
         return log_standard_normal(z) - self.beta * self.pulled_back(z)
 
-    def normal(self, n: int) -> Tensor:
-        """n draws from N(0, I), (n, D)."""
-        return torch.randn(n, self.proposal.mean.shape[-1], dtype=self.s.dtype, device=self.s.device)
-
     # Training
 
     def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
-        """ln q(z|x) - ln f(z) + ln Z_b in nats, (B,), with its mean moved to 0 where it is below (the authors' code).
+        """ln q(z|x) - ln f(z) + ln Z in nats, (B,), with its mean moved to 0 where it is below (the authors' code).
 
-        With the fitted ln Z and no such bound once there is one.
+        In training ln Z is the normaliser's, elsewhere the fitted one, or that of the validation.
         """
-        if self.estimate is not None:
+        if not self.training and (self.fitted is not None or self.selection == "normalised"):
             return super().divergence(x, q, z)
-        value = self.pulled_back(torch.cat([z, self.normal(self.proposals)]))  # one pass through the networks
-        at_codes, at_normal = (-self.beta * part for part in value.split((len(z), self.proposals)))
-        log_weight = log_standard_normal(z) + at_codes - q.log_prob(z)  # ln f(z) / q(z|x)
-        kl = self.log_z_of(at_normal, log_weight) - log_weight
+        others = self.normaliser.others(self.log_f, q)
+        at_z, at_others = self.log_f(torch.cat([z, others])).split([len(z), len(others)])  # one pass of the networks
+        kl = q.log_prob(z) - at_z + self.normaliser.log_z(Terms(q, z, at_z, others, at_others))
         return kl - kl.mean() + kl.mean().clamp(min=0)
-
-    def log_z_of(self, at_normal: Tensor, log_weight: Tensor) -> Tensor:
-        """ln Z_b, a scalar, from -beta D(G(e)) at the draws e (M,) and ln f(z) / q(z|x) at the codes (B,)."""
-        normal = at_normal.logsumexp(0) - math.log(len(at_normal))
-        posterior = log_weight.logsumexp(0) - math.log(len(log_weight) / self.count)
-        return torch.logaddexp(normal, posterior) - math.log(2)
 
     def penalty(self, batch: Batch) -> Tensor | None:
         if self.algorithm == "naive":
@@ -175,7 +183,7 @@ class Pullback(Energy, DataCritic):
         self.log_z_hat.fill_(z_hat.value)
         self.log_z_hat_error.fill_(z_hat.error)
         if self.gan is not None:
-            self.gan.fit(self.proposal.mean, self.gan_steps)
+            self.gan.fit(codes.posterior, self.gan_steps)
 
     @torch.no_grad()
     def z_hat(self, q: Distribution) -> LogZ:
@@ -186,17 +194,23 @@ class Pullback(Energy, DataCritic):
         return LogZ(mean.value + math.log(count), mean.error, mean.effective)
 
     def conventions(self) -> Mapping[str, float]:
-        return {} if self.estimate is None else {"z-hat": (self.log_z - self.log_z_hat).item()}
+        return {} if self.fitted is None else {"z-hat": (self.log_z - self.log_z_hat).item()}
+
+    @property
+    def sampler(self) -> str:
+        if self.gan is None:
+            return super().sampler
+        return "a GAN of the codes" + (f", then {self.gan_moves[0]} MALA steps" if self.gan_moves else "")
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         if self.gan is None:
             return super().sample(n)
         z = self.gan.sample(n)
-        return self.moved(z) if self.sampling == "mala" else z
+        return self.walked(z, *self.gan_moves) if self.gan_moves else z
 
     def report(self) -> Sequence[Known]:
-        if self.estimate is None:
+        if self.fitted is None:
             return (Known("beta", self.beta.item()),)
         z_hat = Known("log_z_hat", self.log_z_hat.item(), "nats", self.log_z_hat_error.item())
         return (Known("beta", self.beta.item()), *super().report(), z_hat)

@@ -124,7 +124,7 @@ def test_nothing_is_known_of_z_before_the_fit():
 
 
 def test_divergence_is_the_paper_s_with_its_own_estimate_of_z():
-    prior = given(wavy, count=70, proposals=5, scale=2.0)
+    prior = given(wavy, count=70, proposals=5, scale=2.0, normaliser="paper")
     q = DiagonalNormal(torch.randn(9, 2, dtype=torch.float64), torch.full((9, 2), -1.0, dtype=torch.float64))
     z = q.sample()
     torch.manual_seed(3)
@@ -140,20 +140,9 @@ def test_divergence_is_the_paper_s_with_its_own_estimate_of_z():
         assert prior.divergence(torch.zeros(9, 2), q, z).isfinite().all()
 
 
-def test_log_z_of_the_batch_in_its_limits():
-    prior = given(wavy, count=10)
-    nn.init.constant_(prior.s, -1e4)  # beta = 0
-    no_mass = torch.full((6,), -torch.inf, dtype=torch.float64)
-    at_normal = -prior.beta * prior.pulled_back(torch.randn(7, 2, dtype=torch.float64))
-    assert prior.log_z_of(at_normal, no_mass).item() == math.log(1 / 2)  # the first half is exactly 1
-    assert prior.log_z_of(no_mass, torch.zeros(6, dtype=torch.float64)).item() == pytest.approx(math.log(10 / 2))
-    deep = torch.full((4,), -2000.0, dtype=torch.float64)  # exp(-2000) is 0 in any type
-    assert prior.log_z_of(deep, deep).item() == pytest.approx(-2000 + math.log(11 / 2))
-
-
 @pytest.mark.parametrize("clipped", [True, False])
 def test_mean_kl_below_zero_is_moved_to_zero_without_a_gradient(clipped):
-    prior = given(half_square, count=1, scale=1.0, proposals=100)
+    prior = given(half_square, count=1, scale=1.0, proposals=100, normaliser="paper")
     mean = torch.zeros(6, 2, dtype=torch.float64)
     q = DiagonalNormal(mean, torch.full_like(mean, 2 * math.log(3.0 if clipped else 0.3)))
     z = 0.1 * torch.randn(6, 2, dtype=torch.float64)
@@ -168,9 +157,11 @@ def test_mean_kl_below_zero_is_moved_to_zero_without_a_gradient(clipped):
         assert abs(gradient.item()) > 1e-3
 
 
-def test_gradient_in_beta_is_the_critic_s_mean_on_codes_minus_that_on_the_prior():
-    prior = given(wavy, count=1, scale=2.0, proposals=100_000)
-    log_variance = torch.full((100_000, 2), 0.4, dtype=torch.float64)
+@pytest.mark.parametrize("normaliser", ["paper", "defensive", "chains"])
+def test_gradient_in_beta_is_the_critic_s_mean_on_codes_minus_that_on_the_prior(normaliser):
+    many = 4_000 if normaliser == "defensive" else 100_000  # its mixture has as many components
+    prior = given(wavy, count=1, scale=2.0, proposals=many, normaliser=normaliser)
+    log_variance = torch.full((many, 2), 0.4, dtype=torch.float64)
     q = DiagonalNormal(torch.ones_like(log_variance), log_variance)
     z = q.sample()
     (gradient,) = torch.autograd.grad(prior.divergence(torch.zeros(1), q, z).mean(), prior.s)
@@ -179,7 +170,7 @@ def test_gradient_in_beta_is_the_critic_s_mean_on_codes_minus_that_on_the_prior(
     on_prior = (p * wavy(points)).sum()
     d_beta_d_s = 2.0 * 0.5 * 0.5
     assert abs(wavy(z).mean() - on_prior) > 0.3
-    torch.testing.assert_close(gradient / d_beta_d_s, wavy(z).mean() - on_prior, rtol=0, atol=0.02)
+    torch.testing.assert_close(gradient / d_beta_d_s, wavy(z).mean() - on_prior, rtol=0, atol=8 / math.sqrt(many))
 
 
 def test_log_z_falls_with_beta_at_the_rate_of_the_critic_s_mean():
@@ -192,7 +183,7 @@ def test_log_z_falls_with_beta_at_the_rate_of_the_critic_s_mean():
 
 def test_divergence_is_normalised_by_the_fitted_log_z_after_the_fit():
     host, prior = toy(sampling="resampling")
-    prior.fit(toy_codes(host))
+    prior.eval().fit(toy_codes(host))
     x = host.examples(8)
     q = host.encode(x)
     z = q.sample()
@@ -318,7 +309,7 @@ def test_latent_gan_learns_where_codes_lie_whatever_their_scale():
     moved.load_state_dict(gan.state_dict())
     for network, points in ((gan, unit), (moved, 100 + 30 * unit)):
         torch.manual_seed(2)
-        network.fit(points, steps=20)
+        network.fit(DiagonalNormal(points, torch.full_like(points, -30.0)), steps=20)
     torch.manual_seed(3)
     z = gan.sample(500)
     torch.manual_seed(3)

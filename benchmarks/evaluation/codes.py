@@ -25,7 +25,7 @@ def prior(subject: Subject) -> list[Figure]:
     return [Figure(one.name, "prior", one.value, one.unit, "none", one.error) for one in known]
 
 
-@metric("skl")
+@metric("skl", draws=True)
 def skl(subject: Subject) -> list[Figure]:
     """KL(p||q) + KL(q||p) of the prior and the aggregate posterior q(z): in-sample, leave-one-out, and by 1-NN.
 
@@ -47,7 +47,7 @@ def skl(subject: Subject) -> list[Figure]:
     return figures
 
 
-@metric("leakage")
+@metric("leakage", draws=True)
 def leakage(subject: Subject) -> list[Figure]:
     """LS(tau), codes where ln p(z) < tau weighed by ln q(z) - ln p(z), over dpVAE's tau and at quantiles of ln p.
 
@@ -90,7 +90,7 @@ def elbo_surgery(subject: Subject) -> list[Figure]:
     ]
 
 
-@metric("latent_w1")
+@metric("latent_w1", draws=True)
 def latent_w1(subject: Subject) -> list[Figure]:
     """Wasserstein-1 distance between test codes and the prior's draws, exact between 1000 points of each.
 

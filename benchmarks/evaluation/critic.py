@@ -18,7 +18,7 @@ IMAGES = 64
 """x ~ p(x|z) at each code, over which a critic's mean is taken."""
 
 
-@metric("critic")
+@metric("critic", draws=True)
 def critic(subject: Subject) -> list[Figure]:
     """D(G(z)) at the prior's draws and at codes, and how far E[D(x)] of x ~ p(x|z) is from it (VAEPP, section 5.4).
 

@@ -9,9 +9,7 @@ from benchmarks.evaluation.subject import Subject
 from benchmarks.metrics.figure import Direction, Figure
 from benchmarks.metrics.likelihood import Importance
 from priors.base import Unsupported, density
-
-RELIABLE = 0.7
-"""Pareto k-hat above which an importance-sampling estimate is not to be trusted (Vehtari et al. 2024)."""
+from priors.pareto import RELIABLE
 
 TOLERATED = 0.05
 """Share of images above it without a warning beside the figure."""

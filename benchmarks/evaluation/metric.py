@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.evaluation.subject import Subject
 from benchmarks.metrics.figure import Direction, Figure
 from benchmarks.seeds import stream
-from priors.base import Unsupported
+from priors.base import Prior, Unsupported
 
 Measure = Callable[[Subject], list[Figure]]
 
@@ -22,7 +22,8 @@ class Metric:
     """A metric by name. Its random stream is its own, so that no other metric moves its figures.
 
     summary: a line. of_data: it is defined for the data alone, without a model. inception: it needs the Inception
-    network's weights.
+    network's weights. draws: it takes the prior's draws, so that its figures say how these were made where that is not
+    exact.
     """
 
     name: str
@@ -30,23 +31,26 @@ class Metric:
     measure: Measure
     of_data: bool = False
     inception: bool = False
+    draws: bool = False
 
     def __call__(self, subject: Subject) -> list[Figure]:
         """Its figures; Unsupported where they are undefined for the subject."""
         if subject.model is None and not self.of_data:
             raise Unsupported("a figure of a model, and this row is the data themselves")
         with stream(subject.seed, self.name):
-            return self.measure(subject)
+            figures = self.measure(subject)
+        return [by_sampler(figure, subject.prior) for figure in figures] if self.draws else figures
 
 
 METRICS: dict[str, Metric] = {}
 
 
-def metric(name: str, of_data: bool = False, inception: bool = False) -> Callable[[Measure], Measure]:
-    """Names a metric for suites; its summary is the first line of the docstring."""
+def metric(name: str, **kind: bool) -> Callable[[Measure], Measure]:
+    """Names a metric for suites; its summary is the first line of the docstring. kind: `of_data`, `inception`, `draws`
+    of a `Metric`."""
 
     def keep(measure: Measure) -> Measure:
-        register(Metric(name, (measure.__doc__ or "").partition("\n")[0], measure, of_data, inception))
+        register(Metric(name, (measure.__doc__ or "").partition("\n")[0], measure, **kind))
         return measure
 
     return keep
@@ -54,6 +58,13 @@ def metric(name: str, of_data: bool = False, inception: bool = False) -> Callabl
 
 def register(one: Metric) -> None:
     METRICS[one.name] = one
+
+
+def by_sampler(figure: Figure, prior: Prior | None) -> Figure:
+    """The figure with a note on how the prior draws, where its draws are not exact."""
+    if prior is None or not prior.sampler:
+        return figure
+    return replace(figure, note="; ".join(filter(None, (figure.note, f"the prior's draws: {prior.sampler}"))))
 
 
 def mean_figure(

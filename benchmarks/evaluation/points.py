@@ -31,7 +31,7 @@ def squared_error(subject: Subject) -> list[Figure]:
     return [image_figure("squared_error", "one-draw", torch.cat(errors).double(), "lower", "none")]
 
 
-@metric("fd_data")
+@metric("fd_data", draws=True)
 def fd_data(subject: Subject) -> list[Figure]:
     """Frechet distance of generated points to the test points in the data's own space, for data that are no pictures.
 
@@ -48,7 +48,7 @@ def fd_data(subject: Subject) -> list[Figure]:
     ]
 
 
-@metric("off_manifold")
+@metric("off_manifold", draws=True)
 def off_manifold(subject: Subject) -> list[Figure]:
     """Draws of the prior that decode away from the data: of all, of those with the lowest q(z), and latent pockets.
 

@@ -77,7 +77,8 @@ def register_frechet(prefix: str, network: str) -> None:
         name = prefix if which.endswith(STRETCHED) else prefix + ending
         summary = f"Frechet distance of {words} to the test images, in {network}'s features."
         measure = partial(frechet_figures, name=name, network=network, which=which)
-        register(Metric(prefix + ending, summary, measure, inception=network == "inception"))
+        of_draws = which not in ("reconstruction", "high-posterior")
+        register(Metric(prefix + ending, summary, measure, inception=network == "inception", draws=of_draws))
 
 
 register_frechet("fid", "inception")
@@ -94,19 +95,19 @@ def kernel_figures(subject: Subject, name: str, network: str) -> list[Figure]:
     return figures
 
 
-@metric("kid", inception=True)
+@metric("kid", inception=True, draws=True)
 def kid(subject: Subject) -> list[Figure]:
     """Kernel Inception distance of generated images to the test images, unbiased (Binkowski et al. 2018)."""
     return kernel_figures(subject, "kid", "inception")
 
 
-@metric("kd_classifier")
+@metric("kd_classifier", draws=True)
 def kd_classifier(subject: Subject) -> list[Figure]:
     """Kernel distance of generated images to the test images in the classifier's features, unbiased."""
     return kernel_figures(subject, "kd_classifier", "classifier")
 
 
-@metric("inception_score", inception=True)
+@metric("inception_score", inception=True, draws=True)
 def inception_score(subject: Subject) -> list[Figure]:
     """exp of the information between image and Inception's class, mean of ten parts (Salimans et al. 2016).
 
@@ -133,13 +134,13 @@ def manifold_figures(subject: Subject, network: str) -> list[Figure]:
     return [space.figure(name, one.value, "higher", one.error) for name, one in means.items()]
 
 
-@metric("precision_recall", inception=True)
+@metric("precision_recall", inception=True, draws=True)
 def precision_recall_inception(subject: Subject) -> list[Figure]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in Inception's features."""
     return manifold_figures(subject, "inception")
 
 
-@metric("precision_recall_classifier")
+@metric("precision_recall_classifier", draws=True)
 def precision_recall_classifier(subject: Subject) -> list[Figure]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in the classifier's features."""
     return manifold_figures(subject, "classifier")
@@ -152,13 +153,13 @@ def prd_figures(subject: Subject, network: str) -> list[Figure]:
     return [space.figure(f"prd_{name}", value, "higher") for name, value in found._asdict().items()]
 
 
-@metric("prd", inception=True)
+@metric("prd", inception=True, draws=True)
 def prd(subject: Subject) -> list[Figure]:
     """Precision and recall of distributions in Inception's features (Sajjadi et al. 2018)."""
     return prd_figures(subject, "inception")
 
 
-@metric("prd_classifier")
+@metric("prd_classifier", draws=True)
 def prd_classifier(subject: Subject) -> list[Figure]:
     """Precision and recall of distributions in the classifier's features (Sajjadi et al. 2018)."""
     return prd_figures(subject, "classifier")

@@ -1,0 +1,148 @@
+"""ln Z of an energy that is being trained: what a batch's loss takes for it, or for its gradient."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from priors.energy import as_normal
+from priors.mcmc import LogDensity
+from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
+from priors.tempering import ACCEPTED, Step, measured, move, resample
+
+COUNTED = 0.5
+"""Effective share of the particles below which they are resampled."""
+
+PACE = 0.05
+"""Of the step size's adaptation: slow beside the moves, so that it hardly disturbs them."""
+
+
+class Terms(NamedTuple):
+    """What a batch knows of f: z ~ q(z|x) (B, D), ln f there (B,), other codes (M, D), and ln f there (M,)."""
+
+    q: Distribution
+    z: Tensor
+    at_z: Tensor
+    others: Tensor
+    at_others: Tensor
+
+
+class Normaliser(Protocol):
+    """An estimator of ln Z for a training step."""
+
+    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
+        """Codes (M, D), without a gradient, at which it needs ln f beside the batch's own."""
+        ...
+
+    def log_z(self, terms: Terms) -> Tensor:
+        """ln Z in nats, a scalar, whose gradient reaches what f learns through the terms' ln f."""
+        ...
+
+
+class Batchwise(nn.Module):
+    """VAEPP's Z_b (section 3.4), with M draws e ~ N(0, I), N training images and B pairs (x, z):
+
+        Z_b = 1/2 [1/M sum_m f(e_m) / N(e_m | 0, I) + 1/B sum_b N f(z_b) / q(z_b|x_b)].
+
+    By Jensen's inequality ln Z_b >= ln (N / 2) + mean_b ln f(z_b) / q(z_b|x_b), so that the KL of training is at least
+    ln (N / 2), whatever p is: 6.4 nats for 1200 images, 10.1 for 50,000. Up to there a KL costs nothing: posteriors get
+    narrower than p would pay for, and codes leave it.
+    """
+
+    def __init__(self, draws: int, count: int):
+        super().__init__()
+        self.draws, self.count = draws, count
+
+    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
+        return normal_like(q.mean, self.draws)
+
+    def log_z(self, terms: Terms) -> Tensor:
+        normal = log_mean(terms.at_others - log_standard_normal(terms.others))
+        posterior = log_mean(terms.at_z - terms.q.log_prob(terms.z)) + math.log(self.count)
+        return torch.logaddexp(normal, posterior) - math.log(2)
+
+
+class DefensiveBatch(nn.Module):
+    """Importance sampling from r = 1/2 N(0, I) + 1/2 1/B sum_b q(z|x_b), the batch's own defensive mixture.
+
+        Z = E_r[f / r] ~ 1/2 [mean over draws e ~ N(0, I) of f / r + mean over one z_b ~ q(z|x_b) each of f / r].
+
+    Unbiased for Z, with weights of at most 2 f / N(0, I): a valid normaliser, as far as N(0, I) and the codes reach.
+    The codes are drawn afresh and without a gradient: Z owes nothing to the encoder, which could otherwise lower the
+    estimate of ln Z by making it noisy. In tens of dimensions f may rise where neither reaches.
+    """
+
+    def __init__(self, draws: int):
+        super().__init__()
+        self.draws = draws
+
+    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
+        return torch.cat([normal_like(q.mean, self.draws), as_normal(q).sample()])
+
+    def log_z(self, terms: Terms) -> Tensor:
+        with torch.no_grad():
+            q, z = as_normal(terms.q), terms.others
+            posteriors = mixture_of(DiagonalNormal(q.mean, q.log_variance), "the proposal")
+            log_r = torch.logaddexp(log_standard_normal(z), posteriors.log_prob(z)) - math.log(2)
+        sides = (terms.at_others - log_r).split([self.draws, len(z) - self.draws])
+        return torch.logaddexp(*map(log_mean, sides)) - math.log(2)
+
+
+class Chains(nn.Module):
+    """Particles of p = f / Z that follow it through training: d ln Z / d theta = E_p[d ln f / d theta].
+
+    Sequential Monte Carlo over the steps of training (Carbone et al. 2023): before a step particles are weighed by
+    f_now / f_before where they stand, so that with their weights they are of the present p as they were of the one
+    before; where few of them count they are resampled; one Hamiltonian proposal each then moves them within p. They
+    start from N(0, I). Importance sampling from N(0, I) or the codes can be evaded by an f that rises elsewhere; these
+    go where it rises, as fast as they move.
+
+    The means of the weights along the way make a running estimate of ln Z (Jarzynski's equality), the value of `log_z`;
+    its error grows with the steps, and the gradient owes it nothing.
+    """
+
+    z: Tensor
+    log_weight: Tensor
+    before: Tensor
+    log_f: Tensor
+    size: Tensor
+
+    def __init__(self, particles: int, latent_dim: int):
+        super().__init__()
+        self.register_buffer("z", torch.randn(particles, latent_dim))
+        self.register_buffer("log_weight", torch.zeros(particles))
+        self.register_buffer("before", torch.zeros(()))  # ln Z up to the last resampling
+        self.register_buffer("log_f", log_standard_normal(self.z))
+        self.register_buffer("size", torch.tensor(0.3))
+
+    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
+        cloud = measured(log_f, self.z, len(self.z))
+        self.log_weight += cloud.log_f - self.log_f
+        weight = self.log_weight.softmax(0)
+        if 1 / weight.square().sum() < COUNTED * len(weight):
+            cloud = cloud.chosen(resample(self.log_weight[None].double()))
+            self.before += log_mean(self.log_weight)
+            self.log_weight.zero_()
+        cloud, accepted = move(log_f, cloud, Step(1.0, self.size.item()), len(self.z))
+        self.size *= math.exp(PACE * (accepted - ACCEPTED))
+        self.z.copy_(cloud.z)
+        self.log_f.copy_(cloud.log_f)
+        return cloud.z
+
+    def log_z(self, terms: Terms) -> Tensor:
+        mean = (self.log_weight.softmax(0) * terms.at_others).sum()
+        return mean - mean.detach() + self.before + log_mean(self.log_weight)
+
+
+def normal_like(like: Tensor, n: int) -> Tensor:
+    """n draws from N(0, I), (n, D), of the type and on the device of `like` (..., D)."""
+    return torch.randn(n, like.shape[-1], dtype=like.dtype, device=like.device)
+
+
+def log_mean(log_weight: Tensor) -> Tensor:
+    """ln of the mean weight, (n,) -> a scalar, with its gradient."""
+    return log_weight.logsumexp(0) - math.log(len(log_weight))
