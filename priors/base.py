@@ -164,17 +164,13 @@ class Prior(nn.Module, ABC):
         return tuple(p for p in self.parameters() if p.requires_grad and id(p) not in owned)
 
 
-Certainty = Literal["exact", "estimate", "unreliable", "bound"]
-
-
 class Density(Prior):
-    """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator.
+    """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator."""
 
-    "unreliable" is an estimate of the normaliser whose own diagnostics say that it may be off by nats: its figures are
-    shown and never ranked.
-    """
-
-    certainty: Certainty = "exact"
+    certainty: ClassVar[Literal["exact", "estimate", "bound"]] = "exact"
+    reliable: bool = True
+    """Once fitted: is the estimate of its normaliser one, by its own diagnostics? Else figures that it takes part in
+    are called "unreliable", shown, and never ranked."""
 
     @property
     def log_prob_error(self) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors import mcmc, sizes, tempering
-from priors.base import Certainty, Codes, Density, Known, Unsupported
+from priors.base import Codes, Density, Known, Unsupported
 from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
 from priors.pareto import RELIABLE, pareto_k
 
@@ -166,9 +166,8 @@ class Energy(Density):
     value - 2 errors, is kept, and both are reported. A mode that neither N(0, I) leads to nor the codes know stays
     unseen.
 
-    `certainty` is "estimate" once the kept one is reliable: of the mixture's draws SHARE or more count and their
-    Pareto k-hat is at most 0.7, or of the groups of particles AGREEING or more count. Else it is "unreliable": such
-    figures are shown and never ranked.
+    It is `reliable` where of the mixture's draws SHARE or more count and their Pareto k-hat is at most 0.7, or where of
+    the groups of particles AGREEING or more count, whichever estimate was kept.
 
     draws: of the mixture. particles: of sequential Monte Carlo.
     selection: "normalised" estimates ln Z before every validation too, from fewer draws, so that early stopping does
@@ -181,6 +180,7 @@ class Energy(Density):
         apart, their size tuned on a pilot and frozen.
     """
 
+    certainty = "estimate"
     log_z: Tensor
     log_z_error: Tensor
     estimates: Tensor
@@ -225,11 +225,6 @@ class Energy(Density):
     # The normaliser
 
     @property
-    def certainty(self) -> Certainty:
-        """ "estimate", or "unreliable" where a fitted ln Z is."""
-        return "estimate" if self.fitted is None or self.reliable else "unreliable"
-
-    @property
     def annealing_kept(self) -> bool:
         """Is ln Z that of sequential Monte Carlo, rather than the mixture's?"""
         mixture, annealed = self.fitted
@@ -243,6 +238,8 @@ class Energy(Density):
 
     @property
     def reliable(self) -> bool:
+        if self.fitted is None:
+            return True
         return self.estimate.reliable(AGREEING if self.annealing_kept else SHARE)
 
     @property

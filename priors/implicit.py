@@ -33,8 +33,10 @@ class Implicit(Energy):
     The paper takes N(z) exp(T(z)) for a density. It is one only where T is exact: `log_prob` subtracts ln Z, and the
     paper's figure is the convention "unnormalised", ln p + ln Z.
 
-    turns: updates of T a training step. Ten, each on the step's batch with fresh draws, are as many in an epoch as the
-        paper's ten epochs of T for one of the VAE.
+    turns: updates of T a training step, the first on the step's batch and the others on fresh images. Ten are as many
+        in an epoch as the paper's ten epochs of T for one of the VAE.
+    selection: "paper" stops early by the loss without ln Z, which picks epochs at which Z is large: they look better
+        than they are. "normalised" is `Energy`'s.
     sampling: "resampling" and "mcmc" draw from the normalised density (`Energy`). "ancestral", the paper's, takes a
         training image x, then z ~ q(z|x): the law of these draws is the aggregated posterior, whatever T is.
     Raises Unsupported on a deterministic encoder, whose codes have no density ratio to N(0, I).

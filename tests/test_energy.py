@@ -305,7 +305,7 @@ def test_annealing_finds_in_40_dimensions_what_the_mixture_misses():
     assert not mixture.reliable(energy.SHARE)
     assert prior.estimate == annealed
     assert abs(annealed.value - 5) < 4 * annealed.error < 1
-    assert prior.certainty == "estimate"
+    assert prior.reliable
     assert prior.from_particles
     assert prior.sampler == "5 MALA steps from 1024 annealed particles"
     z = prior.sample(500)
@@ -331,7 +331,7 @@ def test_the_mixture_is_kept_where_annealing_misses_the_codes():
     assert annealed.value < -1
     assert prior.estimate == mixture
     assert abs(mixture.value) < 4 * mixture.error + 1e-6 < 0.1
-    assert prior.certainty == "estimate"
+    assert prior.reliable
     assert not prior.from_particles
 
 
@@ -339,15 +339,15 @@ def test_an_estimate_that_says_little_is_called_unreliable():
     prior = Tilted()
     prior.fit(codes(posteriors()))
     poor = LogZ(0.0, 0.7, 1e-4, 1.5)
-    for kept, name in ((0, "unreliable"), (1, "unreliable")):
+    for kept in (0, 1):
         fitted = [LogZ(-30.0, 0.1, 0.5), LogZ(-30.0, 0.1, 0.5)]
         fitted[kept] = poor
         prior.fitted = tuple(fitted)
         assert prior.estimate == poor
-        assert prior.certainty == name
+        assert not prior.reliable
     tail = LogZ(0.0, 0.1, 0.5, 0.9)
     prior.fitted = (tail, LogZ(-30.0, 0.1, 0.5))
-    assert prior.certainty == "unreliable"
+    assert not prior.reliable
 
 
 def test_validation_estimates_log_z_unless_it_goes_the_paper_s_way():

@@ -90,8 +90,10 @@ class Subject:
     @property
     def certainty(self) -> str:
         """What the prior's own density adds to an estimator's name: nothing where it is exact."""
-        certainty = density(self.prior).certainty
-        return "" if certainty == "exact" else f"+{certainty}"
+        law = density(self.prior)
+        if not law.reliable:
+            return "+unreliable"
+        return "" if law.certainty == "exact" else f"+{law.certainty}"
 
     # Codes
 
