@@ -247,7 +247,7 @@ def test_doubts_are_marked(tmp_path: Path):
     assert cells["mean"][0] == "1.250"
     assert cells["± s.e."] == ["(0.040)", "0.040"]
     assert f"a {note}" in page.text
-    assert page.figures()["onehot", "nll", "is-10", "mixture"]["standing"][0] == "undecided"
+    assert page.figures()["onehot", "nll", "is-10", "mixture"]["standing"][0] == "? undecided"
     assert "b one seed shows no spread" in page.text
 
 
