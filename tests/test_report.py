@@ -270,10 +270,10 @@ def test_tests_are_told_with_their_seeds_and_errors(tmp_path: Path):
     shown = [[cell[0] for cell in row] for row in rows[1:]]
     assert shown == [
         ["is-10"],
-        ["gaussian", "vampprior", "+0.371", "0.034", "0.054", "5", "0.00041", "0.306"],
-        ["mixture", "vampprior", "+1", "", "", "1", "", ""],
+        ["gaussian", "vampprior", "5", "+0.371", "0.034", "0.054", "0.00041", "0.306"],
+        ["mixture", "vampprior", "1", "+1", "", "", "", ""],
     ]
-    assert rows[2][2][1] == "0.37123"
+    assert rows[2][3][1] == "0.37123"
     assert page.figures()["onehot", "nll", "is-10", "mixture"]["standing"][0] == "? undecided"
 
 
