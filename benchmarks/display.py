@@ -24,10 +24,24 @@ from rich.text import Text
 from benchmarks.escape import in_line, visible
 from benchmarks.execute import Outcome, Place
 from benchmarks.settings import Run
+from benchmarks.standings import unreliable
+from benchmarks.stats import LEVEL, PAIR_LEVEL
 from benchmarks.table import WITHIN
 
-STANDINGS = {"best": "*", "tied": "="}
-"""Marks of the best method's figure and of those that paired tests do not tell from it."""
+STANDINGS = {"best": "*", "tied": "=", "undecided": "?", "better": "+", "worse": ""}
+"""Marks of a figure's standing: all but `worse` have one."""
+
+UNRANKED = "!"
+"""Mark of a figure that is unreliable by its estimator's name."""
+
+LEGEND = {
+    "*": "best mean",
+    "=": f"not told from it by a paired t test on the seeds that the two share, p > {LEVEL:g}",
+    "?": f"undecided, {PAIR_LEVEL:g} < p <= {LEVEL:g} or too few seeds",
+    "+": f"better than it on the seeds that the two share, p <= {PAIR_LEVEL:g}",
+    UNRANKED: "unreliable, and not ranked",
+}
+"""What the marks mean."""
 
 LINE_SECONDS = 60.0
 """Between two plain lines on a run that is under way."""
@@ -197,8 +211,8 @@ def show(console: Console, frame: pd.DataFrame, title: str) -> None:
         console.print(block(part, notes))
         if part["note"].str.contains(WITHIN).any():
             console.print(Text("  (in brackets: one seed, standard error over images or draws)", "dim"))
-        if part["standing"].isin(STANDINGS).any():
-            console.print(Text("  (*: best, =: paired t tests over seeds do not tell it from the best)", "dim"))
+        if marks := legend(part):
+            console.print(Text(f"  ({marks})", "dim"))
         for line in notes.lines():
             console.print(Text(in_line(line), "dim"), soft_wrap=True)
         console.print()
@@ -210,7 +224,8 @@ def block(part: pd.DataFrame, notes: Notes) -> Table:
     table = Table(box=None, pad_edge=False, header_style="underline")
     for column in ("metric", "estimator", "best", "method"):
         table.add_column(column, no_wrap=True)
-    for column in ("mean", "± s.e.", "", "n", *(["published"] if published else [])):
+    tested = pairs_differ(part)
+    for column in ("mean", "± s.e.", "", "n", *(["pairs"] if tested else []), *(["published"] if published else [])):
         table.add_column(column, justify="left" if column == "" else "right", no_wrap=True)
     for column in (*(["verdict"] if published else []), ""):
         table.add_column(column, no_wrap=True)
@@ -219,13 +234,37 @@ def block(part: pd.DataFrame, notes: Notes) -> Table:
         key = (row["metric"], row["estimator"])
         best = {"lower": "low", "higher": "high"}.get(row["direction"], "")
         labels = ("", "", "") if key == previous else (*map(text, key), best)
-        cells = [*labels, text(row["method"]), *value(row), STANDINGS.get(text(row["standing"]), ""), str(row["n"])]
+        cells = [*labels, text(row["method"]), *value(row), mark(row), str(row["n"]), *([pairs(row)] if tested else [])]
         verdict, _, reason = text(row["verdict"]).partition(": ")
         cells += [published_value(row), verdict] if published else []
-        note = "; ".join(filter(None, (text(row["note"]), reason and f"not comparable: {reason}")))
+        doubt = text(row["standing"]).partition("; ")[2]
+        note = "; ".join(filter(None, (text(row["note"]), doubt, reason and f"not comparable: {reason}")))
         table.add_row(*cells, notes.mark(note))
         previous = key
     return table
+
+
+def mark(row: Mapping[str, Any]) -> str:
+    """Of a row's standing; UNRANKED where its estimator is unreliable."""
+    if row["status"] == "ok" and unreliable(text(row["estimator"])):
+        return UNRANKED
+    return STANDINGS.get(text(row["standing"]).partition("; ")[0], "")
+
+
+def legend(part: pd.DataFrame) -> str:
+    """What the marks of these rows mean; empty where they have none."""
+    found = {mark(row) for row in part.to_dict("records")}
+    return ", ".join(f"{one}: {meaning}" for one, meaning in LEGEND.items() if one in found)
+
+
+def pairs(row: Mapping[str, Any]) -> str:
+    """On how many seeds the row was tested."""
+    return "" if pd.isna(row["pairs"]) else f"{row['pairs']:.0f}"
+
+
+def pairs_differ(part: pd.DataFrame) -> bool:
+    """Was a row tested on fewer seeds than its figure is of?"""
+    return bool((part["pairs"].notna() & (part["pairs"] != part["n"])).any())
 
 
 class Notes:
@@ -274,8 +313,17 @@ def value(row: dict[str, Any]) -> tuple[str, str]:
     error = float(inside[0].split()[-1]) if inside else row["stderr"]
     if pd.isna(error) or error <= 0:
         return f"{row['mean']:.6g}", ""
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{row['mean']:.{digits}f}", f"({error:.{digits}f})" if inside else f"{error:.{digits}f}"
+    shown = rounded(error, error)
+    return rounded(row["mean"], error), f"({shown})" if inside else shown
+
+
+def rounded(number: float, error: float, sign: str = "") -> str:
+    """A number to two digits of an error, or to six of its own where it has none; empty for nan. sign: a format's."""
+    if pd.isna(number):
+        return ""
+    if pd.isna(error) or error <= 0:
+        return f"{number:{sign}.6g}"
+    return f"{number:{sign}.{max(0, 1 - math.floor(math.log10(error)))}f}"
 
 
 def brackets(note: str) -> list[str]:

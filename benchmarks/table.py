@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from benchmarks import escape, published, stats
+from benchmarks import escape, published, standings
 from benchmarks.errors import UsageError
 from benchmarks.execute import Place
 from benchmarks.features import inception
@@ -26,12 +27,12 @@ OWN = (
 )
 """Columns that every table has."""
 
-YOUNGER = (*published.COLUMNS, "standing")
+YOUNGER = (*published.COLUMNS, *standings.COLUMNS)
 """What a table says of papers and of rankings: those of costs do not, and those of earlier versions not all."""
 
 COLUMNS = (*OWN, *YOUNGER)
 
-NUMBERS = ("mean", "std", "n", "stderr", "published", "published_std", "deviation")
+NUMBERS = ("mean", "std", "n", "stderr", "published", "published_std", "deviation", *standings.NUMBERS)
 
 WITHIN = "s.e. over images or draws"
 """Begins the note of a figure from one seed."""
@@ -45,12 +46,13 @@ DIGITS = 8
 
 @dataclass(frozen=True)
 class Ended:
-    """What one run left: how training ended with its costs, the figures by metric, and what made it."""
+    """What one run left: how training ended with its costs, the figures by metric, and what made it; and its record."""
 
     seed: int
     training: dict[str, Any]
     metrics: dict[str, Any]
-    by: tuple[dict[str, str], ...] = ()
+    by: tuple[dict[str, str], ...]
+    record: Record
 
     @property
     def status(self) -> str:
@@ -74,7 +76,7 @@ def build(suite: Suite, runs: Sequence[Run], place: Place) -> tuple[pd.DataFrame
     next, so they have a table of their own."""
     all_cells = cells(runs, place)
     figures = [row for cell in all_cells for row in figure_rows(cell, suite)]
-    set_standings(figures)
+    standings.set_standings(figures, len(suite.seeds))
     figures += only_published(suite, figures)
     costs = [row for cell in all_cells for row in cost_rows(cell)]
     return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=OWN)
@@ -107,7 +109,7 @@ def _ended(run: Run, record: Record) -> Ended:
     for name, content in (("training.json", training), ("made.json", made)):
         if content is None:
             raise Damaged(record.folder / name, "is missing")
-    return Ended(run.seed, training, metrics or {}, tuple(made["by"]))
+    return Ended(run.seed, training, metrics or {}, tuple(made["by"]), record)
 
 
 def trouble(runs: Sequence[Run], place: Place) -> bool:
@@ -136,46 +138,45 @@ def figure_rows(cell: Cell, suite: Suite) -> Iterable[dict[str, Any]]:
     for protocol in dict.fromkeys(one.metrics["hash"] for one in good):
         same = [one for one in good if one.metrics["hash"] == protocol]
         for name in run.metrics:
-            results = {one.seed: found[name] for one in same if name in (found := one.metrics["metrics"])}
-            for row in _metric_rows(name, results, cell):
+            for row in _metric_rows(name, [one for one in same if name in one.metrics["metrics"]], cell):
                 beside = next(filter(None, (source.beside(run, row) for source in suite.published)), {})
                 yield head(cell) | row | {"protocol": protocol} | beside
 
 
-def _metric_rows(name: str, results: Mapping[int, dict[str, Any]], cell: Cell) -> Iterable[dict[str, Any]]:
+def _metric_rows(name: str, runs: Sequence[Ended], cell: Cell) -> Iterable[dict[str, Any]]:
     """A metric's figures over seeds, joined by what they are: a seed may lack one that the others have."""
-    if not results:  # of a run that has ended: nothing but Inception's weights can be wanting
+    if not runs:  # of a run that has ended: nothing but Inception's weights can be wanting
         note = join(inception.HOW, *cell.runs[0].trial)
         yield {"metric": name, "status": "not-computed", "note": note, "n": 0}
         return
-    first = next(iter(results.values()))
+    first = runs[0].metrics["metrics"][name]
     if "unsupported" in first:
         note = join(first["unsupported"], *cell.runs[0].trial)
         yield {"metric": name, "status": "unsupported", "note": note, "n": 0}
         return
-    grouped: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for seed, result in results.items():
-        for figure in result["figures"]:
-            grouped.setdefault((figure["metric"], figure["estimator"]), []).append(figure | {"seed": seed})
-    for figures in grouped.values():
+    for figures in alike([figure for one in runs for figure in _figures(name, one)]):
         yield summary(figures, cell)
 
 
-def set_standings(rows: Sequence[dict[str, Any]]) -> None:
-    """Adds who is best, tied with the best or worse (`stats.compare`) among the methods of a data set.
+def _figures(name: str, one: Ended) -> Iterable[dict[str, Any]]:
+    """A run's figures of a metric, with its seed and a way to their values image by image."""
+    for figure in one.metrics["metrics"][name].get("figures", ()):
+        key = f"{figure['metric']} {figure['estimator']}"
+        images = partial(standings.images, one.record, one.metrics.get("files", {}), name, key)
+        yield figure | {"seed": one.seed, "images": images}
 
-    Only figures of one metric, estimator and protocol are held against each other, and no trials.
-    """
-    groups: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        if row["status"] == "ok" and row["direction"] != "none" and row["compared"]:
-            key = tuple(row[name] for name in ("dataset", "metric", "estimator", "direction", "protocol"))
-            groups.setdefault(key, {})[row["method"]] = row
-    for (*_, direction, _), group in groups.items():
-        values = {method: row["by seed"] for method, row in group.items()}
-        if len(group) > 1 and set.intersection(*map(set, values.values())):
-            for method, found in stats.compare(values, direction).items():
-                group[method]["standing"] = join(found.verdict, found.note)
+
+def alike(figures: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Figures of one metric and estimator together. What is unreliable with one seed is so in the mean over all: seeds
+    in which it is an estimate are called by the name of that one."""
+    names = {(figure["metric"], figure["estimator"]) for figure in figures}
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for figure in figures:
+        metric, estimator = figure["metric"], figure["estimator"]
+        doubted = standings.doubted(estimator)
+        name = doubted if (metric, doubted) in names else estimator
+        found.setdefault((metric, name), []).append(figure | {"estimator": name})
+    return list(found.values())
 
 
 def only_published(suite: Suite, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -210,6 +211,7 @@ def summary(figures: Sequence[dict[str, Any]], cell: Cell) -> dict[str, Any]:
     count, mean = len(values), sum(values) / len(values)
     row = {key: first[key] for key in ("metric", "estimator", "direction", "unit")}
     row |= {"by seed": {figure.get("seed"): figure["value"] for figure in figures}, "compared": not cell.runs[0].trial}
+    row |= {"images by seed": {figure["seed"]: figure["images"] for figure in figures if "images" in figure}}
     note = common_note([figure["note"] for figure in figures])
     if count > 1:
         std = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))

@@ -13,9 +13,9 @@ from benchmarks import display, escape
 def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = True) -> pd.DataFrame:
     """The tidy table with a row a method and a column a data set, metric and estimator.
 
-    A cell is "mean ± s.e." with the mark of the best (*) or of what is tied with it (=), or "-" where there is no
-    figure. `metrics` keeps only these, in their order. With `published` a paper's figure stands in a column of its own
-    after ours, where there is any.
+    A cell is "mean ± s.e." with the mark of its standing (`display.LEGEND`), or "-" where there is no figure. `metrics`
+    keeps only these, in their order. With `published` a paper's figure stands in a column of its own after ours, where
+    there is any.
     """
     chosen = frame[frame["metric"].isin(metrics)] if metrics else frame
     rows = [row for row in chosen.to_dict("records") if row["status"] in ("ok", "published", "unsupported")]
@@ -37,7 +37,7 @@ def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = Tru
 def cell(row: dict[str, Any]) -> str:
     """A mean to two digits of its standard error, with the error and the mark."""
     mean, error = display.value(row)
-    return " ".join(filter(None, (mean, error and f"± {error}", display.STANDINGS.get(display.text(row["standing"])))))
+    return " ".join(filter(None, (mean, error and f"± {error}", display.mark(row))))
 
 
 def as_csv(table: pd.DataFrame) -> str:

@@ -6,11 +6,12 @@ import io
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from benchmarks import display, suite
+from benchmarks import display, suite, table
 from benchmarks.execute import Place
 
 
@@ -43,6 +44,44 @@ def test_there_is_a_letter_for_every_footnote():
     assert marks[:2] + marks[25:28] + marks[51:53] == ["a", "b", "z", "aa", "ab", "az", "ba"]
     assert len({*marks}) == 60
     assert notes.mark("note 27") == "ab"
+
+
+def shown(*rows: dict[str, Any]) -> str:
+    """The table of rows, as it is printed."""
+    base = {"dataset": "onehot", "metric": "nll", "estimator": "is-10", "direction": "lower", "status": "ok"}
+    numbers = {"mean": 2.5, "std": 0.2, "n": 5, "stderr": 0.1, "note": "", "verdict": ""}
+    console = Console(file=io.StringIO())
+    display.show(console, pd.DataFrame([base | numbers | row for row in rows], columns=table.COLUMNS), "Made")
+    return console.file.getvalue()
+
+
+def test_standings_have_marks_and_a_legend():
+    """What is worse has none; what is not there is not explained."""
+    doubt = "3 seeds are too few for a tie: at least 4 are needed"
+    found = shown(
+        {"method": "a", "standing": "best"},
+        {"method": "b", "standing": "tied; equal with every shared seed", "pairs": 5.0},
+        {"method": "c", "standing": f"undecided; {doubt}", "pairs": 3.0},
+        {"method": "d", "standing": "worse", "pairs": 5.0},
+        {"method": "e", "estimator": "is-10+unreliable"},
+    )
+    lines = {line.split("0.10")[0].split()[-2]: line.split("0.10")[1].split() for line in found.splitlines()[2:7]}
+    assert lines == {
+        "a": ["*", "5"],
+        "b": ["=", "5", "5", "a"],
+        "c": ["?", "5", "3", "b"],
+        "d": ["5", "5"],
+        "e": ["!", "5"],
+    }
+    assert "  (*: best mean, =: not told from it" in found
+    assert "?: undecided, 0.002 < p <= 0.05 or too few seeds, !: unreliable, and not ranked)" in found
+    assert f"b  {doubt}" in found
+    assert "+:" not in found
+    alone = shown({"method": "a", "standing": "best"}, {"method": "b", "standing": "better", "pairs": 5.0})
+    assert "+: better than it" in alone
+    assert "pairs" not in alone
+    assert "?:" not in alone
+    assert "(" not in shown({"method": "a"})
 
 
 def test_a_run_that_hangs_is_told(tmp_path: Path):

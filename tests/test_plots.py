@@ -84,6 +84,19 @@ def test_headlines_are_one_estimator_a_metric(results: Results):
     assert len(rows) == 2 * len(results.runs)
 
 
+def test_a_method_that_is_unreliable_with_a_seed_has_no_headline(results: Results):
+    """Not even of its other seeds."""
+    figures = results.figures.copy()
+    one = (figures["estimator"] == "is-20+estimate") & (figures["seed"] == 1) & (figures["dataset"] == "moons")
+    assert one.sum() > 0
+    figures.loc[one, "estimator"] = "is-20+unreliable"
+    doubtful = replace(results)
+    doubtful.__dict__["figures"] = figures
+    rows, before = doubtful.headlines(), results.headlines()
+    gone = (before["dataset"] == "moons") & (before["method"] == "implicit") & (before["metric"] == "nll")
+    pd.testing.assert_frame_equal(rows, before[~gone].reset_index(drop=True))
+
+
 def test_runs_without_figures_have_no_headlines(results: Results):
     none = replace(results, runs=())
     assert none.headlines().empty

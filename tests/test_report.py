@@ -247,8 +247,34 @@ def test_doubts_are_marked(tmp_path: Path):
     assert cells["mean"][0] == "1.250"
     assert cells["± s.e."] == ["(0.040)", "0.040"]
     assert f"a {note}" in page.text
-    assert page.figures()["onehot", "nll", "is-10", "mixture"]["standing"][0] == "undecided"
+    assert page.figures()["onehot", "nll", "is-10", "mixture"]["standing"][0] == "? undecided"
     assert "b one seed shows no spread" in page.text
+
+
+def test_what_is_unreliable_by_name_is_marked(tmp_path: Path):
+    page = report(tmp_path, own(tmp_path, figure(estimator="is-10+unreliable"), figure(method="mixture")))
+    cells = page.figures()["onehot", "nll", "is-10+unreliable", "gaussian"]
+    assert cells["note"][0].strip() == "unreliable"
+    assert page.figures()["onehot", "nll", "is-10", "mixture"]["note"][0] == ""
+    assert "It is held against no other figure" in page.text
+
+
+def test_tests_are_told_with_their_seeds_and_errors(tmp_path: Path):
+    """To the digits of the error over seeds; a method is told to have been tested where it was."""
+    test = {"standing": "worse", "against": "vampprior", "difference": 0.37123, "difference_stderr": 0.0343, "pairs": 5}
+    test |= {"difference_images": 0.0543, "p": 0.000413, "detectable": 0.306}
+    bare = {"standing": "undecided", "against": "vampprior", "difference": 1.0, "pairs": 1}
+    best, other = figure(method="vampprior", standing="best"), figure(method="mixture", **bare)
+    page = report(tmp_path, own(tmp_path, best, figure(**test), other))
+    (rows,) = [rows for _, rows in page.tables if [cell[0] for cell in rows[0][:2]] == ["method", "against"]]
+    shown = [[cell[0] for cell in row] for row in rows[1:]]
+    assert shown == [
+        ["is-10"],
+        ["gaussian", "vampprior", "5", "+0.371", "0.034", "0.054", "0.00041", "0.306"],
+        ["mixture", "vampprior", "1", "+1", "", "", "", ""],
+    ]
+    assert rows[2][3][1] == "0.37123"
+    assert page.figures()["onehot", "nll", "is-10", "mixture"]["standing"][0] == "? undecided"
 
 
 def test_a_trial_is_told_at_the_top_and_only_there(tmp_path: Path):
@@ -446,6 +472,7 @@ def test_a_table_of_an_earlier_version_is_shown_as_far_as_it_goes(tmp_path: Path
     pd.read_csv(path).drop(columns=["deviation", "verdict", "standing"]).to_csv(path, index=False)
     page = report(tmp_path, name)
     assert "The table is of an earlier version and has no deviation, verdict, standing." in page.text
+    assert "standings are by" not in page.text
     cells = page.figures()["onehot", "nll", "is-10", "gaussian"]
     assert cells["published"][0] == "1.5"
     assert "verdict" not in cells

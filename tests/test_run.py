@@ -574,6 +574,24 @@ def test_method_outside_the_suite_stays_in_the_table(bench: Bench):
     assert set(table[table["status"] == "ok"]["method"]) == {"gaussian", "mixture"}
 
 
+def test_part_of_a_suite_leaves_the_other_rows_as_they_are(bench: Bench):
+    """With their standings; of a method that is added none but its own is new."""
+    bench.suite(TINY.replace("seeds = 1", "seeds = 3"))
+    assert bench().status == 0
+    whole = bench.csv()
+    for part in (["--method", "gaussian"], ["--method", "vampprior", "--seeds", "1"], ["--set", "training.epochs=1"]):
+        assert bench(*part).status == 0
+        assert bench.csv() == whole
+    before = bench.table()
+    assert bench("--method", "mixture", "--seeds", "0", "1").status == 0
+    after = bench.table()
+    assert set(after["method"]) == {"gaussian", "vampprior", "mixture"}
+    pd.testing.assert_frame_equal(after[after["method"] != "mixture"].reset_index(drop=True), before)
+    added = after[(after["method"] == "mixture") & (after["metric"] == "nll")]
+    assert set(added["pairs"]) == {"2"}
+    assert set(added["standing"].str.partition("; ")[0]) <= {"undecided", "worse"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "mark"), [(["--set", "training.epochs=1"], "training.epochs=1"), (["--preset", "quick"], "quick")]
 )

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
+import torch
 
-from benchmarks import published, suite, table
-from benchmarks.execute import Place
+from benchmarks import published, standings, suite, table
+from benchmarks.execute import Place, keep
 from benchmarks.settings import Run
+from benchmarks.stats import detectable
 from benchmarks.suite import Request, Suite
 
 BASE = {
@@ -41,12 +44,19 @@ class Bench:
     def __init__(self, folder: Path):
         self.place = Place(folder, folder)
 
-    def end(self, run: Run, figures: list[Any] | str, protocol: str = "p", name: str | None = None) -> None:
-        """The run's figures, or the reason why there are none."""
+    def end(
+        self, run: Run, figures: list[Any] | str, protocol: str = "p", name: str | None = None, images: Any = None
+    ) -> None:
+        """The run's figures, or the reason why there are none; with the values that the first is the mean of."""
         result = {"unsupported": figures} if isinstance(figures, str) else {"figures": figures, "seconds": 2.0}
         metrics = {name or run.metrics[0]: result}
         self.training(run, "ok", cost=[figure(12, "parameters", "exact", error=None)])
-        self.place.record(run).write("metrics.json", {"hash": protocol, "metrics": metrics})
+        content, record = {"hash": protocol, "metrics": metrics}, self.place.record(run)
+        if images is not None:
+            asked, key = next(iter(metrics)), f"{figures[0]['metric']} {figures[0]['estimator']}"
+            keep({key: torch.tensor(images)}, record, f"values/{asked}.safetensors")
+            content["files"] = record.vouch("values/*.safetensors")
+        record.write("metrics.json", content)
 
     def training(self, run: Run, status: str, note: str = "", **more: Any) -> None:
         record = self.place.record(run)
@@ -372,13 +382,73 @@ def test_standings_are_by_paired_tests(bench: Bench):
     assert {rows["mixture", "is-10"], rows["vampprior", "is-10"]} == {"best", "tied"}
 
 
+def test_a_standing_tells_its_test(bench: Bench):
+    """Against whom, on how many seeds, by how much and how sure; the best is held against nothing."""
+    chosen = made(methods=("gaussian", "mixture"), seeds=5)
+    values = {"gaussian": [5.0, 6.0, 7.0, 8.0, 9.5], "mixture": [1.0, 2.5, 3.0, 4.0, 5.0]}
+    for run in suite.expand(chosen):
+        if (run.method, run.seed) != ("gaussian", 2):
+            bench.end(run, [figure(values[run.method][run.seed])])
+    frame = bench.rows(chosen)
+    table.write(frame, bench.place.results / "made.csv")
+    read, lacking = table.read(bench.place.results / "made.csv", "")
+    assert lacking == ()
+    worse, best = read.to_dict("records")
+    differences = [4.0, 3.5, 4.0, 4.5]
+    assert (worse["standing"], worse["against"], worse["n"], worse["pairs"]) == ("worse", "mixture", 4, 4)
+    numbers = (worse["difference"], worse["difference_stderr"], worse["p"], worse["detectable"])
+    error = np.std(differences, ddof=1) / 2
+    p = scipy.stats.ttest_1samp(differences, 0).pvalue
+    assert numbers == pytest.approx((4.0, error, p, detectable(error, 4)), rel=1e-6)
+    assert best["standing"] == "best"
+    assert pd.isna([best[name] for name in standings.COLUMNS[1:]]).all()
+    assert pd.isna(worse["difference_images"])
+
+
+def test_the_error_over_images_is_of_pairs_of_models(bench: Bench):
+    """Of each seed with values of both, averaged; values that were changed since count for none."""
+    chosen = made(methods=("gaussian", "mixture"), seeds=3)
+    values = np.random.default_rng(0).normal(size=(2, 3, 20))
+    for run in suite.expand(chosen):
+        mine = values[int(run.method == "gaussian"), run.seed]
+        bench.end(run, [figure(mine.mean())], images=None if run.seed == 2 else mine)
+    errors = [np.std(values[1, seed] - values[0, seed], ddof=1) / np.sqrt(20) for seed in range(2)]
+    (found,) = bench.rows(chosen)["difference_images"].dropna()
+    assert found == pytest.approx(np.mean(errors))
+    path = bench.place.record(suite.expand(chosen)[0]).folder / "values" / "nll.safetensors"
+    path.write_bytes(b"rubbish")
+    (found,) = bench.rows(chosen)["difference_images"].dropna()
+    assert found == pytest.approx(errors[1])
+
+
+def test_what_is_unreliable_is_not_ranked(bench: Bench):
+    """However good it looks; and where one seed is, the seeds in which it is an estimate are of the same row."""
+    chosen = made(methods=("lars", "implicit", "mixture"), seeds=4)
+    names = {"lars": "is-10+estimate", "implicit": "is-10+estimate", "mixture": "is-10+estimate"}
+    for run in suite.expand(chosen):
+        doubted = run.method == "implicit" and run.seed > 0
+        name = names[run.method].replace("estimate", "unreliable") if doubted else names[run.method]
+        note = "unreliable: of few draws" if doubted else ""
+        value = {"lars": 2.0, "implicit": 0.0, "mixture": 8.0}[run.method] + 0.01 * run.seed**2 * len(run.method)
+        bench.end(run, [figure(value, estimator=name, note=note), figure(value, estimator=f"{name}+leaking-only")])
+    rows = bench.rows(chosen).set_index(["method", "estimator"])
+    assert len(rows) == 6
+    doubtful = rows.loc["implicit"]
+    assert doubtful.index.tolist() == ["is-10+unreliable", "is-10+unreliable+leaking-only"]
+    assert (doubtful["n"] == 4).all()
+    assert doubtful["standing"].isna().all()
+    assert "unreliable: of few draws (3 of 4 seeds)" in doubtful["note"].iloc[0]
+    assert rows.loc[("lars", "is-10+estimate"), "standing"] == "best"
+    assert rows.loc[("mixture", "is-10+estimate"), ["standing", "against"]].tolist() == ["worse", "lars"]
+
+
 def test_few_seeds_leave_standings_undecided(bench: Bench):
     chosen = made(methods=("gaussian", "mixture"), seeds=1)
     for run, value in zip(suite.expand(chosen), (1.0, 2.0), strict=True):
         bench.end(run, [figure(value)])
     rows = bench.rows(chosen).set_index("method")["standing"]
     assert rows["gaussian"] == "best"
-    assert rows["mixture"].startswith("undecided")
+    assert rows["mixture"] == "undecided; one seed shows no spread: at least 2 are needed"
 
 
 def test_a_figure_without_spread_counts_as_one_run(bench: Bench):

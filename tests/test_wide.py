@@ -20,7 +20,8 @@ def row(method: str, mean: float | None, metric: str = "nll", **more: Any) -> di
 ROWS = [
     row("gaussian", 81.23456, standing="worse", published=81.3),
     row("vampprior", 79.7, standing="best"),
-    row("dp", 79.71, standing="tied"),
+    row("dp", 79.71, standing="tied; equal with every shared seed"),
+    row("lars", 79.9, standing="undecided; 3 seeds are too few for a tie: at least 4 are needed"),
     row("gaussian", 7.5, "fd_classifier", estimator="classifier-10000", stderr=None),
     row("pgen", None, status="unsupported", estimator=None),
     row("PixelCNN", None, status="published", estimator=None, published=81.3),
@@ -31,11 +32,20 @@ FRAME = pd.DataFrame(ROWS, columns=table.COLUMNS)
 
 def test_methods_down_and_figures_across():
     found = wide.wide(FRAME)
-    assert list(found.index) == ["gaussian", "vampprior", "dp", "pgen", "PixelCNN"]
+    assert list(found.index) == ["gaussian", "vampprior", "dp", "lars", "pgen", "PixelCNN"]
     ours, theirs, distance = found.columns
-    assert found[ours].tolist() == ["81.235 ± 0.034", "79.700 ± 0.034 *", "79.710 ± 0.034 =", "-", "-"]
-    assert (theirs, found[theirs].tolist()) == (("mnist", "nll", "published"), ["81.3", "-", "-", "-", "81.3"])
-    assert found[distance].tolist() == ["7.5", "-", "-", "-", "-"]
+    assert found[ours].tolist() == [
+        *("81.235 ± 0.034", "79.700 ± 0.034 *", "79.710 ± 0.034 =", "79.900 ± 0.034 ?"),
+        *("-", "-"),
+    ]
+    assert (theirs, found[theirs].tolist()) == (("mnist", "nll", "published"), ["81.3", "-", "-", "-", "-", "81.3"])
+    assert found[distance].tolist() == ["7.5", "-", "-", "-", "-", "-"]
+
+
+def test_what_is_unreliable_is_marked_and_what_is_better_too():
+    marked = pd.DataFrame([row("a", 1.0, estimator="is-10+unreliable"), row("b", 2.0, standing="better")])
+    found = wide.wide(marked.reindex(columns=table.COLUMNS))
+    assert [found.loc["a"].iloc[0], found.loc["b"].iloc[1]] == ["1.000 ± 0.034 !", "2.000 ± 0.034 +"]
 
 
 def test_metrics_are_chosen_and_ordered():
@@ -53,7 +63,8 @@ def test_formats_hold_every_cell_and_escape():
     assert markdown.splitlines()[1].count("---") == 4
     assert "| a\\|b | 79.710 ± 0.034 = | - | - |" in markdown
     latex = wide.as_latex(found)
-    assert latex.count(r"\\") >= 5 + 3
+    assert latex.count(r"\\") >= 6 + 3
+    assert r"79.900 $\pm$ 0.034 ?" in latex
     assert r"fd\_classifier" in latex
     assert r"81.235 $\pm$ 0.034" in latex
     assert r"\toprule" in latex

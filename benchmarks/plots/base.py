@@ -16,6 +16,7 @@ from benchmarks.evaluation import Subject
 from benchmarks.execute import Place, recall
 from benchmarks.record import Record
 from benchmarks.settings import Run
+from benchmarks.standings import UNRELIABLE, unreliable
 from benchmarks.suite import Suite
 
 IDENTITY = ("dataset", "method", "seed")
@@ -84,17 +85,23 @@ class Results:
         """The figures that rank methods: of every metric that the suite asks for the figure of its own name, by one
         estimator that is the same for all methods but for what a prior's own density adds to it (`+estimate`).
 
-        Of importance sampling it is the one with the most draws, otherwise a metric's first that tells methods apart.
+        A method that is unreliable with a seed (`+unreliable`) has none, since its other seeds are not all of it. Of
+        importance sampling it is the one with the most draws, otherwise a metric's first that tells methods apart.
         """
         own = self.figures[(self.figures["metric"] == self.figures["asked"]) & (self.figures["direction"] != "none")]
         own = own.assign(base=[base(name) for name in own["estimator"]])
-        own = own.loc[[name.partition("+")[2] in ("", *CERTAINTIES) for name in own["estimator"]]]
+        own = own.loc[[name.partition("+")[2] in ("", *CERTAINTIES, UNRELIABLE) for name in own["estimator"]]]
+        doubtful = own["estimator"].map(unreliable).groupby([own[name] for name in ALIKE]).transform("any")
+        own = own[~doubtful.astype(bool)]
         kept = [part[part["base"] == telling(part)] for _, part in own.groupby("metric", sort=False)]
         kept.sort(key=lambda part: self.suite.metrics.index(part["metric"].iloc[0]))
         return pd.concat(kept, ignore_index=True) if kept else own
 
 
 CERTAINTIES = ("estimate", "bound")
+
+ALIKE = ("dataset", "method", "metric", "base")
+"""What a method's figures over seeds share."""
 
 
 def base(estimator: str) -> str:

@@ -11,14 +11,13 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from benchmarks import suite, table
+from benchmarks import stats, suite, table
 from benchmarks.command import Selection, parse, place_of, status
 from benchmarks.datasets import DataError
-from benchmarks.display import Screen
+from benchmarks.display import LEGEND, Screen
 from benchmarks.errors import UsageError
 from benchmarks.evaluation import METRICS
 from benchmarks.plots import __main__ as drawing
-from benchmarks.published import AGREES
 from benchmarks.record import write_atomically
 from benchmarks.report import glossary, page, pictures, provenance, rows, settings, tables
 from benchmarks.report.absent import absent
@@ -85,8 +84,11 @@ def spent(path: Path) -> pd.DataFrame:
 
 def older(lacking: Sequence[str]) -> list[str]:
     """What is to be told of a table that lacks columns."""
-    names = ", ".join(lacking)
-    return [f"The table is of an earlier version and has no {names}."] if lacking else []
+    told = [f"The table is of an earlier version and has no {', '.join(lacking)}."] if lacking else []
+    other_rule = "p" in lacking and "standing" not in lacking
+    return told + (
+        ["Its standings are by that version's rule, not by the one that is told below."] if other_rule else []
+    )
 
 
 def draw(command: Command, console: Console) -> list[str]:
@@ -118,7 +120,12 @@ def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Se
         "command": provenance.invocation(command, provenance.flags(chosen, command, frame)),
         "methods": provenance.methods_of(chosen, frame),
         "facts": provenance.facts(cells, place),
-        "agrees": f"{AGREES:g}",
+        "agrees": f"{1 - stats.LEVEL:.0%}",
+        "legend": LEGEND,
+        "level": f"{stats.LEVEL:g}",
+        "pair_level": f"{stats.PAIR_LEVEL:g}",
+        "least_pairs": stats.LEAST_PAIRS,
+        "power": f"{stats.POWER:.0%}",
         "verdicts": verdicts(frame),
         "parts": tables.parts(frame, chosen.metrics, trial),
         "costs": costs(selected(spent(command.results / f"{name}-cost.csv"), command)),

@@ -8,10 +8,11 @@ from itertools import groupby
 
 import pandas as pd
 
-from benchmarks.display import STANDINGS, Notes, brackets, common_note, ordered, published_value, text
+from benchmarks.display import Notes, brackets, common_note, mark, ordered, pairs, published_value, rounded, text
 from benchmarks.report.rows import Number, Row, count, exact, mean, without
+from benchmarks.standings import UNRELIABLE, unreliable
 
-ALARMS = ("unreliable", "impossible")
+ALARMS = (UNRELIABLE, "impossible")
 """First words of notes that a reader must not miss."""
 
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
@@ -21,9 +22,23 @@ LONG = 40
 
 
 @dataclass(frozen=True)
+class Against:
+    """How a figure was held against another: the difference with its standard errors over seeds and over images, on how
+    many pairs of seeds, p, and what difference would have been shown."""
+
+    against: str
+    difference: Number
+    error: Number
+    images: Number
+    pairs: Number
+    p: Number
+    detectable: Number
+
+
+@dataclass(frozen=True)
 class Figure:
-    """One figure as a row. mark: of its standing. alarm: the first word of a note that warns of it. letter: of its
-    footnote."""
+    """One figure as a row. mark: of its standing. alarm: the first word of a note that warns of it, or that its
+    estimator's name does. letter: of its footnote. test: None where it was not tested."""
 
     method: str
     mean: Number
@@ -35,6 +50,7 @@ class Figure:
     verdict: str
     alarm: str
     letter: str
+    test: Against | None
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,10 @@ class Block:
     estimator: str
     direction: str
     figures: tuple[Figure, ...]
+
+    @property
+    def tested(self) -> list[Figure]:
+        return [figure for figure in self.figures if figure.test]
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,13 @@ class Group:
     def columns(self) -> set[str]:
         """Those of the columns that may be empty in which there is something."""
         optional = ("standing", "published", "verdict", "letter")
-        return {name for name in optional if any(getattr(one, name) not in ("", Number()) for one in self.figures)}
+        found = {name for name in optional if any(getattr(one, name) not in ("", Number()) for one in self.figures)}
+        return found | ({"letter"} if any(one.alarm for one in self.figures) else set())
+
+    @property
+    def tested(self) -> list[Block]:
+        """The blocks that have figures which were tested."""
+        return [block for block in self.blocks if block.tested]
 
 
 @dataclass(frozen=True)
@@ -112,8 +138,25 @@ def _figure(row: Row, notes: Notes) -> Figure:
     standing, _, doubt = text(row["standing"]).partition("; ")
     verdict, _, reason = text(row["verdict"]).partition(": ")
     note = text(row["note"]) if row["status"] == "ok" else ""
-    alarm = next((word for word in ALARMS for part in note.split("; ") if part.startswith(word)), "")
     letter = notes.mark("; ".join(filter(None, (note, doubt, reason and f"not comparable: {reason}"))))
     paper = Number(published_value(row), exact(row["published"]))
-    mark = STANDINGS.get(standing, "")
-    return Figure(row["method"], *mean(row), count(row), mark, standing, paper, verdict, alarm, letter)
+    rest = (mark(row), standing, paper, verdict, _alarm(row, note), letter, _test(row))
+    return Figure(row["method"], *mean(row), count(row), *rest)
+
+
+def _alarm(row: Row, note: str) -> str:
+    if unreliable(text(row["estimator"])):
+        return UNRELIABLE
+    return next((word for word in ALARMS for part in note.split("; ") if part.startswith(word)), "")
+
+
+def _test(row: Row) -> Against | None:
+    """Of a row that was held against another. All is shown to the digits that the error over seeds has."""
+    if not (against := text(row["against"])):
+        return None
+    names = ("difference", "difference_stderr", "difference_images", "detectable")
+    error = row["difference_stderr"]
+    shown = (Number(rounded(row[name], error, "+" if name == "difference" else ""), exact(row[name])) for name in names)
+    difference, seeds, images, detectable = shown
+    counted, p = Number(pairs(row), pairs(row)), Number("" if pd.isna(row["p"]) else f"{row['p']:.2g}", exact(row["p"]))
+    return Against(against, difference, seeds, images, counted, p, detectable)

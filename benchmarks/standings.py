@@ -1,0 +1,108 @@
+"""Who is best among the methods of a data set, and what tells the others from it: a row's `standing` and its test."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from benchmarks import stats
+from benchmarks.record import Damaged, Record
+
+COLUMNS = (
+    *("standing", "against", "difference", "difference_stderr", "difference_images"),
+    *("pairs", "p", "detectable"),
+)
+"""standing: `stats.Comparison`'s verdict and note. against: the method that the row is tested against, over `pairs`
+seeds; `difference` is the row's less that one's, with its standard errors over seeds and over images, and `detectable`
+what the test would have shown."""
+
+NUMBERS = COLUMNS[2:]
+
+UNRELIABLE = "unreliable"
+"""The word of an estimator's name (`is-5000+unreliable`) whose figures are held against nothing."""
+
+ESTIMATE = re.compile(r"\+estimate(?![\w-])")
+"""The word in an estimator's name in whose place UNRELIABLE stands."""
+
+ALIKE = ("dataset", "metric", "estimator", "direction", "protocol")
+"""What the figures that are held against each other share."""
+
+Row = dict[str, Any]
+Images = Callable[[], np.ndarray | None]
+
+
+def set_standings(rows: Iterable[Row], seeds: int) -> None:
+    """Adds COLUMNS to the rows that are ranked, by `stats.compare`: only figures of one metric, estimator and protocol
+    are held against each other, and neither trials nor what is unreliable.
+
+    seeds: those that the suite asks for, with which a method may be the best.
+    """
+    groups: dict[tuple[str, ...], dict[str, Row]] = {}
+    for row in rows:
+        if ranked(row):
+            groups.setdefault(tuple(row[name] for name in ALIKE), {})[row["method"]] = row
+    for group in groups.values():
+        values = {method: row["by seed"] for method, row in group.items()}
+        found = stats.compare(values, next(iter(group.values()))["direction"], seeds) if len(group) > 1 else {}
+        for method, one in found.items():
+            group[method] |= columns(method, one, group)
+
+
+def ranked(row: Row) -> bool:
+    """Is the row's figure one that tells which method is better?"""
+    compared = row["status"] == "ok" and row["direction"] != "none" and row["compared"]
+    return bool(compared) and not unreliable(row["estimator"])
+
+
+def columns(method: str, one: stats.Comparison, group: Mapping[str, Row]) -> Row:
+    """COLUMNS of a method's row in its group; of the best, which is not tested, the standing alone."""
+    standing = {"standing": "; ".join(filter(None, (one.verdict, one.note)))}
+    if not one.against:
+        return standing
+    images = error_over_images(group[method]["images by seed"], group[one.against]["images by seed"])
+    values = (one.against, one.difference, one.error, images, one.n, one.p, one.detectable)
+    return standing | dict(zip(COLUMNS[1:], values, strict=True))
+
+
+def error_over_images(one: Mapping[int, Images], other: Mapping[int, Images]) -> float:
+    """The standard error over images of two methods' difference (`stats.paired_images`), averaged over the seeds in
+    which both have kept their figures' values image by image; nan where there are none.
+
+    Seeds share the test images, so that more of them make it no smaller: it tells what other images might answer.
+    """
+    pairs = ((one[seed](), other[seed]()) for seed in sorted({*one} & {*other}))
+    kept = [(a, b) for a, b in pairs if a is not None and b is not None and a.shape == b.shape]
+    errors = [stats.paired_images(a, b).error for a, b in kept if np.isfinite(a - b).all()]
+    return sum(errors) / len(errors) if errors else math.nan
+
+
+def images(record: Record, files: Mapping[str, Sequence[Any]], asked: str, key: str) -> np.ndarray | None:
+    """What a figure of a run is the mean of, image by image; None where that was not kept, or is not as it was.
+
+    files: those that `metrics.json` vouches for. asked: the suite's name of the metric. key: the figure's own metric
+    and estimator.
+    """
+    name = f"values/{asked}.safetensors"
+    if name not in files:
+        return None
+    try:
+        record.check(name, files[name])
+        with safe_open(record.folder / name, framework="np") as file:
+            return file.get_tensor(key).astype(float) if key in file.keys() else None  # noqa: SIM118 (no mapping)
+    except (Damaged, SafetensorError, OSError):
+        return None
+
+
+def unreliable(estimator: str) -> bool:
+    """Does the estimator's name say that its figures are not to be relied on?"""
+    return UNRELIABLE in estimator.split("+")[1:]
+
+
+def doubted(estimator: str) -> str:
+    """What an estimate is called where it is unreliable: `is-5000+unreliable` of `is-5000+estimate`."""
+    return ESTIMATE.sub(f"+{UNRELIABLE}", estimator)
