@@ -28,6 +28,9 @@ SHARE = 0.01
 GROUPS = 16
 """Independent groups of particles, whose spread is the annealed estimate's error."""
 
+WIDER = 1.0875
+"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
+
 AGREEING = 0.5
 """Share of the groups that must count for the annealed estimate to be called one."""
 
@@ -91,22 +94,43 @@ def as_normal(q: Distribution) -> DiagonalNormal:
 
 
 class LogZ(NamedTuple):
-    """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), and the shape k-hat
-    of their tail (`priors.pareto`), nan where there are too few draws for one."""
+    """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), the shape k-hat of
+    their tail (`priors.pareto`), nan where there are too few draws for one, and the least share that makes it an
+    estimate."""
 
     value: float
     error: float
     effective: float
     pareto_k: float = math.nan
+    least: float = SHARE
 
     @property
     def lower(self) -> float:
         """Two errors below: of two estimates that are both unbiased for Z the one to be kept has the larger."""
         return self.value - 2 * self.error
 
-    def reliable(self, share: float) -> bool:
+    @property
+    def reliable(self) -> bool:
         """Do as many of the draws count, and is their tail short enough for its variance to be finite?"""
-        return self.effective >= share and not self.pareto_k > RELIABLE
+        return self.effective >= self.least and not self.pareto_k > RELIABLE
+
+
+def kept(mixture: LogZ, annealed: LogZ) -> LogZ:
+    """The estimate of the larger lower end, value - 2 errors; the other where that one is not reliable, the other is,
+    and they agree."""
+    best, other = sorted((mixture, annealed), key=lambda one: one.lower, reverse=True)
+    return other if other.reliable and not best.reliable and agree(best, other) else best
+
+
+def agree(a: LogZ, b: LogZ) -> bool:
+    """Are two estimates no further apart than FAR of their errors?"""
+    return abs(a.value - b.value) <= FAR * math.hypot(a.error, b.error)
+
+
+def by_groups(log_z: Tensor) -> LogZ:
+    """ln of the mean over GROUPS independent groups of particles, (GROUPS,)."""
+    found = log_mean(log_z)
+    return found._replace(error=WIDER * found.error, pareto_k=math.nan, least=AGREEING)
 
 
 def log_mean(*strata: Tensor) -> LogZ:
@@ -163,8 +187,8 @@ class Energy(Density):
     sampling from the defensive mixture, which knows where the codes are, and by sequential Monte Carlo from N(0, I)
     (`tempering`), which finds where f rises beside them. What either misses makes its estimate too low, and a positive
     unbiased estimate exceeds Z by a factor e^k with probability at most e^-k: the estimate of the larger lower end,
-    value - 2 errors, is kept, and both are reported. A mode that neither N(0, I) leads to nor the codes know stays
-    unseen.
+    value - 2 errors, is kept (`kept`), and both are reported. A mode that neither N(0, I) leads to nor the codes know
+    stays unseen.
 
     It is `reliable` where of the mixture's draws SHARE or more count and their Pareto k-hat is at most 0.7, or where of
     the groups of particles AGREEING or more count, whichever estimate was kept.
@@ -225,22 +249,13 @@ class Energy(Density):
     # The normaliser
 
     @property
-    def annealing_kept(self) -> bool:
-        """Is ln Z that of sequential Monte Carlo, rather than the mixture's?"""
-        mixture, annealed = self.fitted
-        return annealed.lower > mixture.lower
-
-    @property
     def estimate(self) -> LogZ:
         """The estimate that was kept."""
-        mixture, annealed = self.fitted
-        return annealed if self.annealing_kept else mixture
+        return kept(*self.fitted)
 
     @property
     def reliable(self) -> bool:
-        if self.fitted is None:
-            return True
-        return self.estimate.reliable(AGREEING if self.annealing_kept else SHARE)
+        return self.fitted is None or self.estimate.reliable
 
     @property
     def log_prob_error(self) -> float:
@@ -251,9 +266,9 @@ class Energy(Density):
         if self.selection == "paper":
             return {}
         mixture, annealed, _ = self.normalisers(Defensive(as_normal(codes.posterior)).to(self.log_z), *QUICK)
-        kept = max(mixture, annealed, key=lambda one: one.lower)
-        self.log_z.fill_(kept.value)
-        return {"log_z": kept.value, "log_z_error": kept.error}
+        found = kept(mixture, annealed)
+        self.log_z.fill_(found.value)
+        return {"log_z": found.value, "log_z_error": found.error}
 
     @torch.no_grad()
     def fit(self, codes: Codes) -> None:
@@ -275,7 +290,7 @@ class Energy(Density):
         """ln Z by the mixture and by sequential Monte Carlo, and the latter's particles."""
         mixture = log_normaliser(self.log_f, proposal, draws)
         found = tempering.annealed(self.log_f, self.normal, particles, GROUPS, rows(self.particles))
-        return mixture, log_mean(found.log_z), found.z
+        return mixture, by_groups(found.log_z), found.z
 
     def normal(self, n: int) -> Tensor:
         """n draws from N(0, I), (n, D)."""
@@ -289,8 +304,8 @@ class Energy(Density):
         if self.fitted is None:
             return False
         mixture, annealed = self.fitted
-        agree = annealed.value - mixture.value <= FAR * math.hypot(annealed.error, mixture.error)
-        return not (agree and mixture.reliable(1 / self.oversample))
+        serves = mixture.reliable and mixture.effective >= 1 / self.oversample
+        return not serves or not (agree(mixture, annealed) or mixture.value > annealed.value)
 
     @property
     def sampler(self) -> str:

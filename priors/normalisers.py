@@ -32,7 +32,9 @@ class Terms(NamedTuple):
 
 
 class Normaliser(Protocol):
-    """An estimator of ln Z for a training step."""
+    """An estimator of ln Z, or of its gradient alone, for a training step. valued: it has the value, too."""
+
+    valued: bool
 
     def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
         """Codes (M, D), without a gradient, at which it needs ln f beside the batch's own."""
@@ -52,6 +54,8 @@ class Batchwise(nn.Module):
     ln (N / 2), whatever p is: 6.4 nats for 1200 images, 10.1 for 50,000. Up to there a KL costs nothing: posteriors get
     narrower than p would pay for, and codes leave it.
     """
+
+    valued = True
 
     def __init__(self, draws: int, count: int):
         super().__init__()
@@ -75,6 +79,8 @@ class DefensiveBatch(nn.Module):
     The codes are drawn afresh and without a gradient: Z owes nothing to the encoder, which could otherwise lower the
     estimate of ln Z by making it noisy. In tens of dimensions f may rise where neither reaches.
     """
+
+    valued = True
 
     def __init__(self, draws: int):
         super().__init__()
@@ -101,13 +107,12 @@ class Chains(nn.Module):
     start from N(0, I). Importance sampling from N(0, I) or the codes can be evaded by an f that rises elsewhere; these
     go where it rises, as fast as they move.
 
-    The means of the weights along the way make a running estimate of ln Z (Jarzynski's equality), the value of `log_z`;
-    its error grows with the steps, and the gradient owes it nothing.
+    `log_z` has the gradient of ln Z and the value 0: a running estimate of the value drifts by nats over a training.
     """
 
+    valued = False
     z: Tensor
     log_weight: Tensor
-    before: Tensor
     log_f: Tensor
     size: Tensor
 
@@ -115,7 +120,6 @@ class Chains(nn.Module):
         super().__init__()
         self.register_buffer("z", torch.randn(particles, latent_dim))
         self.register_buffer("log_weight", torch.zeros(particles))
-        self.register_buffer("before", torch.zeros(()))  # ln Z up to the last resampling
         self.register_buffer("log_f", log_standard_normal(self.z))
         self.register_buffer("size", torch.tensor(0.3))
 
@@ -125,7 +129,6 @@ class Chains(nn.Module):
         weight = self.log_weight.softmax(0)
         if 1 / weight.square().sum() < COUNTED * len(weight):
             cloud = cloud.chosen(resample(self.log_weight[None].double()))
-            self.before += log_mean(self.log_weight)
             self.log_weight.zero_()
         cloud, accepted = move(log_f, cloud, Step(1.0, self.size.item()), len(self.z))
         self.size *= math.exp(PACE * (accepted - ACCEPTED))
@@ -135,7 +138,7 @@ class Chains(nn.Module):
 
     def log_z(self, terms: Terms) -> Tensor:
         mean = (self.log_weight.softmax(0) * terms.at_others).sum()
-        return mean - mean.detach() + self.before + log_mean(self.log_weight)
+        return mean - mean.detach()
 
 
 def normal_like(like: Tensor, n: int) -> Tensor:

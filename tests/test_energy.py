@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Laplace, MixtureSameFamily, Normal
 
@@ -302,7 +303,7 @@ def test_annealing_finds_in_40_dimensions_what_the_mixture_misses():
     mixture, annealed = prior.fitted
     assert mixture.value < -80
     assert mixture.error < 1.5  # and says nothing of it
-    assert not mixture.reliable(energy.SHARE)
+    assert not mixture.reliable
     assert prior.estimate == annealed
     assert abs(annealed.value - 5) < 4 * annealed.error < 1
     assert prior.reliable
@@ -338,16 +339,21 @@ def test_the_mixture_is_kept_where_annealing_misses_the_codes():
 def test_an_estimate_that_says_little_is_called_unreliable():
     prior = Tilted()
     prior.fit(codes(posteriors()))
-    poor = LogZ(0.0, 0.7, 1e-4, 1.5)
-    for kept in (0, 1):
-        fitted = [LogZ(-30.0, 0.1, 0.5), LogZ(-30.0, 0.1, 0.5)]
-        fitted[kept] = poor
-        prior.fitted = tuple(fitted)
-        assert prior.estimate == poor
+    low, poor = LogZ(-30.0, 0.1, 0.5), LogZ(0.0, 0.7, 1e-4)
+    heavy, apart = LogZ(0.0, 0.1, 0.5, pareto_k=0.9), LogZ(0.0, 0.7, 0.3, least=0.5)
+    for fitted in ((poor, low), (low, poor), (heavy, low), (low, apart)):
+        prior.fitted = fitted
+        assert prior.estimate == max(fitted, key=lambda one: one.value)
         assert not prior.reliable
-    tail = LogZ(0.0, 0.1, 0.5, 0.9)
-    prior.fitted = (tail, LogZ(-30.0, 0.1, 0.5))
-    assert not prior.reliable
+    prior.fitted = heavy, LogZ(0.1, 0.3, 0.9, least=0.5)  # in agreement, and less precise
+    assert prior.estimate == prior.fitted[1]
+    assert prior.reliable
+
+
+def test_the_groups_error_has_student_s_quantile():
+    groups = torch.randn(energy.GROUPS, dtype=torch.float64) * 0.1
+    wider = stats.t.ppf(0.975, energy.GROUPS - 1) / stats.norm.ppf(0.975)
+    assert energy.by_groups(groups).error == pytest.approx(wider * log_mean(groups).error, rel=1e-3)
 
 
 def test_validation_estimates_log_z_unless_it_goes_the_paper_s_way():
