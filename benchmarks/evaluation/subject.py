@@ -35,6 +35,9 @@ NUMBERS = 2**28
 POOL = 10
 """Draws of the prior for each of those with the lowest q(z) that are kept (dpVAE, section 5.1: 100,000 for 10,000)."""
 
+MANY = 10
+"""Generated images for each test image, at most, where more of them make a figure surer: some priors draw slowly."""
+
 
 def in_chunks(z: Tensor) -> tuple[Tensor, ...]:
     """Codes, or indices of images, in parts that are decoded or read at a time."""
@@ -168,6 +171,23 @@ class Subject:
         """E[x|z] at one z ~ q(z|x) for each of the first test images."""
         with stream(self.seed, "reconstructed"):
             return self.decoded(self.q[: self.count].sample(), "reconstructed")
+
+    @cached_property
+    def reconstructed_validation(self) -> Tensor:
+        """E[x|z] at one z ~ q(z|x) for each of the first validation images, `count` at most."""
+        with stream(self.seed, "reconstructed validation"):
+            q = self.model.encode_all(self.data.validation.seen)
+            return self.decoded(q[: self.count].sample(), "reconstructed validation")
+
+    @cached_property
+    def many_generated(self) -> Tensor:
+        """E[x|z] at z ~ p: `generated`, or where the test set is small as many as the protocol has, MANY times it at
+        most."""
+        n = min(self.protocol.generated, MANY * self.count)
+        if n == self.count:
+            return self.generated
+        with stream(self.seed, "many generated"):
+            return self.decoded(self.prior.sample(n), "many generated")
 
     def least_covered(self, pool: int, count: int) -> Tensor:
         """Of `pool` draws of the prior those with the lowest ln q(z), (count, D): latent pockets, if there are any."""
