@@ -93,7 +93,7 @@ def ims_train_test(subject: Subject) -> list[Figure]:
     return [score("ims_train_test", *map(inception(subject), ("training", "test")))]
 
 
-SMOOTH = "of E[x|z] at codes of images not trained on, which are no copies"
+SMOOTH = "of E[x|z] at codes of images not trained on"
 BESIDE = "below 0: nearer to training images than test images are, as copies and smooth images are; above 0: further"
 AGAINST = "about 0 where draws decode as codes of unseen images do; below: nearer to training images; above: further"
 
@@ -103,7 +103,7 @@ def copying(subject: Subject) -> list[Figure]:
     """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
 
     E[x|z] is smoother than data, and smooth images are closer to the training images without being copies. How much
-    closer is told by what has been through the same decoder and is no copy: reconstructions of images not trained on.
+    closer is told by what has been through the same decoder: reconstructions of images not trained on.
     """
     found = {name: near(images, subject.all_training) for name, images in compared(subject).items()}
     found.setdefault("many", found["generated"])
@@ -116,7 +116,7 @@ def compared(subject: Subject) -> dict[str, Tensor]:
         "generated": subject.generated,
         "reconstruction": subject.reconstructed,
         "test": subject.test,
-        "validation": subject.reconstructed_validation,
+        "validation": subject.validation,
     }
     more = subject.many_generated
     return sets if more is subject.generated else {**sets, "many": more}
@@ -155,23 +155,32 @@ def as_a_whole(subject: Subject, found: Mapping[str, Neighbours]) -> list[Figure
 
 
 def one_by_one(found: Mapping[str, Neighbours]) -> list[Figure]:
-    """The share of generated images that repeat a training image, beside those of images that cannot have been copied,
-    and an exact test of the excess over reconstructions.
+    """The share of generated images that repeat a training image, beside those of reconstructions and of unseen images,
+    with an exact test of the excess over either.
 
-    These are of test and validation images both, and there may be more generated ones: the numbers limit how small a
-    share can be found.
+    Smoothness makes no image a copy by this count, so that real images may be the yardstick: of test and validation
+    images both, and for more generated ones, since the numbers limit how small a share can be found. Reconstructions
+    are only the second one, since a decoder that knows nothing but training images makes copies of unseen ones too.
     """
-    ours, real = copies(found["many"]), copies(found["test"])
-    control = torch.cat([copies(found["reconstruction"]), copies(found["validation"])])
-    repeating = f"within a third of the distance to the {KIN}th nearest training image"
-    figures = [
-        mean_figure("copies", f"third-{len(own)}{end}", own.double(), "none", "share", note)
-        for own, end, note in (
-            (ours, "", repeating),
-            (control, "-reconstruction", SMOOTH),
-            (real, "-test", "the test images' own"),
-        )
+    ours, decoded = copies(found["many"]), copies(found["reconstruction"])
+    unseen = torch.cat([copies(found["test"]), copies(found["validation"])])
+    return [
+        share_of_copies(ours, "", f"within a third of the distance to the {KIN}th nearest training image"),
+        share_of_copies(decoded, "-reconstruction", SMOOTH),
+        share_of_copies(unseen, "-unseen", "of test and validation images, which are no copies"),
+        excess(ours, unseen, "", "repeat training images more often than unseen images do"),
+        excess(ours, decoded, "-against-reconstructions", "do so more often than unseen images that were decoded"),
     ]
-    n, m = len(ours), len(control)
-    note = f"small: more copies than reconstructions have; below 0.01 from a share of {least_share(n, m):.2g} on"
-    return [*figures, Figure("copies_p", f"fisher-{n}x{m}", excess_p(ours, control), "none", "none", note=note)]
+
+
+def share_of_copies(repeating: Tensor, end: str, note: str) -> Figure:
+    return mean_figure("copies", f"third-{len(repeating)}{end}", repeating.double(), "none", "share", note)
+
+
+def excess(ours: Tensor, theirs: Tensor, end: str, what: str) -> Figure:
+    """The p-value of more copies among ours, with the share from which on it would tell."""
+    n, m = len(ours), len(theirs)
+    least = least_share(n, m)
+    power = f"below 0.01 from a share of {least:.2g} on" if least <= 1 else "too few images to tell"
+    note = f"p-value: small where generated images {what}; {power}"
+    return Figure("copies_p", f"fisher-{n}x{m}{end}", excess_p(ours, theirs), "none", "none", note=note)

@@ -173,13 +173,6 @@ class Subject:
             return self.decoded(self.q[: self.count].sample(), "reconstructed")
 
     @cached_property
-    def reconstructed_validation(self) -> Tensor:
-        """E[x|z] at one z ~ q(z|x) for each of the first validation images, `count` at most."""
-        with stream(self.seed, "reconstructed validation"):
-            q = self.model.encode_all(self.data.validation.seen)
-            return self.decoded(q[: self.count].sample(), "reconstructed validation")
-
-    @cached_property
     def many_generated(self) -> Tensor:
         """E[x|z] at z ~ p: `generated`, or where the test set is small as many as the protocol has, MANY times it at
         most."""
@@ -215,6 +208,11 @@ class Subject:
     def test(self) -> Tensor:
         """The first test images."""
         return self.real(self.data.test, torch.arange(self.count))
+
+    @property
+    def validation(self) -> Tensor:
+        """The first validation images, as many as test images at most."""
+        return self.real(self.data.validation, torch.arange(min(self.count, len(self.data.validation))))
 
     @cached_property
     def training(self) -> tuple[Tensor, Tensor]:
