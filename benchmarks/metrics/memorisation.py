@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from scipy.stats import hypergeom
 from torch import Tensor
@@ -78,12 +77,13 @@ def excess_p(a: Tensor, b: Tensor) -> float:
 def least_share(n: int, m: int, level: float = 0.01) -> float:
     """The smallest share of trues in n that `excess_p` finds at this level where m hold none; inf where no share does.
 
-    k trues have p of about (n / (n + m))^k, so that m limits what can be found: a share of -ln(level) / m however large
-    n is. 2.3 % for 300 against 300, 0.9 % for 3000 against 600, 0.05 % for 10,000 against 20,000.
+    k trues have p = prod_(i<k) (n - i) / (n + m - i), about (n / (n + m))^k: m limits what can be found, a share of
+    -ln(level) / m however large n is. 2.3 % for 300 against 300, 0.9 % for 3000 against 600, 0.05 % for 10,000 against
+    20,000.
     """
-    k = np.arange(1, n + 1)
-    enough = hypergeom.sf(k - 1, n + m, k, n) <= level
-    return float(k[enough][0] / n) if enough.any() else math.inf
+    left = torch.arange(n, 0, -1, dtype=torch.float64)
+    found = (left / (left + m)).log().cumsum(0) <= math.log(level)
+    return (int(found.int().argmax()) + 1) / n if found.any() else math.inf
 
 
 def mann_whitney_z(a: Tensor, b: Tensor) -> float:
