@@ -371,7 +371,7 @@ def p_of(images: Tensor) -> float:
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize("way", ["exact", "near", "decoded"])
 def test_planted_copies_of_digits_are_found(share: float, way: str) -> None:
-    """Among 3000 smooth draws training images, such with noise, and what a decoder that remembers them makes of them."""
+    """Among 3000 smooth draws: training images, such with noise, and what a sharp decoder makes of their codes."""
     train = digits()[0]
     some = train[torch.randint(len(train), (round(3000 * share),))]
     planted = {
