@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -174,21 +175,26 @@ class Repeats:
 
 
 def repeating(images: Tensor) -> Subject:
-    """A subject that generates these images of digits."""
+    """A subject that generates these images of digits, and reconstructs images as they are."""
     prior = SimpleNamespace(sample=lambda n: torch.zeros(n, 2))
-    return Subject(Repeats(images), prior, digits(), ProtocolSettings(), 0)
+    subject = Subject(Repeats(images), prior, digits(), ProtocolSettings(generated=300), 0)
+    subject.reconstructed = subject.test
+    return subject
 
 
 def values(name: str, subject: Subject) -> dict[str, float]:
-    figures = METRICS[name](subject)
-    return {one.metric + ("-test" if one.estimator.endswith("-test") else ""): one.value for one in figures}
+    """Figures by their metric and what its estimator ends with after the number of images."""
+    return {one.metric + re.sub(r".*\d", "", one.estimator): one.value for one in METRICS[name](subject)}
 
 
 def test_planted_copies_are_flagged():
     """Training images handed out as generated ones: the ratio and the authentic share fall, C_T is far below 0."""
     found = values("copying", repeating(digits().train.original[torch.randperm(1197)[:300]]))
     assert found["authentic_share"] == 0
-    assert found["data_copying"] < -15
+    assert found["data_copying"] == found["data_copying-against-reconstructions"] < -15
+    assert found["copies"] == 1
+    assert found["copies-reconstruction"] == found["copies-unseen"] == 0
+    assert found["copies_p"] < 1e-100
     subject = repeating(digits().train.original[:])
     subject.model.images = subject.images("training") / 255
     found = values("pms", subject)
@@ -201,8 +207,60 @@ def test_held_out_images_are_not_flagged():
     subject = repeating(digits().validation.original[:])
     found = values("copying", subject)
     assert abs(found["data_copying"]) < 3
+    assert found["data_copying-reconstruction"] == 0
+    assert found["copies"] == 0
+    assert found["copies_p"] == 1
     assert found["authentic_share"] == pytest.approx(found["authentic_share-test"], abs=0.1)
     assert values("pms", repeating(digits().validation.original[:]))["pms_ratio"] == pytest.approx(1, abs=0.05)
+
+
+def smoothed(images: Tensor) -> Tensor:
+    """The means of every image and the two of its set that are nearest to it, in whole grey levels."""
+    return images[neighbours.nearest_few(images, images, 3).index].float().mean(1).round()
+
+
+def test_smoothness_is_not_copying():
+    """Means of unseen images: C_T takes them for copies; beside others that are as smooth they are none."""
+    subject = repeating(smoothed(255 * digits().validation.original[:]) / 255)
+    subject.reconstructed = smoothed(subject.reconstructed)
+    found = values("copying", subject)
+    assert found["data_copying"] < -4
+    assert found["data_copying-reconstruction"] < -4
+    assert abs(found["data_copying-against-reconstructions"]) < 3
+    assert found["authentic_share"] == pytest.approx(found["authentic_share-reconstruction"], abs=0.1)
+    assert found["copies"] == 0
+    assert found["copies_p"] == 1
+
+
+def test_a_decoder_that_knows_training_images_alone_is_flagged():
+    """Its reconstructions of unseen images are copies too, and hide its own: unseen images do not."""
+    some = digits().train.original[:300]
+    subject = repeating(some)
+    subject.reconstructed = (255 * some.flip(0)).round()
+    found = values("copying", subject)
+    assert found["copies"] == found["copies-reconstruction"] == 1
+    assert found["copies_p"] < 1e-100
+    assert found["copies_p-against-reconstructions"] == 1
+
+
+@pytest.mark.parametrize("backbone", ["dense", "conv"])
+def test_networks_that_have_learned_nothing_copy_nothing(backbone: str):
+    subject = make_subject("gaussian", f"model.backbone={backbone}", "model.widths=[16,16]", "protocol.generated=300")
+    with torch.no_grad():
+        found = values("copying", subject)
+    assert abs(found["data_copying"]) > 15
+    assert abs(found["data_copying-reconstruction"]) > 15
+    assert found["copies"] == found["copies-reconstruction"] == 0
+    assert found["copies_p"] == 1
+
+
+def test_more_images_are_generated_where_the_test_set_is_small():
+    """For the count of copies alone: figures of equal sets keep theirs."""
+    subject = make_subject("gaussian", "protocol.generated=700")
+    with torch.no_grad():
+        estimators = [one.estimator for one in METRICS["copying"](subject)]
+    assert estimators[::3] == ["pixels-300", "c_t-300", "third-700", "fisher-700x600"]
+    assert len(subject.generated) == 300
 
 
 def test_the_data_alone_have_the_figures_of_data():

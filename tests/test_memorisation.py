@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import fisher_exact, mannwhitneyu, norm
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from benchmarks.datasets import load
 from benchmarks.evaluation.memorisation import of_model, score
 from benchmarks.metrics import memorisation, neighbours
-from benchmarks.metrics.memorisation import mann_whitney_z
-from benchmarks.metrics.neighbours import lower_bound, nearest
+from benchmarks.metrics.memorisation import KIN, NEAR, excess_p, least_share, mann_whitney_z
+from benchmarks.metrics.neighbours import lower_bound, nearest, nearest_few
 from priors.base import Unsupported
 
 
@@ -47,6 +50,10 @@ def agrees(found: neighbours.Neighbours, expected: tuple[Tensor, Tensor]) -> boo
     return torch.equal(found.index, expected[1]) and torch.allclose(found.distance, expected[0], rtol=1e-12, atol=0)
 
 
+def copies(points: Tensor, train: Tensor) -> Tensor:
+    return memorisation.copies(nearest_few(points, train, KIN))
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many points were measured against the whole reference, call by call."""
@@ -64,6 +71,24 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_nearest_is_scikit_learns(shape: tuple[int, ...]) -> None:
     points, reference = torch.randn(60, *shape), torch.randn(90, *shape)
     assert agrees(nearest(points, reference), kneighbors(points, reference))
+
+
+@pytest.mark.parametrize("candidates", [1, 8])
+def test_the_nearest_few_are_scikit_learns(candidates: int) -> None:
+    points, reference = torch.randn(60, 4), torch.randn(90, 4)
+    found = nearest_few(points, reference, 7, candidates=candidates)
+    for k in range(7):
+        assert agrees(
+            neighbours.Neighbours(found.distance[:, k], found.index[:, k]), kneighbors(points, reference, k + 1)
+        )
+    assert agrees(found.first, nearest(points, reference))
+
+
+def test_the_nearest_few_of_equally_near_points_are_the_first() -> None:
+    reference = torch.tensor([[5.0], [1.0], [-1.0], [1.0]] * 5)
+    assert nearest_few(torch.tensor([[0.0], [1.0]]), reference, 4).index.tolist() == [[1, 2, 3, 5], [1, 3, 5, 7]]
+    with pytest.raises(ValueError, match="leave 21 points to take, but has 20"):
+        nearest_few(reference, reference, 21)
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +166,7 @@ def test_nan_is_not_hidden() -> None:
     points[2, 1] = math.nan
     assert nearest(points, torch.randn(20, 2)).distance.isnan().tolist() == [False, False, True, False, False]
     assert nearest(torch.randn(4, 2), points).distance.isnan().all()
+    assert nearest_few(torch.randn(4, 2), points, 3).distance.isnan().all()
 
 
 def test_a_reference_must_leave_a_point() -> None:
@@ -237,3 +263,140 @@ def test_data_copying_is_standard_normal_for_new_data() -> None:
     z = torch.tensor([data_copying(*sets) for sets in draws]).double()
     assert abs(z.mean()) < 4 / 20
     assert abs(z.var() - 1) < 4 * math.sqrt(2 / 400)
+
+
+def test_copies_are_by_hand() -> None:
+    """Points at half the distance to the tenth are no copies; nearness to other points alone decides."""
+    points, train = torch.randn(200, 2), torch.randn(300, 2)
+    across = torch.cdist(points.double(), train.double()).sort(dim=1).values
+    expected = across[:, 0] <= NEAR * across[:, 9]
+    assert torch.equal(copies(points, train), expected)
+    assert 0 < expected.sum() < 200
+    assert torch.equal(copies(7 * points, 7 * train), expected)
+
+
+@pytest.mark.parametrize("dimensions", [2, 4])
+def test_new_points_are_copies_as_often_as_the_dimensions_say(dimensions: int) -> None:
+    """1 - (1 - NEAR^d)^(KIN - 1) for points that are evenly spread, far from an edge."""
+    train, points = torch.rand(8_000, dimensions), 0.25 + 0.5 * torch.rand(1_500, dimensions)
+    expected = 1 - (1 - NEAR**dimensions) ** (KIN - 1)
+    assert copies(points, train).double().mean().item() == pytest.approx(expected, abs=0.05)
+
+
+def test_what_the_training_set_holds_several_times_hides_no_copies() -> None:
+    """Near copies of points held nine times are found, and exact ones of points held more often than that."""
+    train = torch.randn(40, 20)
+    near = train + 0.01 * torch.randn(40, 20)
+    assert copies(near, train.repeat(9, 1)).all()
+    assert not copies(near, train.repeat(10, 1)).any()
+    assert copies(train, train.repeat(30, 1)).all()
+
+
+def test_few_training_points_are_enough() -> None:
+    train = torch.randn(3, 5)
+    assert memorisation.copies(nearest_few(train, train, 3)).all()
+    assert not memorisation.copies(nearest_few(10 + train, train, 3)).any()
+
+
+@pytest.mark.parametrize(("n", "k", "m", "of_m"), [(30, 5, 20, 1), (30, 0, 20, 4), (10, 10, 500, 0), (300, 3, 600, 0)])
+def test_excess_is_scipys_exact_test(n: int, k: int, m: int, of_m: int) -> None:
+    expected = fisher_exact([[k, n - k], [of_m, m - of_m]], alternative="greater").pvalue
+    assert excess_p(torch.arange(n) < k, torch.arange(m) < of_m) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "m"), [(300, 300), (3000, 600), (10_000, 20_000), (7, 3)])
+def test_the_least_share_is_the_first_that_is_found(n: int, m: int) -> None:
+    none = torch.zeros(m, dtype=torch.bool)
+    least = round(least_share(n, m) * n) if least_share(n, m) <= 1 else n + 1
+    assert excess_p(torch.arange(n) < least - 1, none) > 0.01
+    assert least == n + 1 or excess_p(torch.arange(n) < least, none) <= 0.01
+
+
+def test_copies_are_flagged_as_rarely_as_the_level_says() -> None:
+    """1000 draws of generated, unseen and training sets of one law, in which one point in three counts as a copy:
+    P(p <= level) <= level, and not far below, within 3.5 standard errors. The same for |z| of the distances."""
+    p, z = [], []
+    for ours, theirs, train in torch.randn(1000, 3, 80, 3):
+        found, held_out = (nearest_few(points, train, KIN) for points in (ours, theirs))
+        p.append(excess_p(memorisation.copies(found), memorisation.copies(held_out)))
+        z.append(memorisation.data_copying(found.first, held_out.first))
+    for level in (0.01, 0.05, 0.2):
+        slack = 3.5 * math.sqrt(level * (1 - level) / 1000)
+        rate = (torch.tensor(p) <= level).double().mean().item()
+        assert level / 3 - slack < rate <= level + slack
+        assert (torch.tensor(z).abs() >= norm.isf(level / 2)).double().mean().item() == pytest.approx(level, abs=slack)
+
+
+@lru_cache
+def digits() -> tuple[Tensor, Tensor, Tensor]:
+    """Training, validation and test images, 0 to 255, (N, 64)."""
+    data = load("digits", Path())
+    return tuple((255 * one.original[:]).round().flatten(1) for one in (data.train, data.validation, data.test))
+
+
+def decoded(codes: Tensor, components: int) -> Tensor:
+    """Pictures of (N, components) principal components of the training images: what a linear decoder makes of codes."""
+    train, directions = digits()[0], axes()[:components]
+    return (codes @ directions + train.mean(0)).clamp(0, 255).round()
+
+
+def encoded(images: Tensor, components: int) -> Tensor:
+    return (images - digits()[0].mean(0)) @ axes()[:components].T
+
+
+@lru_cache
+def axes() -> Tensor:
+    train = digits()[0]
+    return torch.linalg.svd(train - train.mean(0), full_matrices=False).Vh
+
+
+def drawn(n: int) -> Tensor:
+    """Smooth digits that copy nothing: codes halfway between those of two unseen images that are near each other."""
+    codes = encoded(torch.cat(digits()[1:]), 15)
+    first, other = torch.randint(len(codes), (n,)), nearest_few(codes, codes, 8).index
+    second = other[first, torch.randint(1, 8, (n,))]
+    return decoded((codes[first] + codes[second]) / 2, 15)
+
+
+def noisy(images: Tensor, sd: float) -> Tensor:
+    return (images + 255 * sd * torch.randn_like(images)).clamp(0, 255).round()
+
+
+def p_of(images: Tensor) -> float:
+    """Of digits against the unseen ones, 600."""
+    train, *unseen = digits()
+    return excess_p(copies(images, train), copies(torch.cat(unseen), train))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize("way", ["exact", "near", "decoded"])
+def test_planted_copies_of_digits_are_found(share: float, way: str) -> None:
+    """Among 3000 smooth draws: training images, such with noise, and what a sharp decoder makes of their codes."""
+    train = digits()[0]
+    some = train[torch.randint(len(train), (round(3000 * share),))]
+    planted = {
+        "exact": lambda: some,
+        "near": lambda: noisy(some, 0.03),
+        "decoded": lambda: decoded(encoded(some, 45), 45),
+    }[way]()
+    images = torch.cat([drawn(3000 - len(planted)), planted])
+    assert p_of(images) < 0.01
+
+
+def test_what_share_of_copies_is_too_small_to_find() -> None:
+    """Of 3000 images half of one in a hundred, since 600 unseen ones that are no copies say no more of their law. Of
+    300 one in a hundred, three, p = 0.04; but not five."""
+    train = digits()[0]
+    assert p_of(torch.cat([drawn(2985), train[:15]])) > 0.05
+    assert 0.03 < p_of(torch.cat([drawn(297), train[:3]])) < 0.05
+    assert p_of(torch.cat([drawn(295), train[:5]])) < 0.01
+
+
+def test_what_copies_nothing_is_not_flagged() -> None:
+    """Smooth draws; unseen digits, blurred, decoded, noisy and as they are; grey pictures."""
+    _, validation, test = digits()
+    unseen = torch.cat([validation, test])
+    blurred = torch.nn.functional.avg_pool2d(unseen.view(-1, 1, 8, 8), 3, stride=1, padding=1).flatten(1)
+    smooth = [decoded(encoded(unseen, components), components) for components in (5, 15, 45)]
+    for images in (drawn(3000), validation, blurred, *smooth, noisy(unseen, 0.1), torch.full((600, 64), 128.0)):
+        assert p_of(images) > 0.1

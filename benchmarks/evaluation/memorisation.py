@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from benchmarks.evaluation.features import features
 from benchmarks.evaluation.metric import mean_figure, metric
 from benchmarks.evaluation.subject import Subject
 from benchmarks.metrics.figure import Figure
-from benchmarks.metrics.memorisation import authentic, data_copying
-from benchmarks.metrics.neighbours import nearest
+from benchmarks.metrics.memorisation import KIN, authentic, copies, data_copying, excess_p, least_share
+from benchmarks.metrics.neighbours import Neighbours, nearest, nearest_few
 from priors.base import Unsupported
 
 USUAL = 10_000
@@ -92,17 +93,94 @@ def ims_train_test(subject: Subject) -> list[Figure]:
     return [score("ims_train_test", *map(inception(subject), ("training", "test")))]
 
 
+SMOOTH = "of E[x|z] at codes of images not trained on"
+BESIDE = "below 0: nearer to training images than test images are, as copies and smooth images are; above 0: further"
+AGAINST = "about 0 where draws decode as codes of unseen images do; below: nearer to training images; above: further"
+
+
 @metric("copying")
 def copying(subject: Subject) -> list[Figure]:
-    """Authentic share and C_T of generated images against the training set, beside the test images' own share."""
-    train, n = subject.all_training, subject.count
-    ours, theirs = (nearest(points, train) for points in (subject.generated, subject.test))
-    own, reference = (authentic(found, train).double() for found in (ours, theirs))
-    note = "a standard normal where generated and test images are equally close to training ones; far below 0: copies"
-    if len(train) < len(subject.data.train):
-        note += f"; against the first {len(train)} training images"
+    """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
+
+    E[x|z] is smoother than data, and smooth images are closer to the training images without being copies. How much
+    closer is told by what has been through the same decoder: reconstructions of images not trained on.
+    """
+    found = {name: near(images, subject.all_training) for name, images in compared(subject).items()}
+    found.setdefault("many", found["generated"])
+    return [*authentic_shares(subject, found), *as_a_whole(subject, found), *one_by_one(found)]
+
+
+def compared(subject: Subject) -> dict[str, Tensor]:
+    """What is held against the training images, by name; "many" where there are more generated images than those."""
+    sets = {
+        "generated": subject.generated,
+        "reconstruction": subject.reconstructed,
+        "test": subject.test,
+        "validation": subject.validation,
+    }
+    more = subject.many_generated
+    return sets if more is subject.generated else {**sets, "many": more}
+
+
+def near(images: Tensor, training: Tensor) -> Neighbours:
+    """The KIN nearest training images of every image, or as many as there are."""
+    return nearest_few(images, training, min(KIN, len(training)))
+
+
+def authentic_shares(subject: Subject, found: Mapping[str, Neighbours]) -> list[Figure]:
+    """That of generated images, beside those of test images and of their reconstructions."""
+    figures = []
+    for which, end, note in (
+        ("generated", "", "below the reconstructions' share: nearer to training images than those; above: further"),
+        ("reconstruction", "-reconstruction", SMOOTH),
+        ("test", "-test", "the test images' own, which are sharper than E[x|z]"),
+    ):
+        own = authentic(found[which].first, subject.all_training).double()
+        figures.append(mean_figure("authentic_share", f"pixels-{len(own)}{end}", own, "none", "share", note))
+    return figures
+
+
+def as_a_whole(subject: Subject, found: Mapping[str, Neighbours]) -> list[Figure]:
+    """C_T of generated images and of reconstructions, against test images, and of generated against reconstructions."""
+    few, figures = len(subject.all_training) < len(subject.data.train), []
+    cut = f"; against the first {len(subject.all_training)} training images" if few else ""
+    for ours, theirs, end, note in (
+        ("generated", "test", "", BESIDE),
+        ("reconstruction", "test", "-reconstruction", f"{SMOOTH}: what smoothness alone does"),
+        ("generated", "reconstruction", "-against-reconstructions", AGAINST),
+    ):
+        z = data_copying(found[ours].first, found[theirs].first)
+        figures.append(Figure("data_copying", f"c_t-{subject.count}{end}", z, "none", "none", note=note + cut))
+    return figures
+
+
+def one_by_one(found: Mapping[str, Neighbours]) -> list[Figure]:
+    """The share of generated images that repeat a training image, beside those of reconstructions and of unseen images,
+    with an exact test of the excess over either.
+
+    Smoothness makes no image a copy by this count, so that real images may be the yardstick: of test and validation
+    images both, and for more generated ones, since the numbers limit how small a share can be found. Reconstructions
+    are only the second one, since a decoder that knows nothing but training images makes copies of unseen ones too.
+    """
+    ours, decoded = copies(found["many"]), copies(found["reconstruction"])
+    unseen = torch.cat([copies(found["test"]), copies(found["validation"])])
     return [
-        mean_figure("authentic_share", f"pixels-{n}", own, "none", "share", "above the test images': off the data"),
-        mean_figure("authentic_share", f"pixels-{n}-test", reference, "none", "share", "the test images' own"),
-        Figure("data_copying", f"c_t-{n}", data_copying(ours, theirs), "none", "none", note=note),
+        share_of_copies(ours, "", f"within a third of the distance to the {KIN}th nearest training image"),
+        share_of_copies(decoded, "-reconstruction", SMOOTH),
+        share_of_copies(unseen, "-unseen", "of test and validation images, which are no copies"),
+        excess(ours, unseen, "", "repeat training images more often than unseen images do"),
+        excess(ours, decoded, "-against-reconstructions", "do so more often than unseen images that were decoded"),
     ]
+
+
+def share_of_copies(repeating: Tensor, end: str, note: str) -> Figure:
+    return mean_figure("copies", f"third-{len(repeating)}{end}", repeating.double(), "none", "share", note)
+
+
+def excess(ours: Tensor, theirs: Tensor, end: str, what: str) -> Figure:
+    """The p-value of more copies among ours, with the share from which on it would tell."""
+    n, m = len(ours), len(theirs)
+    least = least_share(n, m)
+    power = f"below 0.01 from a share of {least:.2g} on" if least <= 1 else "too few images to tell"
+    note = f"p-value: small where generated images {what}; {power}"
+    return Figure("copies_p", f"fisher-{n}x{m}{end}", excess_p(ours, theirs), "none", "none", note=note)

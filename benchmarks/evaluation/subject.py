@@ -35,6 +35,9 @@ NUMBERS = 2**28
 POOL = 10
 """Draws of the prior for each of those with the lowest q(z) that are kept (dpVAE, section 5.1: 100,000 for 10,000)."""
 
+MANY = 10
+"""Generated images for each test image, at most, where more of them make a figure surer: some priors draw slowly."""
+
 
 def in_chunks(z: Tensor) -> tuple[Tensor, ...]:
     """Codes, or indices of images, in parts that are decoded or read at a time."""
@@ -171,6 +174,16 @@ class Subject:
         with stream(self.seed, "reconstructed"):
             return self.decoded(self.q[: self.count].sample(), "reconstructed")
 
+    @cached_property
+    def many_generated(self) -> Tensor:
+        """E[x|z] at z ~ p: `generated`, or where the test set is small as many as the protocol has, MANY times it at
+        most."""
+        n = min(self.protocol.generated, MANY * self.count)
+        if n == self.count:
+            return self.generated
+        with stream(self.seed, "many generated"):
+            return self.decoded(self.prior.sample(n), "many generated")
+
     def least_covered(self, pool: int, count: int) -> Tensor:
         """Of `pool` draws of the prior those with the lowest ln q(z), (count, D): latent pockets, if there are any."""
         z = self.prior.sample(pool)
@@ -197,6 +210,11 @@ class Subject:
     def test(self) -> Tensor:
         """The first test images."""
         return self.real(self.data.test, torch.arange(self.count))
+
+    @property
+    def validation(self) -> Tensor:
+        """The first validation images, as many as test images at most."""
+        return self.real(self.data.validation, torch.arange(min(self.count, len(self.data.validation))))
 
     @cached_property
     def training(self) -> tuple[Tensor, Tensor]:

@@ -28,7 +28,8 @@ def neighbours(results: Results) -> Iterator[Drawing]:
     text = (
         f"Top rows: each method's first {count} images E[x|z], z ~ p(z), none chosen, beside the first test images. "
         f"Below: the nearest of {len(training)} training images, and the Euclidean distance over pixels in [0, 1]. "
-        f"Distances far below the test images' would show copies. {seeds(subjects).capitalize()}."
+        "A copy is the same picture twice, at a distance near 0; that E[x|z] is somewhat nearer than test images are "
+        f"comes of its smoothness as well. {seeds(subjects).capitalize()}."
     )
     yield Drawing(over_nearest(images, training), text)
 
