@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from benchmarks.evaluation.metric import image_figure, metric
+from benchmarks.evaluation.metric import estimate_figure, image_figure, metric
 from benchmarks.evaluation.subject import Subject
 from benchmarks.metrics.figure import Direction, Figure
+from benchmarks.metrics.latent import share
 from benchmarks.metrics.likelihood import Importance
 from priors.base import Unsupported, density
 
@@ -87,8 +88,9 @@ def reliability(subject: Subject) -> list[Figure]:
     ]
     if not result.pareto_k.isnan().any():
         figures.append(image_figure("pareto_k", k, result.pareto_k, "lower", "none"))
-        unreliable = (result.pareto_k > RELIABLE).double()
-        figures.append(image_figure("unreliable_images", k, unreliable, "lower", "share"))
+        unreliable = result.pareto_k > RELIABLE
+        figure = estimate_figure("unreliable_images", k, share(unreliable), "lower", "share")
+        figures.append(replace(figure, values=unreliable.double()))
     return figures
 
 
