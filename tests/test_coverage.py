@@ -18,19 +18,24 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import quad
+from scipy.spatial import cKDTree
 from scipy.stats import norm
 from torch import Tensor
 
 from benchmarks.datasets import Split
-from benchmarks.evaluation import METRICS, Subject
+from benchmarks.evaluation import METRICS, Subject, points
 from benchmarks.evaluation import annealing as annealing_figures
+from benchmarks.evaluation.memorisation import score
 from benchmarks.metrics.annealing import Annealing
 from benchmarks.metrics.figure import Figure
+from benchmarks.metrics.kernel import kernel_distance
+from benchmarks.metrics.manifold import manifold_means
 from benchmarks.settings import ProtocolSettings
 from priors import registry
-from priors.base import Density
+from priors.base import DataCritic, Density
 from priors.normal import DiagonalNormal, log_standard_normal
-from priors.testing import toy_host
+from priors.testing import toy_codes, toy_host
 
 pytestmark = pytest.mark.slow
 
@@ -417,3 +422,252 @@ def test_surgery(error: float):
 
     known = {f"{name} in-sample-5000+estimate": value for name, value in world.surgery().items()}
     covers(f"40 posteriors of sd 0.5, ln Z +- {error}", "codes, ln Z", repeat, known)
+
+
+# Points and images
+
+
+def grid_of(side: float, steps: int) -> np.ndarray:
+    """Centres of the cells of a square of this side around 0, (steps^2, 2): the uniform law's mean is theirs."""
+    axis = (np.arange(steps) + 0.5) / steps * side - side / 2
+    return np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+
+
+def test_distances_to_the_nearest_point():
+    """Uniform points on a square beside one set of as many, which stays: the error is over the first set."""
+    b = np.random.default_rng(4).uniform(-0.5, 0.5, (300, 2))
+    exact = cKDTree(b).query(grid_of(1.0, 2000))[0].mean()
+
+    def repeat(seed: int) -> Found:
+        return named([score("pms", torch.rand(300, 2) - 0.5, torch.from_numpy(b))])
+
+    covers("300 points on a square, training set fixed", "generated points", repeat, {"pms nn-300": float(exact)}, 200)
+
+
+def test_squared_error():
+    """x = z + noise with z ~ q(z|x) = N(x / 2, I / 4) and the identity as decoder: E = D (1/4 E x^2 + 1/4)."""
+
+    def repeat(seed: int) -> Found:
+        x = torch.randn(300, 3)
+        made = Subject(SimpleNamespace(decode=lambda z: z), None, SimpleNamespace(test=x), ProtocolSettings(), seed)
+        made.model, made.q = (
+            SimpleNamespace(decode=lambda z: z),
+            DiagonalNormal(x / 2, torch.full((300, 3), -math.log(4))),
+        )
+        return named(METRICS["squared_error"](made))
+
+    covers("3 dimensions, 300 images", "images and draws", repeat, {"squared_error one-draw": 1.5})
+
+
+def test_off_manifold(monkeypatch: pytest.MonkeyPatch):
+    """Data on two lines, a uniform prior around them, wide posteriors: most of the lowest draws are far enough off."""
+    monkeypatch.setattr(points, "DRAWN", 20_000)
+    monkeypatch.setattr(points, "LOW", 2_000)
+    side = np.linspace(-1, 1, 51)
+    data = np.concatenate([np.stack([np.full(51, x), side], 1) for x in (-1.0, 1.0)])
+    away = np.array([[2.05, 0.0]])  # the test point that says how far is off
+    spread, grid = np.array([0.3, 1.5]), grid_of(4.0, 1000)
+
+    def log_q(z: np.ndarray) -> np.ndarray:
+        parts = norm.logpdf(z[:, None], data, spread).sum(2)
+        return np.logaddexp.reduce(parts, 1) - math.log(len(data))
+
+    at_grid = np.concatenate([log_q(part) for part in np.array_split(grid, 100)])
+    distance = cKDTree(data.astype(np.float32)).query(grid)[0]
+    limit = torch.tensor(2.05, dtype=torch.float32).item() - 1
+    off, lowest = distance > limit, at_grid <= np.quantile(at_grid, 0.1)
+    wide = grid_of(16.0, 2000)
+    weight = np.exp(np.concatenate([log_q(part) for part in np.array_split(wide, 200)]))
+    ascending = np.argsort(weight)
+    level = math.log(weight[ascending][np.searchsorted(np.cumsum(weight[ascending]) / weight.sum(), 0.01)])
+
+    mean = torch.from_numpy(data)
+    q = DiagonalNormal(mean, torch.from_numpy(2 * np.log(spread)).expand_as(mean))
+
+    def repeat(seed: int) -> Found:
+        prior = SimpleNamespace(sample=lambda n: 4 * torch.rand(n, 2) - 2)
+        shown = SimpleNamespace(shape=(2,), train=Split(mean, 1.0), test=Split(torch.from_numpy(away), 1.0))
+        made = Subject(SimpleNamespace(decode=lambda z: z), prior, shown, ProtocolSettings(), seed)
+        made.encoded = q
+        made.q = q[torch.randint(len(q.mean), (1000,))]
+        return named(METRICS["off_manifold"](made))
+
+    known = {
+        "off_manifold prior": off.mean(),
+        "off_manifold low-posterior": off[lowest].mean(),
+        "off_manifold pockets": (off & (at_grid < level)).mean(),
+        "manifold_distance prior": distance.mean(),
+        "manifold_distance low-posterior": distance[lowest].mean(),
+    }
+    covers("two lines in a square, data fixed", "draws and codes", repeat, known)
+
+
+# Feature sets
+
+
+def cubic_mean(a: np.ndarray, b: np.ndarray) -> float:
+    """E (x.y/F + 1)^3 of x ~ N(a, I), y ~ N(b, I): given x, x.y is normal; the rest are Gaussian moments of x."""
+    f = len(a)
+    m, v = a @ b / f + 1, b @ b / f**2  # of x.b/F + 1
+    square = f + a @ a
+    return m**3 + 3 * m * v + 3 * (m * square + 2 * a @ b / f) / f**2
+
+
+@pytest.mark.parametrize("shift", [0.5, 0.1, 0.0])
+def test_kernel_distance(shift: float):
+    a, b = np.full(16, 0.2), np.full(16, 0.2 + shift)
+    exact = cubic_mean(a, a) + cubic_mean(b, b) - 2 * cubic_mean(a, b)
+
+    def repeat(seed: int) -> Found:
+        return {"kd": kernel_distance(torch.randn(500, 16) + 0.2, torch.randn(500, 16) + 0.2 + shift)}
+
+    covers(f"N(0.2, I) and N({0.2 + shift:g}, I), F = 16, 500 each", "both sets", repeat, {"kd": exact}, 200)
+
+
+@pytest.mark.parametrize(("features", "spread"), [(2, 1.0), (8, 0.8), (32, 1.0)])
+def test_precision_and_recall(features: int, spread: float):
+    """Of equal laws the expected density is 1 and coverage is 1 - P(the first 5 of 2n - 1 others are real)."""
+
+    def repeat(seed: int) -> Found:
+        return manifold_means(spread * torch.randn(600, features), torch.randn(600, features))
+
+    known: dict[str, float | None] = dict.fromkeys(("precision", "recall", "density", "coverage"), GRAND_MEAN)
+    if spread == 1:
+        known |= {"density": 1.0, "coverage": 1 - math.prod((599 - i) / (1199 - i) for i in range(5))}
+    covers(f"N(0, {spread}^2 I) and N(0, I), F = {features}, 600 each", "both sets", repeat, known)
+
+
+# A critic and a normaliser
+
+
+class Squares(Shifted, DataCritic):
+    """N(0, I) with D(x) = ||x||^2."""
+
+    def criticise_data(self, x: Tensor) -> Tensor:
+        return x.square().sum(1)
+
+
+def test_critic_and_normaliser():
+    """The decoder is the identity, x = z + 0.3 e; the prior N(0, I / 2), its ln Z wrong by 0.02 e."""
+    rng, noise = np.random.default_rng(6), 0.3
+
+    class Half(Squares):
+        def sample(self, n: int) -> Tensor:
+            return math.sqrt(0.5) * torch.randn(n, 2)
+
+        def log_prob(self, z: Tensor) -> Tensor:
+            return log_standard_normal(z * math.sqrt(2)) + math.log(2) + self.shift
+
+    def repeat(seed: int) -> Found:
+        q = DiagonalNormal(torch.randn(1000, 2), torch.full((1000, 2), 2 * math.log(0.6)))
+        likelihood = SimpleNamespace(sample=lambda mean: mean + noise * torch.randn_like(mean))
+        model = SimpleNamespace(decode=lambda z: z, parameters_of_x=lambda z: z, likelihood=likelihood)
+        data = SimpleNamespace(test=range(1000), train=range(1000))
+        prior = Half(0.02, 0.02 * torch.randn(()).item())
+        made = Subject(model, prior, data, ProtocolSettings(), seed)
+        made.q = made.encoded = q
+        return named(one for name in ("critic", "normaliser") for one in METRICS[name](made))
+
+    z = math.sqrt(1.36) * rng.normal(size=(200_000, 2))
+    along = 2 * noise * np.linalg.norm(z, axis=1) * rng.normal(size=200_000) / 8  # 2 z . mean of 64 e
+    squares = noise**2 * rng.chisquare(128, size=200_000) / 64
+    known = {
+        "critic_generated draws-1000": 1.0,
+        "critic_reconstructed draws-1000": 2 * 1.36,
+        "critic_mean_gap draws-64": float(np.abs(along + squares).mean()),
+        "kl_base_to_prior draws-5000+estimate": 1 - math.log(2),
+    }
+    covers("D(x) = |x|^2, 1000 images, ln Z +- 0.02", "images, draws, ln Z", repeat, known)
+
+
+# Priors whose constant is estimated
+
+
+def shown(prior: Density, z: Tensor) -> Found:
+    """What the prior tells of itself, and the mean of ln p at z."""
+    with torch.no_grad():
+        found = {"mean ln p": (prior.log_prob(z).mean().item(), prior.log_prob_error)}
+    return found | {one.name: (one.value, one.error) for one in prior.report() if one.error is not None}
+
+
+def lars_along(weight: Tensor, bias: float, truncation: int) -> Density:
+    """a(z) = sigmoid(w . z + b): its Z is an integral over the line, in any D."""
+    prior = registry.make(
+        "lars", toy_host(latent_dim=len(weight), dtype=FLOAT), truncation=truncation, final_draws=20_000
+    ).double()
+    prior.network = torch.nn.Module()
+    prior.network.forward = lambda z: z @ weight + bias
+    return prior
+
+
+@pytest.mark.parametrize(
+    ("dim", "scale", "bias", "truncation"), [(2, 1.5, -1.0, 100), (10, 2.0, -4.0, 100), (10, 4.0, -12.0, 1000)]
+)
+def test_acceptance_of_a_linear_critic(dim: int, scale: float, bias: float, truncation: int):
+    weight = torch.randn(dim)
+    prior = lars_along(scale * weight / weight.norm(), bias, truncation)
+    exact = quad(lambda t: norm.pdf(t) / (1 + math.exp(-scale * t - bias)), -12, 12)[0]
+    codes, host = toy_codes(toy_host()), prior
+    host.acceptance.fill_(exact)
+    z = prior.sample(20_000)
+    with torch.no_grad():
+        ln_p = prior.log_prob(z).mean().item()
+
+    def repeat(seed: int) -> Found:
+        prior.fit(codes)
+        return shown(prior, z)
+
+    known = {"acceptance": exact, "mean ln p": ln_p}
+    covers(f"lars, D = {dim}, Z = {exact:.2g}, T = {truncation}", "draws for Z", repeat, known)
+
+
+def test_acceptance_of_a_network_in_the_plane():
+    """The trapezoid rule over [-8, 8]^2."""
+    prior = registry.make("lars", toy_host(dtype=FLOAT), widths=(20, 20), final_draws=20_000).double()
+    with torch.no_grad():
+        for parameter in prior.network.parameters():
+            parameter.mul_(4)
+        grid = torch.from_numpy(grid_of(16.0, 800))
+        exact = (prior.accept(grid) * torch.from_numpy(norm.pdf(grid.numpy()).prod(1))).sum().item() * 0.02**2
+        prior.acceptance.fill_(exact)
+        z = prior.sample(20_000)
+        ln_p = prior.log_prob(z).mean().item()
+
+    def repeat(seed: int) -> Found:
+        prior.fit(toy_codes(toy_host()))
+        return shown(prior, z)
+
+    known = {"acceptance": exact, "mean ln p": ln_p}
+    covers(f"lars, D = 2, a network, Z = {exact:.2g}", "draws for Z", repeat, known)
+
+
+@pytest.mark.parametrize(("dim", "samples"), [(1, 16), (10, 16), (10, 64)])
+def test_two_stage_bound(dim: int, samples: int):
+    """z = u + 0.6 e with an encoder that is off: the bound's mean over noise is by numpy, from the weights' own law.
+
+    With the exact posterior N(g z, v), g = 1 / 1.36, v = 0.36 g, and q(u|z) = N(g z, 1.6 v), ln p(u|z) / q(u|z) at
+    u = g z + sqrt(1.6 v) e is D/2 ln 1.6 - 0.3 |e|^2, whatever z: ln p_S = ln p + ln mean_s of its exponential.
+    """
+    g, wide = 1 / 1.36, 1.6
+    z = math.sqrt(1.36) * torch.randn(500, dim)
+
+    def made() -> Density:
+        prior = registry.make("two-stage", toy_host(latent_dim=dim, dtype=FLOAT), widths=(4,), samples=samples).double()
+        with torch.no_grad():
+            for head in (prior.encoder.head, prior.decoder.head):
+                head.weight.zero_()
+                head.bias.zero_()
+            prior.decoder.head.weight[:, -dim:] = torch.eye(dim)
+            prior.encoder.head.weight[:dim, -dim:] = g * torch.eye(dim)
+            prior.encoder.head.bias[dim:] = math.log(0.36 * g * wide)
+            prior.log_gamma.fill_(math.log(0.6))
+        prior.settle()
+        return prior
+
+    def repeat(seed: int) -> Found:
+        return shown(made(), z)
+
+    e = np.random.default_rng(7).chisquare(dim, size=(100_000, samples))
+    ratio = 0.5 * dim * math.log(wide) - 0.5 * (wide - 1) * e
+    known = norm.logpdf(z.numpy(), scale=math.sqrt(1.36)).sum(1).mean() + np.log(np.exp(ratio).mean(1)).mean()
+    covers(f"two-stage, D = {dim}, S = {samples}", "the noise set", repeat, {"mean ln p": float(known)})
