@@ -19,6 +19,9 @@ from priors.space import Float, Int
 ROWS = 2**14
 """Decoded u at a time on a CPU."""
 
+CODES, SETS = 64, 64
+"""Draws of the prior, and sets of noise, that the error of the chosen set is estimated from."""
+
 GAMMA_PACE = 100.0
 """Learning rate of ln gamma over that of the networks: Adam moves a parameter by its rate a step at most."""
 
@@ -37,7 +40,8 @@ class TwoStage(Density):
 
     with S = `samples` noise vectors e_s, drawn at construction and part of the state: it is a function of z alone.
     Over the e_s its exponential has the expectation p(z). So a likelihood of images by importance sampling over z is
-    unbiased with it too, and its logarithm a lower bound on average. At fixed e_s it does not integrate to 1.
+    unbiased with it too, and its logarithm a lower bound on average. At fixed e_s it does not integrate to 1, and may
+    lie above ln p: what another choice of e_s would change at all z alike is `log_prob_error`.
 
     widths: of the hidden layers of both networks, ReLU; their input is concatenated to the last of them.
     steps, lr, batch_size: of the second training, by Adam. ln gamma, a single number, moves at a hundred times `lr`.
@@ -79,6 +83,7 @@ class TwoStage(Density):
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("noise", torch.randn(samples, latent_dim))
+        self.noise_error: float | None = None  # once it is asked for
         self.register_load_state_dict_post_hook(_reread)
 
     def shared_parameters(self) -> tuple[nn.Parameter, ...]:
@@ -90,7 +95,11 @@ class TwoStage(Density):
         u = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
         if not self.is_fitted:
             return u
-        return self.mean + self.scale * (self.decoder(u) + self.log_gamma.exp() * torch.randn_like(u))
+        return self.decoded(u, torch.randn_like(u))
+
+    def decoded(self, u: Tensor, e: Tensor) -> Tensor:
+        """z from u ~ N(0, I) and the noise e ~ N(0, I) around G(u), (n, D) each."""
+        return self.mean + self.scale * (self.decoder(u) + self.log_gamma.exp() * e)
 
     def log_prob(self, z: Tensor) -> Tensor:
         if not self.is_fitted:
@@ -109,6 +118,30 @@ class TwoStage(Density):
         likelihood = DiagonalNormal(self.decoder(u), (2 * self.log_gamma).expand(u.shape))
         log_weight = likelihood.log_prob(z) + log_standard_normal(u) - log_q  # (S, B)
         return log_weight.logsumexp(0) - math.log(len(noise)) - self.scale.log().sum()
+
+    @property
+    def log_prob_error(self) -> float:
+        """Standard deviation over choices of e_s of the mean of `log_prob` over z ~ p, in nats; 0 until it is fitted.
+
+        From SETS fresh choices at CODES draws, once, by numbers of its own, which leave torch's random state alone.
+        """
+        if not self.is_fitted:
+            return 0.0
+        if self.noise_error is None:
+            self.noise_error = self.spread_over_noise()
+        return self.noise_error
+
+    @torch.no_grad()
+    def spread_over_noise(self) -> float:
+        """The deviation above."""
+        generator, like = torch.Generator().manual_seed(0), self.mean
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, len(like), generator=generator, dtype=torch.float64).to(like)
+
+        z = self.decoded(normal(CODES), normal(CODES))
+        means = [self.bound(z, normal(len(self.noise), 1)).double().mean() for _ in range(SETS)]
+        return torch.stack(means).std().item()
 
     def fit(self, codes: Codes) -> None:
         """Trains the second VAE."""
@@ -134,7 +167,7 @@ class TwoStage(Density):
     def settle(self) -> None:
         """From here on the law is the second VAE's, for the host and in the state."""
         self.fitted.fill_(True)
-        self.is_fitted = True
+        self.is_fitted, self.noise_error = True, None
 
     def loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """-ELBO of codes `batch.x`, nats a code."""
@@ -146,7 +179,7 @@ class TwoStage(Density):
 
 def _reread(prior: TwoStage, _: object) -> None:
     """After a state was loaded: the host learns what it says."""
-    prior.is_fitted = bool(prior.fitted)
+    prior.is_fitted, prior.noise_error = bool(prior.fitted), None
 
 
 class Skip(nn.Module):

@@ -406,8 +406,14 @@ def test_a_bound_need_not_integrate_to_one():
     lower = unlike_sound(certainty="bound", log_prob=lambda self, z: Sound.log_prob(self, z) - 0.1)
     told = examined(lower)
     silent = {name for name, one in told.items() if one.outcome == "does not apply"}
-    assert silent == {"mass", "entropy", "draws", "originals"}
+    assert silent == {"entropy", "draws", "originals"}
     assert "fail" not in {one.outcome for one in told.values()}
+
+
+@pytest.mark.parametrize(("above", "error", "broken"), [(0.03, 0.0, {"mass"}), (0.03, 0.01, set()), (0.0, 0.01, set())])
+def test_a_bound_integrates_to_no_more_than_one_within_its_error(above, error, broken):
+    log_prob = lambda self, z: Sound.log_prob(self, z) + above  # noqa: E731
+    assert set(failures(unlike_sound(certainty="bound", log_prob_error=error, log_prob=log_prob))) == broken
 
 
 def test_an_estimate_is_forgiven_within_its_error():

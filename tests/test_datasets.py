@@ -199,6 +199,20 @@ def test_draws_have_the_grey_value_as_mean() -> None:
     assert (mean - plain.train.batch(slice(0, 8))).abs().max() < 5 * 0.5 / 2000**0.5
 
 
+@pytest.mark.parametrize(
+    ("name", "rule", "step"),
+    [("digits", "none", 1 / 16)]
+    + [("digits", rule, 1.0) for rule in ("dynamic", "static", "expected")]
+    + [("onehot", "none", 1.0), ("moons", "none", 1 / 255)],
+)
+def test_step_is_between_the_levels_of_test_images(name: str, rule: str, step: float) -> None:
+    """Where there are levels; where there are none it is that of pictures."""
+    data = datasets.load(name, Path(), binarisation=rule)
+    assert data.step == step
+    levels = data.test.batch(slice(None)).unique()
+    assert data.levels is None or levels.diff().min().item() == pytest.approx(step)
+
+
 def test_static_binarisation_is_one_draw() -> None:
     data, again = (datasets.load("digits", Path(), binarisation="static") for _ in range(2))
     assert torch.equal(data.train.batch(slice(0, 50)), again.train.batch(slice(0, 50)))
@@ -227,7 +241,7 @@ def test_mnist(name: str, kind: str, tmp_path: Path) -> None:
     train, test = grey(12), grey(5)
     put_mnist(tmp_path, kind, train, test)
     data = datasets.load(name, tmp_path, ANY, "none")
-    assert (sizes(data), data.shape, data.levels) == ((10, 2, 5), (1, 28, 28), 256)
+    assert (sizes(data), data.shape, data.levels, data.step) == ((10, 2, 5), (1, 28, 28), 256, 1 / 255)
     assert rows(data.train, data.validation) == [x.tobytes() for x in train]  # the last sixth, in order
     assert rows(data.test) == [x.tobytes() for x in test]
     np.testing.assert_allclose(data.train.batch(slice(0, 1))[0, 0], train[0] / 255, rtol=1e-6)
@@ -325,7 +339,7 @@ def test_freyfaces(tmp_path: Path) -> None:
     found = rows(data.train, data.validation, data.test)
     assert sorted(found) == sorted(x.tobytes() for x in faces)
     assert found != [x.tobytes() for x in faces]  # frames follow each other, so the split must shuffle
-    assert data.train.scale == 1 / 256
+    assert data.train.scale == data.step == 1 / 256
     fails("freyfaces", tmp_path, path, "SHA-256", options=Options())
     put_mat(path, ff=faces.reshape(30, 560).T / 255)
     fails("freyfaces", tmp_path, path, "float64")
@@ -349,7 +363,7 @@ def test_svhn(tmp_path: Path) -> None:
     for part, x in images.items():
         path = put_mat(tmp_path / "SVHN" / f"{part}_32x32.mat", X=x.transpose(2, 3, 1, 0), y=np.ones((len(x), 1)))
     data = datasets.load("svhn", tmp_path, ANY)
-    assert (sizes(data), data.shape, data.levels) == ((28, 2, 4), (3, 32, 32), 256)
+    assert (sizes(data), data.shape, data.levels, data.step) == ((28, 2, 4), (3, 32, 32), 256, 1 / 255)
     assert rows(data.train, data.validation) == [x.tobytes() for x in images["train"]]
     assert rows(data.test) == [x.tobytes() for x in images["test"]]
     fails("svhn", tmp_path, tmp_path / FILES["svhn"], "MD5", options=Options())
@@ -408,7 +422,13 @@ def test_histopathology(kind: str, tmp_path: Path) -> None:
         content = packed.getvalue()
     put(path, content)
     data = datasets.load("histopathology", tmp_path, ANY)
-    assert (sizes(data), data.shape, data.binarisation, data.levels) == ((6, 3, 4), (1, 28, 28), "none", 256)
+    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+        (6, 3, 4),
+        (1, 28, 28),
+        "none",
+        256,
+        1 / 255,
+    )
     np.testing.assert_allclose(data.train.stored[:, 0], parts["training"].clip(1 / 512, 1 - 1 / 512), rtol=1e-6)
     np.testing.assert_allclose(data.test.stored[:, 0], parts["test"].clip(1 / 512, 1 - 1 / 512), rtol=1e-6)
     fails("histopathology", tmp_path, path, "6 images", "6800", options=Options())
@@ -442,7 +462,13 @@ def put_cifar(folder: Path, n: int = 4) -> np.ndarray:
 def test_cifar10(tmp_path: Path) -> None:
     images = put_cifar(tmp_path)
     data = datasets.load("cifar10", tmp_path, ANY)
-    assert (sizes(data), data.shape, data.binarisation, data.levels) == ((18, 2, 4), (3, 32, 32), "none", 256)
+    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+        (18, 2, 4),
+        (3, 32, 32),
+        "none",
+        256,
+        1 / 255,
+    )
     assert rows(data.train, data.validation, data.test) == [x.tobytes() for x in images.reshape(-1, 3, 32, 32)]
     path = tmp_path / FILES["cifar10"]
     fails("cifar10", tmp_path, path, "MD5", options=Options())
@@ -489,7 +515,13 @@ def put_celeba(folder: Path) -> Path:
 def test_celeba_crops_splits_and_keeps_a_cache(tmp_path: Path) -> None:
     path = put_celeba(tmp_path)
     data = datasets.load("celeba", tmp_path, ANY)
-    assert (sizes(data), data.shape, data.binarisation, data.levels) == ((4, 2, 2), (3, 64, 64), "none", 256)
+    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+        (4, 2, 2),
+        (3, 64, 64),
+        "none",
+        256,
+        1 / 255,
+    )
     for split, greys in ((data.train, (0, 30, 60, 90)), (data.validation, (120, 210)), (data.test, (150, 180))):
         expected = torch.tensor(greys, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 64, 64)
         assert torch.equal(split.stored, expected)  # no white from outside the box
@@ -527,7 +559,13 @@ def test_folder_of_any_depth_is_split_by_a_seed(tmp_path: Path) -> None:
     put(tmp_path / "._000.png", b"what a Mac leaves")
     put(tmp_path / "notes.txt", b"no image")
     data = datasets.load(f"folder:{tmp_path}", Path("unused"))
-    assert (sizes(data), data.shape, data.binarisation, data.levels) == ((16, 2, 2), (3, 6, 8), "none", 256)
+    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+        (16, 2, 2),
+        (3, 6, 8),
+        "none",
+        256,
+        1 / 255,
+    )
     expected = [np.asarray(Image.open(path)).transpose(2, 0, 1).tobytes() for path in paths]
     found = rows(data.train, data.validation, data.test)
     assert sorted(found) == sorted(expected)

@@ -14,6 +14,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from benchmarks.metrics.latent import (
     Estimate,
+    Quantile,
     SymmetricKL,
     densities_at_codes,
     divergence,
@@ -22,7 +23,9 @@ from benchmarks.metrics.latent import (
     knn_kl,
     leakage,
     mean,
+    quantile,
     quantile_thresholds,
+    share,
     skl_knn,
     symmetric_kl,
 )
@@ -241,18 +244,19 @@ def test_leakage_at_infinity_is_the_divergence():
     p, q = normal(2), normal(2, 0.3, 0.8)
     z = q.sample((DRAWS,))
     (result,) = leakage(p.log_prob(z), q.log_prob(z), [math.inf])
-    assert result.score == result.among == divergence(q.log_prob(z), p.log_prob(z))
+    assert result.among == divergence(q.log_prob(z), p.log_prob(z))
+    assert result.score == pytest.approx(result.among, rel=1e-4)
     close(result.score, kl_divergence(q, p).item(), 0.003)
-    assert result.share == (1.0, 0.0)
+    assert result.share == pytest.approx((1.0, 0.0), abs=2 / DRAWS)
 
 
 def test_where_nothing_leaks_the_mean_is_missing():
     few = torch.tensor([-1.0, -2.0, -3.0])
     nothing, one = leakage(few, torch.zeros(3), [-3.0, -2.5])  # the threshold itself does not leak
     assert nothing.score == pytest.approx((0.0, math.nan), nan_ok=True)
-    assert nothing.share == (0.0, 0.0)
+    assert nothing.share == pytest.approx((0.0, math.sqrt(2 * 5) / 7**1.5))
     assert nothing.among == pytest.approx((math.nan, math.nan), nan_ok=True)
-    assert one.score.value == pytest.approx(1.0)
+    assert one.score == pytest.approx((1.0, math.nan), nan_ok=True)
     assert one.among == pytest.approx((3.0, math.nan), nan_ok=True)
 
 
@@ -264,15 +268,49 @@ def test_leakage_without_density():
 
 
 def test_codes_with_the_priors_law_leak_at_the_level():
-    """In any D; what is left of the tolerance is the quantile's own error, as large as the share's."""
+    """In any D, within the share's error, of which the quantile's is as large a part as that of the codes."""
     levels = (0.01, 0.1, 0.5)
     for d in (1, 30):
         p = normal(d)
         draws, codes = p.log_prob(p.sample((DRAWS // 5,))), p.log_prob(p.sample((DRAWS // 5,)))
         taus = quantile_thresholds(draws, levels)
         for level, result in zip(levels, leakage(codes, codes, taus), strict=True):
-            assert abs(result.share.value - level) < 4 * math.sqrt(2) * result.share.error
+            assert abs(result.share.value - level) < 4 * result.share.error
+            assert result.share.error == pytest.approx(math.sqrt(2 * level * (1 - level) * 5 / DRAWS), rel=0.2)
             assert result.score.value == 0
+
+
+def test_an_error_of_ln_p_moves_codes_across_a_threshold():
+    """ln p = -1, -2, ..., -100, ln q = 0; common 0.5 takes the 50 codes below -50.2 to 51 or 50."""
+    log_p, log_q = -torch.arange(1.0, 101.0), torch.zeros(100)
+    alone, fixed = (leakage(log_p, log_q, [-50.2], common)[0] for common in (0.0, 0.5))
+    assert alone.share.value == fixed.share.value == 0.5
+    assert fixed.share.error == pytest.approx(math.hypot(alone.share.error, 0.01))
+    with_one_more = (sum(range(50, 101)) + 51 * 0.5) / 100
+    assert fixed.score.error == pytest.approx(math.hypot(alone.score.error, with_one_more - alone.score.value))
+    still = Quantile(-50.2, -50.2, -50.2)  # a quantile moves with the codes
+    (found,) = leakage(log_p, log_q, [still], 0.5)
+    assert found.share == pytest.approx(alone.share)
+    assert found.score.error == pytest.approx(math.hypot(alone.score.error, 0.5 * 0.5))
+
+
+def test_a_quantile_stands_between_those_a_standard_error_of_its_level_away():
+    values = torch.arange(10_001.0)
+    error = 10_000 * math.sqrt(0.09 * 0.91 / 10_001)
+    assert quantile(values, 0.09) == pytest.approx((900, 900 - error, 900 + error), abs=1)
+    few = torch.rand(20_000, 9).double()
+    mean = np.mean([quantile(one, 0.2).value for one in few])  # the uniform law's share below it
+    assert mean == pytest.approx(0.2, abs=4 * 0.13 / math.sqrt(20_000))
+
+
+def test_a_share_has_an_error_where_none_or_all_hit():
+    """Close to the usual one in the middle; at the ends two of its errors are about the rule of three's 3/n."""
+    middle, none, every = (share(torch.arange(1000) < hits) for hits in (300, 0, 1000))
+    assert middle == pytest.approx((0.3, math.sqrt(0.21 / 1000)), rel=0.01)
+    assert (none.value, every.value) == (0, 1)
+    assert 2 / 1000 < 2 * none.error < 3 / 1000
+    assert every.error == pytest.approx(none.error)
+    assert share(torch.zeros(0, dtype=torch.bool)) == pytest.approx((math.nan, math.nan), nan_ok=True)
 
 
 # ELBO surgery

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import scipy.stats
 import torch
+from scipy.stats import norm
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
@@ -18,6 +21,7 @@ from benchmarks.datasets.gaussian import pca_parameters
 from benchmarks.evaluation import METRICS, Subject
 from benchmarks.evaluation.likelihood import RELIABLE
 from benchmarks.metrics.codes import active_units
+from benchmarks.metrics.figure import Figure
 from benchmarks.metrics.likelihood import Importance, importance_sampling, pareto_k
 from benchmarks.seeds import seed_for
 from benchmarks.settings import ProtocolSettings
@@ -280,26 +284,39 @@ def test_active_units_counts_the_means_that_vary():
     assert active_units(sign * deviation, threshold=0.005) == 3
 
 
-def stub(discrete: bool, levels: int | None, shape: tuple[int, ...] = (2, 5)) -> Any:
+def stub(discrete: bool, step: float | None, shape: tuple[int, ...] = (2, 5)) -> Any:
     """What `bits_per_dim` reads of a subject: ln p(x) = -10 ln 2 +- 1 at the largest K of three."""
     values = -10 * math.log(2) + torch.tensor([-1.0, 1.0, 0.0], dtype=FLOAT)
     importance = SimpleNamespace(log_likelihood={100: values, 10: values - 5, 1: values - 9})
     return SimpleNamespace(
         importance=importance,
-        data=SimpleNamespace(shape=shape, levels=levels),
+        data=SimpleNamespace(shape=shape, levels=step and 99, step=step),
         model=SimpleNamespace(likelihood=SimpleNamespace(discrete=discrete)),
+        prior=Loose(error=0.5),
         certainty="+bound",
     )
 
 
 @pytest.mark.parametrize(
-    ("discrete", "levels", "bits"), [(True, 256, 1), (True, None, 1), (False, 256, 9), (False, 16, 5)]
+    ("discrete", "step", "bits"),
+    [(True, 1 / 255, 1), (True, None, 1), (False, 1 / 256, 9), (False, 1 / 16, 5), (False, 1.0, 1)],
 )
-def test_bits_per_dim(discrete, levels, bits):
-    (figure,) = METRICS["bits_per_dim"].measure(stub(discrete, levels))
+def test_bits_per_dim(discrete, step, bits):
+    (figure,) = METRICS["bits_per_dim"].measure(stub(discrete, step))
     assert (figure.estimator, figure.unit, figure.direction) == ("is-100+bound", "bits", "lower")
     assert figure.value == pytest.approx(bits)
-    assert figure.error == pytest.approx(1 / math.sqrt(3) / (10 * math.log(2)))
+    assert figure.error == pytest.approx(math.hypot(1 / math.sqrt(3), 0.5) / (10 * math.log(2)))
+
+
+@pytest.mark.parametrize(("step", "levels"), [(1 / 255, 256), (1 / 16, 17), (1 / 256, 256), (1.0, 2)])
+def test_a_density_gets_the_bits_that_its_bins_have(step, levels):
+    """The law of the bins [x - step/2, x + step/2] around the levels, by scipy, where it is smooth within each."""
+    law, x = norm(loc=0.5 * levels * step, scale=(8 + levels / 8) * step), step * np.arange(levels)
+    bins = law.cdf(x + step / 2) - law.cdf(x - step / 2)
+    made = stub(False, step, shape=(1,))
+    made.importance.log_likelihood = {1: torch.from_numpy(law.logpdf(x))}
+    (figure,) = METRICS["bits_per_dim"].measure(made)
+    assert figure.value == pytest.approx(-np.log2(bins).mean(), abs=2e-3)
 
 
 def test_figures_that_the_data_do_not_define_are_unsupported():
@@ -406,6 +423,14 @@ class Loose(Density):
 
     certainty = "estimate"
 
+    def __init__(self, error: float = 0.0):
+        super().__init__()
+        self.error = error
+
+    @property
+    def log_prob_error(self) -> float:
+        return self.error
+
     def sample(self, n: int) -> Tensor:
         return torch.randn(n, 4)
 
@@ -430,3 +455,26 @@ def test_certainty_of_the_prior_is_part_of_the_estimator(perfect):
     assert ("reconstruction", "elbo") in names  # which no prior enters
     with pytest.raises(Unsupported, match="OnlySamples"):
         METRICS["nll"](subject(OnlySamples()))
+
+
+def test_an_error_of_ln_z_is_part_of_every_figure_that_ln_p_enters(perfect):
+    """Beyond that of the images, and what it explains is not impossible."""
+
+    def figures(error: float) -> dict[tuple[str, str], Figure]:
+        made = Subject(perfect.model, Loose(error), perfect.data, perfect.protocol, seed=3)
+        made.importance = perfect.importance
+        return {(one.metric, one.estimator): one for name in ("nll", "excess_nll") for one in METRICS[name](made)}
+
+    known, loose = figures(0.0), figures(0.5)
+    for name in (("nll", "elbo+estimate"), ("kl", "elbo+estimate"), ("excess_nll", "is-1000+estimate")):
+        assert loose[name].error == pytest.approx(math.hypot(known[name].error, 0.5))
+    assert loose["reconstruction", "elbo"].error == known["reconstruction", "elbo"].error
+
+
+@pytest.mark.parametrize(("error", "impossible"), [(0.0, True), (0.5, False)])
+def test_what_the_error_of_ln_z_explains_is_not_impossible(perfect, error, impossible):
+    made = Subject(perfect.model, Loose(error), perfect.data, perfect.protocol, seed=3)
+    exact = perfect.data.log_prob(perfect.data.test.batch(slice(100)))
+    made.importance = replace(perfect.importance, log_likelihood={10: exact + 1 + 0.1 * torch.randn(100, dtype=FLOAT)})
+    _, found = METRICS["excess_nll"](made)
+    assert ("impossible" in found.note) == impossible

@@ -20,7 +20,7 @@ from benchmarks.metrics import kernel
 from benchmarks.metrics import manifold as manifolds
 from benchmarks.metrics.frechet import Moments, frechet, moments
 from benchmarks.metrics.kernel import interaction_across, interaction_within, kernel_distance, others, pair_sums
-from benchmarks.metrics.manifold import Manifold, manifold
+from benchmarks.metrics.manifold import Manifold, manifold, manifold_means
 
 FLOAT = torch.float64
 
@@ -367,3 +367,22 @@ def test_blurred_samples_raise_precision_and_density_and_lower_recall() -> None:
     assert blurred[0] > good[0] + 0.02
     assert blurred[2] > good[2] + 0.2
     assert blurred[1] < good[1] - 0.3
+
+
+def test_errors_of_precision_and_recall_go_as_the_root_of_the_points():
+    """Those of drawing both sets, in the plane: four times the points, half of the error; none for very few."""
+
+    def errors(n: int) -> dict[str, float]:
+        found = [manifold_means(torch.randn(n, 2), torch.randn(n, 2)) for _ in range(8)]
+        return {name: math.sqrt(np.mean([one[name].error ** 2 for one in found])) for name in found[0]}
+
+    few, many = errors(100), errors(400)
+    for name in few:
+        assert few[name] / many[name] == pytest.approx(2, rel=0.4), name
+
+
+def test_few_points_show_no_error_of_precision_and_recall():
+    points = torch.randn(40, 2), torch.randn(40, 2)
+    values = manifold(*points)
+    for name, found in manifold_means(*points).items():
+        assert found == pytest.approx((getattr(values, name).double().mean().item(), math.nan), nan_ok=True)

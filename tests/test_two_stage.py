@@ -120,6 +120,20 @@ def test_density_is_deterministic_whatever_the_chunk(monkeypatch):
     assert max(sizes) == 40
 
 
+@pytest.mark.parametrize("samples", [1, 16])
+def test_error_is_what_another_choice_of_noise_would_change(samples):
+    """Against the spread over 400 priors of the mean over other draws; it moves no random state and is 0 before fit."""
+    others, z = [], codes_near(SKEWED, 500)
+    for _ in range(400):
+        with torch.no_grad():
+            others.append(linear(SKEWED, samples, off=0.3).log_prob(z).mean())
+    prior, before = linear(SKEWED, samples, off=0.3), torch.get_rng_state()
+    assert prior.log_prob_error == pytest.approx(torch.stack(others).std().item(), rel=0.35)  # of 64 sets: 9 % off
+    assert torch.equal(before, torch.get_rng_state())
+    assert make().log_prob_error == 0
+    assert linear(STRAIGHT, samples).log_prob_error < 1e-9  # the exact posterior: any noise gives ln p
+
+
 def test_draws_have_the_marginals_moments():
     prior = linear(SKEWED)
     z = prior.sample(20_000)

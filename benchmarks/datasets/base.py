@@ -120,8 +120,14 @@ class Dataset:
 
     @property
     def step(self) -> float:
-        """Between two grey levels of x, on a grid of 256 that starts at 0."""
-        return 1 / 255 if self.train.stored.is_floating_point() else self.train.scale
+        """Between two grey levels of x, on a grid that starts at 0: 1/255 of most pictures, 1 where x is 0 or 1.
+
+        It is the scale of whole numbers, which need not be 1 / (levels - 1): Frey faces are k / 256. Floats that are on
+        a grid end at 1; where they are on none it is 1/255, into which a discrete likelihood moves them.
+        """
+        if self.levels == 2:  # what is drawn as 0 and 1 may be stored grey
+            return 1.0
+        return 1 / ((self.levels or 256) - 1) if self.train.stored.is_floating_point() else self.train.scale
 
     @property
     def shape(self) -> tuple[int, ...]:

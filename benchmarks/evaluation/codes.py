@@ -51,18 +51,19 @@ def skl(subject: Subject) -> list[Figure]:
 def leakage(subject: Subject) -> list[Figure]:
     """LS(tau), codes where ln p(z) < tau weighed by ln q(z) - ln p(z), over dpVAE's tau and at quantiles of ln p.
 
-    An error of the prior's ln Z moves ln p(z) of all leaking codes alike: it is part of the score's.
+    An error of the prior's ln Z moves ln p(z) of all codes alike, and quantiles of ln p are of draws: both are part of
+    the figures' errors.
     """
     common = density(subject.prior).log_prob_error
     log_q, log_p = subject.at_codes.aggregate, subject.log_p_at_codes
-    thresholds = {f"tau={tau:g}": tau for tau in latent.THRESHOLDS}
+    thresholds: dict[str, float | latent.Quantile] = {f"tau={tau:g}": tau for tau in latent.THRESHOLDS}
     levels = latent.quantile_thresholds(subject.log_p_at_draws, LEVELS)
     thresholds |= {f"quantile={level:g}": tau for level, tau in zip(LEVELS, levels, strict=True)}
     figures = []
-    for name, at in zip(thresholds, latent.leakage(log_p, log_q, list(thresholds.values())), strict=True):
+    found = latent.leakage(log_p, log_q, list(thresholds.values()), common)
+    for name, at in zip(thresholds, found, strict=True):
         estimator, note = f"{name}{subject.certainty}", "" if at.share.value else "no code leaks"
-        error = finite(math.hypot(at.score.error, common * at.share.value))
-        figures.append(Figure("leakage", estimator, at.score.value, "nats", "lower", error, note))
+        figures.append(Figure("leakage", estimator, at.score.value, "nats", "lower", finite(at.score.error), note))
         among = f"{estimator}+leaking-only"
         if at.share.value:
             figures.append(Figure("leakage", among, at.among.value, "nats", "lower", finite(at.among.error)))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.evaluation.subject import Subject
 from benchmarks.metrics.figure import Direction, Figure
+from benchmarks.metrics.latent import Estimate
 from benchmarks.seeds import stream
 from priors.base import Prior, Unsupported
 
@@ -73,6 +74,13 @@ def mean_figure(
     """The mean with its standard error, which includes an error that all values have in common."""
     error = math.hypot(values.std().item() / math.sqrt(len(values)), common) if len(values) > 1 else common or None
     return Figure(name, estimator, values.mean().item(), unit, direction, error, note)
+
+
+def estimate_figure(
+    name: str, estimator: str, found: Estimate, direction: Direction, unit: str, note: str = ""
+) -> Figure:
+    """An estimate with its error, or without one where it has none."""
+    return Figure(name, estimator, found.value, unit, direction, finite(found.error), note)
 
 
 def image_figure(name: str, estimator: str, values: Tensor, *rest: Any, **others: Any) -> Figure:

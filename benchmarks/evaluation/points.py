@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
-from benchmarks.evaluation.metric import image_figure, mean_figure, metric
+from benchmarks.evaluation.metric import estimate_figure, image_figure, metric
 from benchmarks.evaluation.subject import Subject, in_chunks
 from benchmarks.metrics.figure import Figure
 from benchmarks.metrics.frechet import frechet, moments
+from benchmarks.metrics.latent import Estimate, Quantile, mean, moved, quantile, share
 from benchmarks.metrics.neighbours import nearest
 from priors.base import Unsupported
 
@@ -55,6 +58,8 @@ def off_manifold(subject: Subject) -> list[Figure]:
     A draw is off the manifold where E[x|z] is further from the training points than every test point is. Rows:
     `prior`, all draws; `low-posterior`, the LOW of DRAWN draws with the lowest ln q(z) (dpVAE, section 4.1); `pockets`,
     the share of all draws that are off the manifold and where ln q(z) is lower than at 99 % of the test codes.
+
+    Errors are over draws and codes, also of which are the lowest, for these data and the distance that they set.
     """
     if math.prod(subject.data.shape) > FEW:
         raise Unsupported(f"distances to the data tell little in more than {FEW} dimensions: use figures of samples")
@@ -63,13 +68,28 @@ def off_manifold(subject: Subject) -> list[Figure]:
     z, codes = subject.prior.sample(DRAWN), subject.q.sample()
     log_q, at_codes = (subject.aggregate.log_prob_in_chunks(points) for points in (z, codes))
     distance = torch.cat([nearest(subject.model.decode(part), x).distance for part in in_chunks(z)])
-    off = distance > limit
-    lowest, note = log_q.argsort()[:LOW], f"further than {limit:.3g}"
-    pockets = off & (log_q < at_codes.quantile(0.01))
-    return [
-        mean_figure("off_manifold", "prior", off.double(), "lower", "share", note),
-        mean_figure("off_manifold", "low-posterior", off[lowest].double(), "lower", "share", note),
-        mean_figure("off_manifold", "pockets", pockets.double(), "lower", "share", note),
-        mean_figure("manifold_distance", "prior", distance, "lower", "none"),
-        mean_figure("manifold_distance", "low-posterior", distance[lowest], "lower", "none"),
+    off, order = distance > limit, log_q.argsort()
+    note = f"further than {limit:.3g}"
+    shares = {
+        "prior": share(off),
+        "low-posterior": of_lowest(lambda first: share(off[first]), order),
+        "pockets": below(lambda limit: share(off & (log_q < limit)), quantile(at_codes, 0.01)),
+    }
+    distances = {"prior": mean(distance), "low-posterior": of_lowest(lambda first: mean(distance[first]), order)}
+    return [estimate_figure("off_manifold", which, one, "lower", "share", note) for which, one in shares.items()] + [
+        estimate_figure("manifold_distance", which, one, "lower", "none") for which, one in distances.items()
     ]
+
+
+def of_lowest(figure: Callable[[Tensor], Estimate], order: Tensor) -> Estimate:
+    """A figure of the first LOW of the draws in `order`, (n,), with the error of which draws these are.
+
+    Of n fresh draws as many as LOW (1 - LOW/n) +- its root would lie below the quantile that the LOW-th one estimates.
+    """
+    count = round(math.sqrt(LOW * (1 - LOW / len(order))))
+    return moved(figure(order[:LOW]), figure(order[: LOW - count]).value, figure(order[: LOW + count]).value)
+
+
+def below(figure: Callable[[float], Estimate], limit: Quantile) -> Estimate:
+    """A figure of what lies below a quantile of draws, with the quantile's error."""
+    return moved(figure(limit.value), figure(limit.low).value, figure(limit.high).value)

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from benchmarks.datasets.vision import torchvision
 from benchmarks.evaluation.features import STRETCHED, features, network_of
-from benchmarks.evaluation.metric import Metric, metric, register
+from benchmarks.evaluation.metric import Metric, finite, metric, register
 from benchmarks.evaluation.subject import Subject
 from benchmarks.metrics.figure import Direction, Figure
 from benchmarks.metrics.frechet import frechet, moments
 from benchmarks.metrics.kernel import kernel_distance
-from benchmarks.metrics.latent import mean
-from benchmarks.metrics.manifold import manifold
+from benchmarks.metrics.manifold import manifold_means
 from benchmarks.metrics.prd import precision_recall
 from benchmarks.seeds import seed_for
 
@@ -129,9 +128,8 @@ def inception_score(subject: Subject) -> list[Figure]:
 def manifold_figures(subject: Subject, network: str) -> list[Figure]:
     """Improved precision and recall, density and coverage of generated against test images."""
     space = Space(subject, network)
-    found = manifold(space.points("generated"), space.points("test"))
-    means = {name: mean(of_points.double()) for name, of_points in found._asdict().items()}
-    return [space.figure(name, one.value, "higher", one.error) for name, one in means.items()]
+    means = manifold_means(space.points("generated"), space.points("test"))
+    return [space.figure(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
 
 
 @metric("precision_recall", inception=True, draws=True)

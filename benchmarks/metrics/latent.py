@@ -23,6 +23,9 @@ PAIRS = 2**22
 THRESHOLDS = (-90.0, -70.0, -50.0, -30.0, -10.0, -1.0)
 """Values of ln p(z) at which leakage is shown. What they mean depends on D: see `quantile_thresholds`."""
 
+FEWEST = 5
+"""Leaking codes whose spread tells the error of their mean."""
+
 
 class Estimate(NamedTuple):
     """A mean over draws with its standard error, nan where fewer than two draws show none."""
@@ -36,6 +39,50 @@ def mean(values: Tensor) -> Estimate:
     values = values.double()
     error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return Estimate(values.mean().item(), error)
+
+
+def share(hits: Tensor) -> Estimate:
+    """Share of independent hits, (n,) bool, with a standard error that is not 0 where none or all of them hit.
+
+    Of X hits the share is X/n, and its error sqrt(s (1 - s) / (n + 4)) with s = (X + 2) / (n + 4) (Agresti and Coull
+    1998): a few hits tell little of the spread, and their own s = X/n understates it.
+    """
+    count, n = int(hits.sum()), len(hits)
+    if n == 0:
+        return Estimate(math.nan, math.nan)
+    middle = (count + 2) / (n + 4)
+    return Estimate(count / n, math.sqrt(middle * (1 - middle) / (n + 4)))
+
+
+def moved(at: Estimate, low: float, high: float) -> Estimate:
+    """The estimate with the error of something that it was computed with, which takes it to `low` or to `high`.
+
+    low, high: its values where that is one standard error below and above what it was found to be. The larger of the
+    two moves counts: where they differ much, as at the edge of a cluster of codes, half of the way between them would
+    say little of how far it may be off.
+    """
+    off = max(abs(low - at.value), abs(high - at.value), key=lambda move: (math.isnan(move), move))  # nan before all
+    return Estimate(at.value, math.hypot(at.error, off))
+
+
+class Quantile(NamedTuple):
+    """A quantile of draws, and the ones whose level is a standard error below and above its own (Woodruff 1952)."""
+
+    value: float
+    low: float
+    high: float
+
+
+def quantile(values: Tensor, level: float) -> Quantile:
+    """Of independent values, (n,): the share of their law below it is `level` on average, with sd sqrt(l (1 - l) / n).
+
+    The k-th smallest stands for the level k / (n + 1), which is the mean of the share below it, whatever the law.
+    """
+    values, n = values.double(), len(values)
+    error = math.sqrt(level * (1 - level) / n)
+    levels = values.new_tensor([level, level - error, level + error])
+    place = (levels * (n + 1) - 1) / max(n - 1, 1)
+    return Quantile(*values.quantile(place.clamp(0, 1)).tolist())
 
 
 # Densities of the aggregate posterior at its own draws
@@ -173,8 +220,8 @@ def nearest_apart(points: Tensor, reference: Tensor, pairs: int | None = None) -
 class Leakage(NamedTuple):
     """Leakage at one threshold.
 
-    score: LS, whose error is nan where no draw leaks, as its value of 0 then says nothing of the spread.
-    share: of the codes that leak. among: the mean over these alone, nan (missing, not zero) where there are none.
+    score: LS. share: of the codes that leak. among: the mean over these alone, nan (missing, not zero) where there are
+    none. The errors of score and mean are nan where fewer than FEWEST draws leak, as they say little of the spread.
     """
 
     threshold: float
@@ -182,35 +229,61 @@ class Leakage(NamedTuple):
     share: Estimate
     among: Estimate
 
+    def between(self, low: Leakage, high: Leakage) -> Leakage:
+        """With the error of what takes it from `low` to `high` (see `moved`)."""
+        parts = (
+            moved(*of) for of in zip(self[1:], (e.value for e in low[1:]), (e.value for e in high[1:]), strict=True)
+        )
+        return Leakage(self.threshold, *parts)
 
-def leakage(log_p: Tensor, log_q: Tensor, thresholds: Sequence[float] = THRESHOLDS) -> list[Leakage]:
+
+def leakage(
+    log_p: Tensor, log_q: Tensor, thresholds: Sequence[float | Quantile] = THRESHOLDS, common: float = 0.0
+) -> list[Leakage]:
     """LS(tau) = E_{z ~ q}[1{ln p(z) < tau} (ln q(z) - ln p(z))] at every tau, from one set of codes (dpVAE, eq. 6).
 
     `among` is the form of dpVAE's Figure 4, which has no value where no code leaks. p is the law of z itself: the
     printed p(h(z)) lacks the Jacobian. Terms where ln q < ln p are negative, and LS(infinity) is KL(q||p).
 
-    log_p, log_q: ln p(z) and ln q(z) at codes z ~ q, (n,) each.
+    Errors are those of the codes, of a threshold that is a `Quantile` of draws, and of an error of ln p that all z have
+    in common: the latter moves codes across a fixed threshold, while a quantile moves with them.
+
+    log_p, log_q: ln p(z) and ln q(z) at codes z ~ q, (n,) each. common: standard error of ln p(z), all z alike.
     """
-    log_p = log_p.double()
-    return [leakage_at(tau, log_p, log_q.double() - log_p) for tau in thresholds]
+    log_p, log_q = log_p.double(), log_q.double()
+    return [leakage_about(tau, log_p, log_q, common) for tau in thresholds]
 
 
-def leakage_at(threshold: float, log_p: Tensor, log_ratio: Tensor) -> Leakage:
-    """Leakage at one threshold from ln p(z) and ln q(z) - ln p(z), (n,) each."""
+def leakage_about(threshold: float | Quantile, log_p: Tensor, log_q: Tensor, common: float) -> Leakage:
+    """Leakage with the errors of what it was computed with."""
+    of_draws = isinstance(threshold, Quantile)
+    tau = threshold.value if of_draws else threshold
+    found = leakage_at(tau, log_p, log_q)
+    if of_draws:
+        found = found.between(*(leakage_at(end, log_p, log_q) for end in (threshold.low, threshold.high)))
+    if common:
+        found = found.between(*(leakage_at(tau + c * of_draws, log_p + c, log_q) for c in (-common, common)))
+    return found
+
+
+def leakage_at(threshold: float, log_p: Tensor, log_q: Tensor) -> Leakage:
+    """Leakage at one threshold, with the error of the codes: score = share x among, whose errors are uncorrelated."""
     leaks = ~(log_p >= threshold)  # a density of nan leaks, so that the score is nan too
-    score = mean(torch.where(leaks, log_ratio, 0.0))
-    if not leaks.any():
-        score = Estimate(0.0, math.nan)
-    return Leakage(threshold, score, mean(leaks.double()), mean(log_ratio[leaks]))
+    of, among = share(leaks), mean((log_q - log_p)[leaks])
+    if leaks.sum() < FEWEST:
+        among = Estimate(among.value, math.nan)
+    if not of.value:
+        return Leakage(threshold, Estimate(0.0, math.nan), of, among)
+    error = math.hypot(among.value * of.error, of.value * among.error)
+    return Leakage(threshold, Estimate(of.value * among.value, error), of, among)
 
 
-def quantile_thresholds(log_p: Tensor, levels: Sequence[float]) -> list[float]:
+def quantile_thresholds(log_p: Tensor, levels: Sequence[float]) -> list[Quantile]:
     """Quantiles of ln p(z) under z ~ p, (n,): thresholds that mean the same for every prior and D.
 
     Codes whose law is the prior leak there with a share that equals the level.
     """
-    log_p = log_p.double()
-    return log_p.quantile(log_p.new_tensor(levels)).tolist()
+    return [quantile(log_p, level) for level in levels]
 
 
 # ELBO surgery

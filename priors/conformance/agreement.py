@@ -23,20 +23,26 @@ def normalised(trial: Trial) -> Density:
 
 @law(Density, after=POINTWISE)
 def certainty(trial: Trial) -> None:
-    """certainty is exact, estimate or bound; log_prob_error is finite, and above 0 for an estimate alone."""
+    """certainty is exact, estimate or bound; log_prob_error is finite, 0 if exact, above 0 for an estimate."""
     kinds = ("exact", "estimate", "bound")
     found, error = trial.kind.certainty, trial.fitted.log_prob_error
     demand(found in kinds, f"certainty = {found!r}", f"write one of {', '.join(kinds)}")
     demand(math.isfinite(error) and error >= 0, f"log_prob_error = {error}", "give a standard error in nats")
     fix = "say `estimate` and give ln Z's standard error, or say `exact` and give none"
+    # a bound from draws that are chosen once has an error too, one from a formula has none
     demand(found == "bound" or (error > 0) == (found == "estimate"), f"{found}, with log_prob_error = {error:.4g}", fix)
 
 
 @law(Density, after=(certainty,))
 def mass(trial: Trial) -> None:
-    """exp(log_prob) integrates to 1 over the plane, within the error that the prior states."""
-    error = normalised(trial).log_prob_error
+    """exp(log_prob) integrates to 1 over the plane, within the error that the prior states.
+
+    That of a bound to no more than 1.
+    """
+    error, bound = trial.fitted.log_prob_error, trial.kind.certainty == "bound"
     log_mass = (trial.log_p + grid().area.log()).logsumexp(0).item()
+    if bound:
+        log_mass = max(0.0, log_mass)
     found = f"it integrates to {math.exp(log_mass):.5g}: ln p is off by {log_mass:+.4g} nats"
     fix = "look for the constant (D/2 ln 2 pi), the log-determinant, the weights' logsumexp; or state the error of ln Z"
     demand(abs(log_mass) <= 1e-3 + ERRORS * error, found, fix)
