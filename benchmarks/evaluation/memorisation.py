@@ -57,7 +57,7 @@ def of_model(measure: str, sets: Points) -> list[Figure]:
     return [ours, score(f"{measure}_generated_test", generated, test), floor, ratio]
 
 
-@metric("pms")
+@metric("pms", draws=True)
 def pms(subject: Subject) -> list[Figure]:
     """Distance in pixels from generated images to the nearest training image, beside the test images' own (FlexAE)."""
     return of_model("pms", pixels(subject))
@@ -75,7 +75,7 @@ def pms_train_test(subject: Subject) -> list[Figure]:
     return [score("pms_train_test", *map(pixels(subject), ("training", "test")))]
 
 
-@metric("ims", inception=True)
+@metric("ims", inception=True, draws=True)
 def ims(subject: Subject) -> list[Figure]:
     """Distance in Inception's features from generated images to the nearest training image, beside the test images'."""
     return of_model("ims", inception(subject))
@@ -98,7 +98,7 @@ BESIDE = "below 0: nearer to training images than test images are, as copies and
 AGAINST = "about 0 where draws decode as codes of unseen images do; below: nearer to training images; above: further"
 
 
-@metric("copying")
+@metric("copying", draws=True)
 def copying(subject: Subject) -> list[Figure]:
     """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
 
