@@ -293,6 +293,30 @@ def test_mala_moves_the_gan_s_draws_toward_the_density():
     assert 0 < known["mcmc_acceptance"] < 1
 
 
+def variation(prior: Pullback, n: int = 20_000) -> float:
+    """Total variation between n draws and the density, over 16 x 16 cells of the plane."""
+    edges = torch.linspace(-4, 4, 17, dtype=torch.float64)
+    inner = torch.linspace(-4, 4, 161, dtype=torch.float64)[:-1] + 0.025
+    points = torch.cartesian_prod(inner, inner)
+    with torch.no_grad():
+        share = prior.log_f(points).softmax(0).reshape(16, 10, 16, 10).sum((1, 3))
+    counts, _ = torch.histogramdd(prior.sample(n), [edges, edges])
+    return 0.5 * (counts / n - share).abs().sum().item()
+
+
+def test_the_default_draws_are_of_the_density_and_the_paper_s_are_not():
+    far = {}
+    for sampling in ("mcmc", "resampling", "gan"):
+        torch.manual_seed(5)
+        host, prior = toy(scale=20.0, sampling=sampling, moves=20)
+        prior.eval().fit(toy_codes(host))
+        far[sampling] = variation(prior)
+        assert ("GAN" in prior.sampler) == (sampling == "gan")
+    assert far["mcmc"] < 0.06
+    assert far["resampling"] < 0.06
+    assert far["gan"] > 0.2
+
+
 def test_gan_sampling_gives_the_gan_s_draws():
     host, prior = toy(sampling="gan")
     prior.fit(toy_codes(host))
