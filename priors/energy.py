@@ -356,4 +356,6 @@ class Energy(Density):
             Known("log_z_annealed_effective", annealed.effective),
             Known("log_z_disagreement", annealed.value - mixture.value, "nats"),
         ]
-        return known if self.acceptance is None else [*known, Known("mcmc_acceptance", self.acceptance)]
+        if self.acceptance is not None:
+            known.append(Known("mcmc_acceptance", self.acceptance))
+        return [one for one in known if not math.isnan(one.value)]  # k-hat of few draws

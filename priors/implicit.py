@@ -103,6 +103,10 @@ class Implicit(Energy):
         loss = F.softplus(-t1).mean() + F.softplus(t0).mean()
         return loss, {"density_ratio": loss.detach()}
 
+    @property
+    def sampler(self) -> str:
+        return "codes of training images" if self.sampling == "ancestral" else super().sampler
+
     def sample(self, n: int) -> Tensor:
         if self.sampling != "ancestral":
             return super().sample(n)
