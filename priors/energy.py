@@ -95,13 +95,13 @@ def as_normal(q: Distribution) -> DiagonalNormal:
 
 class LogZ(NamedTuple):
     """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), the shape k-hat of
-    their tail (`priors.pareto`), nan where there are too few draws for one, and the least share that makes it an
+    their tail (`priors.pareto`), 0 where there are too few draws for one, and the least share that makes it an
     estimate."""
 
     value: float
     error: float
     effective: float
-    pareto_k: float = math.nan
+    pareto_k: float = 0.0
     least: float = SHARE
 
     @property
@@ -112,7 +112,7 @@ class LogZ(NamedTuple):
     @property
     def reliable(self) -> bool:
         """Do as many of the draws count, and is their tail short enough for its variance to be finite?"""
-        return self.effective >= self.least and not self.pareto_k > RELIABLE
+        return self.effective >= self.least and self.pareto_k <= RELIABLE
 
 
 def kept(mixture: LogZ, annealed: LogZ) -> LogZ:
@@ -130,7 +130,7 @@ def agree(a: LogZ, b: LogZ) -> bool:
 def by_groups(log_z: Tensor) -> LogZ:
     """ln of the mean over GROUPS independent groups of particles, (GROUPS,)."""
     found = log_mean(log_z)
-    return found._replace(error=WIDER * found.error, pareto_k=math.nan, least=AGREEING)
+    return found._replace(error=WIDER * found.error, pareto_k=0.0, least=AGREEING)
 
 
 def log_mean(*strata: Tensor) -> LogZ:
@@ -145,7 +145,7 @@ def log_mean(*strata: Tensor) -> LogZ:
     variance = sum(w.var() / len(w) for w in weights) / len(weights) ** 2
     w = torch.cat(weights)
     effective = w.sum().square() / (len(w) * w.square().sum())
-    tail = pareto_k(torch.cat(strata).double()[None])
+    tail = pareto_k(torch.cat(strata).double()[None]).nan_to_num(0.0)
     return LogZ((largest + mean.log()).item(), (variance.sqrt() / mean).item(), effective.item(), tail.item())
 
 
@@ -356,6 +356,4 @@ class Energy(Density):
             Known("log_z_annealed_effective", annealed.effective),
             Known("log_z_disagreement", annealed.value - mixture.value, "nats"),
         ]
-        if self.acceptance is not None:
-            known.append(Known("mcmc_acceptance", self.acceptance))
-        return [one for one in known if not math.isnan(one.value)]  # k-hat of few draws
+        return known if self.acceptance is None else [*known, Known("mcmc_acceptance", self.acceptance)]

@@ -485,7 +485,7 @@ def test_off_manifold(monkeypatch: pytest.MonkeyPatch):
     q = DiagonalNormal(mean, torch.from_numpy(2 * np.log(spread)).expand_as(mean))
 
     def repeat(seed: int) -> Found:
-        prior = SimpleNamespace(sample=lambda n: 4 * torch.rand(n, 2) - 2)
+        prior = SimpleNamespace(sampler="", sample=lambda n: 4 * torch.rand(n, 2) - 2)
         shown = SimpleNamespace(shape=(2,), train=Split(mean, 1.0), test=Split(torch.from_numpy(away), 1.0))
         made = Subject(SimpleNamespace(decode=lambda z: z), prior, shown, ProtocolSettings(), seed)
         made.encoded = q
@@ -560,7 +560,7 @@ def test_critic_and_normaliser():
 
     def repeat(seed: int) -> Found:
         q = DiagonalNormal(torch.randn(1000, 2), torch.full((1000, 2), 2 * math.log(0.6)))
-        likelihood = SimpleNamespace(sample=lambda mean: mean + noise * torch.randn_like(mean))
+        likelihood = SimpleNamespace(sampler="", sample=lambda mean: mean + noise * torch.randn_like(mean))
         model = SimpleNamespace(decode=lambda z: z, parameters_of_x=lambda z: z, likelihood=likelihood)
         data = SimpleNamespace(test=range(1000), train=range(1000))
         prior = Half(0.02, 0.02 * torch.randn(()).item())

@@ -47,7 +47,7 @@ class Squares(Density, DataCritic):
 def subject(variance: float, spread: float = 1.0) -> Subject:
     """All posteriors are N(0, spread^2 I); the decoder is the identity with Gaussian noise of sd NOISE."""
     q = DiagonalNormal(torch.zeros(2000, WIDTH), torch.full((2000, WIDTH), 2 * math.log(spread)))
-    likelihood = SimpleNamespace(sample=lambda mean: mean + NOISE * torch.randn_like(mean))
+    likelihood = SimpleNamespace(sampler="", sample=lambda mean: mean + NOISE * torch.randn_like(mean))
     model = SimpleNamespace(decode=lambda z: z, parameters_of_x=lambda z: z, likelihood=likelihood)
     data = SimpleNamespace(test=range(2000), train=range(2000))
     made = Subject(model, Squares(variance), data, ProtocolSettings(), seed=1)

@@ -176,7 +176,7 @@ class Repeats:
 
 def repeating(images: Tensor) -> Subject:
     """A subject that generates these images of digits, and reconstructs images as they are."""
-    prior = SimpleNamespace(sample=lambda n: torch.zeros(n, 2))
+    prior = SimpleNamespace(sampler="", sample=lambda n: torch.zeros(n, 2))
     subject = Subject(Repeats(images), prior, digits(), ProtocolSettings(generated=300), 0)
     subject.reconstructed = subject.test
     return subject
@@ -303,7 +303,7 @@ def test_annealing_agrees_with_the_exact_likelihood(monkeypatch: pytest.MonkeyPa
         encode_all=encode_all,
         log_likelihood=lambda x, z: torch.distributions.Normal(z @ w.T, sd).log_prob(x).sum(-1),
         parameters_of_x=lambda z: z.double() @ w.T,
-        likelihood=SimpleNamespace(sample=lambda mean: mean + sd * torch.randn_like(mean)),
+        likelihood=SimpleNamespace(sampler="", sample=lambda mean: mean + sd * torch.randn_like(mean)),
     )
     prior = registry.make("gaussian", toy_host(latent_dim=2)).double()
     x.seen = x  # by the encoder

@@ -48,7 +48,7 @@ def clusters(n: int, scale: Tensor = SCALE) -> tuple[Tensor, Tensor]:
 
 def points(z: Tensor) -> Codes:
     """Codes of a deterministic encoder: a draw is the point itself."""
-    return Codes(lambda: SimpleNamespace(sample=lambda: z, mean=z))
+    return Codes(lambda: SimpleNamespace(sampler="", sample=lambda: z, mean=z))
 
 
 def test_density_is_scipys():

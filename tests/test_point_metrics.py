@@ -43,7 +43,7 @@ def subject(shape: tuple[int, ...] = (2,)) -> Subject:
     points = torch.cat([torch.stack([x1 * torch.ones_like(side), side], 1) for x1 in (-1.0, 1.0)])
     q = DiagonalNormal(points, torch.full_like(points, 2 * math.log(0.05)))
     test = points + 0.05 * torch.randn(402, 2)
-    uniform = SimpleNamespace(sample=lambda n: 4 * torch.rand(n, 2) - 2)
+    uniform = SimpleNamespace(sampler="", sample=lambda n: 4 * torch.rand(n, 2) - 2)
     return made_of(q, uniform, shape=shape, train=Split(points, 1.0), test=Split(test, 1.0))
 
 
@@ -62,7 +62,7 @@ def test_off_manifold_share_is_the_area_away_from_the_data():
 
 def test_a_prior_on_the_data_has_no_pockets():
     made = subject()
-    made.prior = SimpleNamespace(sample=lambda n: made.q.mean[torch.randint(402, (n,))])
+    made.prior = SimpleNamespace(sampler="", sample=lambda n: made.q.mean[torch.randint(402, (n,))])
     figures = {(one.metric, one.estimator): one.value for one in METRICS["off_manifold"](made)}
     assert {value for (name, _), value in figures.items() if name == "off_manifold"} == {0.0}
 
@@ -74,7 +74,7 @@ def test_off_manifold_is_for_points_of_few_dimensions():
 
 def test_latent_distance_stands_beside_its_floor():
     made = subject()
-    made.prior = SimpleNamespace(sample=lambda n: torch.randn(n, 2))
+    made.prior = SimpleNamespace(sampler="", sample=lambda n: torch.randn(n, 2))
     made.q = DiagonalNormal(torch.randn(402, 2) + torch.tensor([3.0, 4.0]), torch.full((402, 2), -20.0))
     figures = {(one.metric, one.estimator): one.value for one in METRICS["latent_w1"](made)}
     assert figures["latent_w1", "ot-402"] == pytest.approx(5.0, abs=0.3)
@@ -126,7 +126,7 @@ def test_frechet_distance_of_shifted_points_is_the_shift():
     points = torch.randn(500, 2)
     made = made_of(
         DiagonalNormal(points, torch.zeros(500, 2)),
-        SimpleNamespace(sample=lambda n: points[:n] + torch.tensor([3.0, 4.0])),
+        SimpleNamespace(sampler="", sample=lambda n: points[:n] + torch.tensor([3.0, 4.0])),
         shape=(2,), of_pictures=False, train=Split(torch.randn(1000, 2), 1.0), test=Split(points, 1.0),
     )  # fmt: skip
     distance, floor = METRICS["fd_data"](made)
