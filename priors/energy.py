@@ -82,15 +82,18 @@ def as_normal(q: Distribution) -> DiagonalNormal:
     A truncated normal gives the normal that it was cut from (its method `untruncated`), so that proposals reach beyond
     its support. Raises Unsupported where a variance is zero: a deterministic code has no density.
     """
+    normal = moments_of(q)
+    if normal is not q and not (normal.log_variance > -math.inf).all():
+        raise Unsupported("ln Z needs codes with a density, and this model's encoder is deterministic: use a VAE")
+    return normal
+
+
+def moments_of(q: Distribution) -> DiagonalNormal:
+    """`as_normal` of codes that are known to have a density: nothing is read from the device, as training asks."""
     untruncated = getattr(q, "untruncated", None)
     if untruncated is not None:
-        return as_normal(untruncated())
-    if isinstance(q, DiagonalNormal):
-        return q
-    variance = q.variance
-    if not (variance > 0).all():
-        raise Unsupported("ln Z needs codes with a density, and this model's encoder is deterministic: use a VAE")
-    return DiagonalNormal(q.mean, variance.log())
+        return moments_of(untruncated())
+    return q if isinstance(q, DiagonalNormal) else DiagonalNormal(q.mean, q.variance.log())
 
 
 class LogZ(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from priors.energy import as_normal
+from priors.energy import moments_of
 from priors.mcmc import LogDensity
 from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
 from priors.tempering import ACCEPTED, Step, measured, move, resample
@@ -87,11 +87,11 @@ class DefensiveBatch(nn.Module):
         self.draws = draws
 
     def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
-        return torch.cat([normal_like(q.mean, self.draws), as_normal(q).sample()])
+        return torch.cat([normal_like(q.mean, self.draws), moments_of(q).sample()])
 
     def log_z(self, terms: Terms) -> Tensor:
         with torch.no_grad():
-            q, z = as_normal(terms.q), terms.others
+            q, z = moments_of(terms.q), terms.others
             posteriors = mixture_of(DiagonalNormal(q.mean, q.log_variance), "the proposal")
             log_r = torch.logaddexp(log_standard_normal(z), posteriors.log_prob(z)) - math.log(2)
         sides = (terms.at_others - log_r).split([self.draws, len(z) - self.draws])
@@ -125,13 +125,13 @@ class Chains(nn.Module):
 
     def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
         cloud = measured(log_f, self.z, len(self.z))
-        self.log_weight += cloud.log_f - self.log_f
-        weight = self.log_weight.softmax(0)
-        if 1 / weight.square().sum() < COUNTED * len(weight):
-            cloud = cloud.chosen(resample(self.log_weight[None].double()))
-            self.log_weight.zero_()
-        cloud, accepted = move(log_f, cloud, Step(1.0, self.size.item()), len(self.z))
-        self.size *= math.exp(PACE * (accepted - ACCEPTED))
+        log_weight = self.log_weight + cloud.log_f - self.log_f
+        few = 1 / log_weight.softmax(0).square().sum() < COUNTED * len(log_weight)  # asked of no host, which would wait
+        own = torch.arange(len(log_weight), device=log_weight.device)
+        cloud = cloud.chosen(torch.where(few, resample(log_weight[None].double()), own))
+        self.log_weight.copy_(torch.where(few, 0.0, log_weight))
+        cloud, accepted = move(log_f, cloud, Step(1.0, self.size), len(self.z))
+        self.size *= torch.exp(PACE * (accepted - ACCEPTED))
         self.z.copy_(cloud.z)
         self.log_f.copy_(cloud.log_f)
         return cloud.z

@@ -49,10 +49,10 @@ class Cloud(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A temperature b and the step size of the moves at it."""
+    """A temperature b and the step size of the moves at it, a scalar."""
 
     b: float
-    size: float
+    size: float | Tensor
 
 
 class Annealed(NamedTuple):
@@ -72,8 +72,8 @@ def measured(log_f: LogDensity, z: Tensor, rows: int) -> Cloud:
     return Cloud(z, ratio.nan_to_num(nan=-torch.inf), slope)
 
 
-def move(log_f: LogDensity, cloud: Cloud, step: Step, rows: int) -> tuple[Cloud, float]:
-    """One Hamiltonian proposal a particle under f_b, accepted or not, and the mean acceptance probability."""
+def move(log_f: LogDensity, cloud: Cloud, step: Step, rows: int) -> tuple[Cloud, Tensor]:
+    """One Hamiltonian proposal a particle under f_b, accepted or not, and the mean acceptance probability, a scalar."""
 
     def energy(at: Cloud, momentum: Tensor) -> Tensor:
         return log_standard_normal(at.z) + step.b * at.ratio - 0.5 * momentum.square().sum(-1)
@@ -88,7 +88,7 @@ def move(log_f: LogDensity, cloud: Cloud, step: Step, rows: int) -> tuple[Cloud,
     accepted = torch.rand_like(ratio).log() < ratio
     pairs = zip(new, cloud, strict=True)
     mixed = (torch.where(accepted if a.dim() == 1 else accepted[:, None], a, b) for a, b in pairs)
-    return Cloud(*mixed), ratio.clamp(max=0).exp().mean().item()
+    return Cloud(*mixed), ratio.clamp(max=0).exp().mean()
 
 
 def resample(log_weight: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ def path(log_f: LogDensity, start: Tensor, rows: int, size: float = 0.3) -> list
         b = following
         cloud, accepted = move(log_f, cloud.chosen(resample(weight)), Step(b, size), rows)
         steps.append(Step(b, size))
-        size = min(size * math.exp(accepted - ACCEPTED), 1.0)
+        size = min(size * math.exp(accepted.item() - ACCEPTED), 1.0)
     return steps
 
 
