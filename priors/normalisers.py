@@ -36,8 +36,8 @@ class Normaliser(Protocol):
 
     valued: bool
 
-    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
-        """Codes (M, D), without a gradient, at which it needs ln f beside the batch's own."""
+    def others(self, log_f: LogDensity, q: Distribution, z: Tensor) -> Tensor:
+        """Codes (M, D), without a gradient, at which it needs ln f beside the batch's own z ~ q (B, D)."""
         ...
 
     def log_z(self, terms: Terms) -> Tensor:
@@ -61,8 +61,8 @@ class Batchwise(nn.Module):
         super().__init__()
         self.draws, self.count = draws, count
 
-    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
-        return normal_like(q.mean, self.draws)
+    def others(self, log_f: LogDensity, q: Distribution, z: Tensor) -> Tensor:
+        return normal_like(z, self.draws)
 
     def log_z(self, terms: Terms) -> Tensor:
         normal = log_mean(terms.at_others - log_standard_normal(terms.others))
@@ -86,8 +86,8 @@ class DefensiveBatch(nn.Module):
         super().__init__()
         self.draws = draws
 
-    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
-        return torch.cat([normal_like(q.mean, self.draws), moments_of(q).sample()])
+    def others(self, log_f: LogDensity, q: Distribution, z: Tensor) -> Tensor:
+        return torch.cat([normal_like(z, self.draws), moments_of(q).sample()])
 
     def log_z(self, terms: Terms) -> Tensor:
         with torch.no_grad():
@@ -123,7 +123,7 @@ class Chains(nn.Module):
         self.register_buffer("log_f", log_standard_normal(self.z))
         self.register_buffer("size", torch.tensor(0.3))
 
-    def others(self, log_f: LogDensity, q: Distribution) -> Tensor:
+    def others(self, log_f: LogDensity, q: Distribution, z: Tensor) -> Tensor:
         cloud = measured(log_f, self.z, len(self.z))
         log_weight = self.log_weight + cloud.log_f - self.log_f
         few = 1 / log_weight.softmax(0).square().sum() < COUNTED * len(log_weight)  # asked of no host, which would wait

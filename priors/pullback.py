@@ -148,7 +148,7 @@ class Pullback(Energy, DataCritic):
         """
         if not self.training and (self.fitted is not None or self.selection == "normalised"):
             return super().divergence(x, q, z)
-        others = self.normaliser.others(self.log_f, q)
+        others = self.normaliser.others(self.log_f, q, z)
         at_z, at_others = self.log_f(torch.cat([z, others])).split([len(z), len(others)])  # one pass of the networks
         kl = q.log_prob(z) - at_z + self.normaliser.log_z(Terms(q, z, at_z, others, at_others))
         return kl - kl.mean() + kl.mean().clamp(min=0) if self.normaliser.valued else kl

@@ -27,7 +27,7 @@ class Tilt(nn.Module):
 
 
 def terms(f: nn.Module, normaliser: nn.Module, q: DiagonalNormal) -> Terms:
-    z, others = q.rsample(), normaliser.others(f, q)
+    z, others = q.rsample(), normaliser.others(f, q, q.mean)
     return Terms(q, z, f(z), others, f(others))
 
 
@@ -98,9 +98,9 @@ def test_chains_follow_an_energy_that_moves_away():
     for c in torch.linspace(0, 32, 200):
         with torch.no_grad():
             f.c.fill_(c)
-        chains.others(f, q)
+        chains.others(f, q, q.mean)
     for _ in range(20):
-        chains.others(f, q)
+        chains.others(f, q, q.mean)
     weight = chains.log_weight.softmax(0)
     mean = weight @ chains.z
     assert mean[0].item() == pytest.approx(8, abs=0.1)
