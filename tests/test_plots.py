@@ -127,7 +127,7 @@ def test_losses_of_one_method_alone_are_a_drawing_of_their_own(results: Results)
     }
     assert titles == {
         "": ["vae.validation", "vae.reconstruction", "vae.kl"],
-        "players": ["density-ratio.density_ratio"],
+        "players": ["density-ratio.density_ratio", "log_z"],
     }
 
 

@@ -38,6 +38,13 @@ def dataset(n: int = 40, dynamic: bool = True) -> Dataset:
     )
 
 
+class NoPrior(nn.Identity):
+    """In the place of a prior that wants nothing before a validation."""
+
+    def before_validation(self, codes: object) -> dict[str, float]:
+        return {}
+
+
 class Two(nn.Module):
     """A model of two players that pull at each other's parameters, and that writes down every turn.
 
@@ -70,7 +77,7 @@ class Two(nn.Module):
 
 
 def trainer(model: nn.Module, folder: Path, data: Dataset | None = None, seed: int = 0, **settings: Any) -> Trainer:
-    both = nn.ModuleDict({"model": model, "prior": nn.Identity()})
+    both = nn.ModuleDict({"model": model, "prior": NoPrior()})
     chosen = TrainingSettings(**{"epochs": 3, "batch_size": 16, "lr": 0.01} | settings)
     return Trainer(both, data or dataset(), chosen, seed, Record(folder / str(seed)))
 

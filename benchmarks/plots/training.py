@@ -16,8 +16,8 @@ from priors.base import Unsupported
 VALIDATION = ".validation"
 """After the type of a model, each of which has a curve of its own: a WAE's is of another kind than a VAE's."""
 
-NOT_LOSSES = ("epoch", "seconds", "warm_up", "seed")
-IN_NATS = ("validation", "reconstruction", "kl")
+NOT_LOSSES = ("epoch", "seconds", "warm_up", "seed", "log_z_error")
+IN_NATS = ("validation", "reconstruction", "kl", "log_z")
 MARGIN = 0.1
 """Of an axis beside its curves."""
 
@@ -114,11 +114,14 @@ def caption(results: Results, part: str) -> str:
     seeds = len({run.seed for run in results.runs})
     spread = f"mean over {seeds} seeds, band: one standard deviation" if seeds > 1 else "one seed"
     if part:
-        what = "parts of the losses that one method alone descends, by player and part"
+        what = (
+            "parts of the losses that one method alone descends, by player and part, and ln Z as estimated before each "
+            "validation"
+        )
     else:
         what = (
-            "validation loss, for a VAE the negative ELBO at one draw, in which a prior's unknown normaliser is as "
-            "training leaves it, and parts of the training loss by player and part"
+            "validation loss, for a VAE the negative ELBO at one draw, in which an unknown normaliser is estimated "
+            "anew unless the suite goes its paper's way, and parts of the training loss by player and part"
         )
     return (
         f"Training curves on {results.datasets[0]} from the end of the KL's warm-up on ({spread}): {what}. Axes leave "
