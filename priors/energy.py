@@ -287,7 +287,9 @@ class Energy(Density):
         self.log_z.fill_(self.estimate.value)
         self.log_z_error.fill_(self.estimate.error)
         if self.sampling == "mcmc":
-            self.step_size = self.tuned()
+            with torch.random.fork_rng(range(torch.cuda.device_count())):  # a second call finds the same step
+                torch.manual_seed(0)
+                self.step_size = self.tuned()
 
     def normalisers(self, proposal: Defensive, draws: int, particles: int) -> tuple[LogZ, LogZ, Tensor]:
         """ln Z by the mixture and by sequential Monte Carlo, and the latter's particles."""
