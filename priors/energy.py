@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from priors import mcmc, sizes, tempering
 from priors.base import Codes, Density, Known, Unsupported
-from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
+from priors.normal import DiagonalNormal, log_standard_normal, mixture_of, normal_like
 from priors.pareto import RELIABLE, pareto_k
 
 ROWS = 1024
@@ -299,7 +299,7 @@ class Energy(Density):
 
     def normal(self, n: int) -> Tensor:
         """n draws from N(0, I), (n, D)."""
-        return torch.randn(n, self.particles.shape[1], dtype=self.log_z.dtype, device=self.log_z.device)
+        return normal_like(self.particles, n)
 
     # Draws
 

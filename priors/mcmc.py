@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,18 @@ from torch import Tensor
 from priors.normal import log_standard_normal
 
 LogDensity = Callable[[Tensor], Tensor]
+
+
+class Point(NamedTuple):
+    """Chains at z (n, D), with ln f there (n,) and its gradient in z (n, D)."""
+
+    z: Tensor
+    value: Tensor
+    slope: Tensor
+
+
+At = TypeVar("At", bound=tuple[Tensor, ...])
+"""Where chains stand: z first, then what was computed there, a row a chain."""
 
 
 def mala(log_f: LogDensity, z: Tensor, steps: int, step_size: float) -> tuple[Tensor, float]:
@@ -42,23 +55,45 @@ def hmc(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: in
 
 def moved(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: int) -> tuple[Tensor, Tensor]:
     """As `hmc`, with the acceptance left on the device, for callers that do not ask for it."""
-    value, gradient = value_and_gradient(log_f, z)
+    at = Point(z, *value_and_gradient(log_f, z))
     total = torch.zeros((), dtype=z.dtype, device=z.device)
     for _ in range(steps):
-        momentum = torch.randn_like(z)
-        energy = value - 0.5 * momentum.square().sum(-1)
-        new, new_value, new_gradient = z, value, gradient
-        for _ in range(leapfrog):
-            momentum = momentum + 0.5 * step_size * new_gradient
-            new = new + step_size * momentum
-            new_value, new_gradient = value_and_gradient(log_f, new)
-            momentum = momentum + 0.5 * step_size * new_gradient
-        ratio = (new_value - 0.5 * momentum.square().sum(-1) - energy).nan_to_num(nan=-torch.inf)
-        total += ratio.clamp(max=0).exp().mean() / steps
-        accepted = torch.rand_like(ratio).log() < ratio
-        value = torch.where(accepted, new_value, value)
-        z, gradient = (torch.where(accepted[:, None], a, b) for a, b in ((new, z), (new_gradient, gradient)))
-    return z, total
+        at, accepted = proposed(
+            at,
+            lambda z: Point(z, *value_and_gradient(log_f, z)),
+            lambda at: at.value,
+            lambda at: at.slope,
+            step_size,
+            leapfrog,
+        )
+        total += accepted / steps
+    return at.z, total
+
+
+def proposed(
+    at: At,
+    measure: Callable[[Tensor], At],
+    value: Callable[[At], Tensor],
+    slope: Callable[[At], Tensor],
+    step_size: float | Tensor,
+    leapfrog: int,
+) -> tuple[At, Tensor]:
+    """One Hamiltonian proposal a chain, taken or not, and the mean acceptance probability, a scalar on the device.
+
+    at: where the chains stand. measure: z -> the same there. value, slope: ln f (n,) and its gradient (n, D), of these.
+    """
+    momentum = torch.randn_like(at[0])
+    energy = value(at) - 0.5 * momentum.square().sum(-1)
+    new = at
+    for _ in range(leapfrog):
+        momentum = momentum + 0.5 * step_size * slope(new)
+        new = measure(new[0] + step_size * momentum)
+        momentum = momentum + 0.5 * step_size * slope(new)
+    ratio = (value(new) - 0.5 * momentum.square().sum(-1) - energy).nan_to_num(nan=-torch.inf)
+    accepted = torch.rand_like(ratio).log() < ratio
+    pairs = zip(new, at, strict=True)
+    taken = (torch.where(accepted if a.dim() == 1 else accepted[:, None], a, b) for a, b in pairs)
+    return type(at)(*taken), ratio.clamp(max=0).exp().mean()
 
 
 def tune(

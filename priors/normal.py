@@ -27,6 +27,16 @@ def log_standard_normal(z: Tensor) -> Tensor:
     return -0.5 * (z.square().sum(-1) + z.shape[-1] * LOG_2PI)
 
 
+def normal_like(like: Tensor, n: int) -> Tensor:
+    """n draws from N(0, I), (n, D), of the type and on the device of `like` (..., D)."""
+    return torch.randn(n, like.shape[-1], dtype=like.dtype, device=like.device)
+
+
+def log_mean_exp(log_weight: Tensor, dim: int = 0) -> Tensor:
+    """ln of the mean weight over a dimension, from log weights, with its gradient."""
+    return log_weight.logsumexp(dim) - math.log(log_weight.shape[dim])
+
+
 class DiagonalNormal(Distribution):
     """N(mean, diag(exp(log_variance))), batch (...), event (D,).
 

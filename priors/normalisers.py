@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from priors.base import Host
 from priors.energy import moments_of
 from priors.mcmc import LogDensity
-from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
-from priors.tempering import ACCEPTED, Step, measured, move, resample
+from priors.normal import log_mean_exp, log_standard_normal, mixture_of, normal_like
+from priors.tempering import ACCEPTED, Step, effective_share, measured, move, resample
 
 COUNTED = 0.5
 """Effective share of the particles below which they are resampled."""
@@ -65,8 +66,8 @@ class Batchwise(nn.Module):
         return normal_like(z, self.draws)
 
     def log_z(self, terms: Terms) -> Tensor:
-        normal = log_mean(terms.at_others - log_standard_normal(terms.others))
-        posterior = log_mean(terms.at_z - terms.q.log_prob(terms.z)) + math.log(self.count)
+        normal = log_mean_exp(terms.at_others - log_standard_normal(terms.others))
+        posterior = log_mean_exp(terms.at_z - terms.q.log_prob(terms.z)) + math.log(self.count)
         return torch.logaddexp(normal, posterior) - math.log(2)
 
 
@@ -92,10 +93,10 @@ class DefensiveBatch(nn.Module):
     def log_z(self, terms: Terms) -> Tensor:
         with torch.no_grad():
             q, z = moments_of(terms.q), terms.others
-            posteriors = mixture_of(DiagonalNormal(q.mean, q.log_variance), "the proposal")
+            posteriors = mixture_of(q, "the proposal")
             log_r = torch.logaddexp(log_standard_normal(z), posteriors.log_prob(z)) - math.log(2)
         sides = (terms.at_others - log_r).split([self.draws, len(z) - self.draws])
-        return torch.logaddexp(*map(log_mean, sides)) - math.log(2)
+        return torch.logaddexp(*map(log_mean_exp, sides)) - math.log(2)
 
 
 class Chains(nn.Module):
@@ -126,7 +127,7 @@ class Chains(nn.Module):
     def others(self, log_f: LogDensity, q: Distribution, z: Tensor) -> Tensor:
         cloud = measured(log_f, self.z, len(self.z))
         log_weight = self.log_weight + cloud.log_f - self.log_f
-        few = 1 / log_weight.softmax(0).square().sum() < COUNTED * len(log_weight)  # asked of no host, which would wait
+        few = effective_share(log_weight) < COUNTED  # asked of no host, which would wait
         own = torch.arange(len(log_weight), device=log_weight.device)
         cloud = cloud.chosen(torch.where(few, resample(log_weight[None].double()), own))
         self.log_weight.copy_(torch.where(few, 0.0, log_weight))
@@ -141,11 +142,8 @@ class Chains(nn.Module):
         return mean - mean.detach()
 
 
-def normal_like(like: Tensor, n: int) -> Tensor:
-    """n draws from N(0, I), (n, D), of the type and on the device of `like` (..., D)."""
-    return torch.randn(n, like.shape[-1], dtype=like.dtype, device=like.device)
-
-
-def log_mean(log_weight: Tensor) -> Tensor:
-    """ln of the mean weight, (n,) -> a scalar, with its gradient."""
-    return log_weight.logsumexp(0) - math.log(len(log_weight))
+def make(kind: str, draws: int, host: Host) -> Batchwise | DefensiveBatch | Chains:
+    """The normaliser by its name in a prior's settings: "paper", "defensive" or "chains"."""
+    if kind == "paper":
+        return Batchwise(draws, host.count)
+    return DefensiveBatch(draws) if kind == "defensive" else Chains(draws, host.latent_dim)

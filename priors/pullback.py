@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from priors import normalisers
 from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
 from priors.energy import Energy, LogZ, log_mean, rows
 from priors.latent_gan import LatentGAN, gap
 from priors.networks import data_critic
 from priors.normal import log_standard_normal
-from priors.normalisers import Batchwise, Chains, DefensiveBatch, Terms
+from priors.normalisers import Terms
 from priors.penalties import PENALTIES
 from priors.registry import register
 from priors.residual import residual_critic
@@ -103,18 +104,12 @@ class Pullback(Energy, DataCritic):
             oversample=oversample,
             moves=moves,
         )
-        if critic == "residual":
-            self.critic = residual_critic(host.data_shape)
-        else:
-            self.critic = data_critic(host.data_shape, channels, width)
+        plain = critic == "plain"
+        self.critic = data_critic(host.data_shape, channels, width) if plain else residual_critic(host.data_shape)
         self.s = nn.Parameter(torch.zeros(()))
         self.gan = LatentGAN(host.latent_dim) if sampling in ("gan", "mala") else None
         self.gan_moves, self.gan_steps = (mala_steps, mala_step) if sampling == "mala" else None, gan_steps
-        self.normaliser = {
-            "defensive": lambda: DefensiveBatch(proposals),
-            "chains": lambda: Chains(proposals, host.latent_dim),
-            "paper": lambda: Batchwise(proposals, host.count),
-        }[normaliser]()
+        self.normaliser = normalisers.make(normaliser, proposals, host)
         self.register_buffer("log_z_hat", torch.zeros(()))
         self.register_buffer("log_z_hat_error", torch.zeros(()))
         self.decode, self.critic_lr = host.decode, critic_lr

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from priors.mcmc import LogDensity, value_and_gradient
-from priors.normal import log_standard_normal
+from priors.mcmc import LogDensity, proposed, value_and_gradient
+from priors.normal import log_mean_exp, log_standard_normal
 
 LEAPFROG = 5
 """Steps of a proposal: fewer walk at random, and more gain less than further temperatures."""
@@ -74,21 +74,20 @@ def measured(log_f: LogDensity, z: Tensor, rows: int) -> Cloud:
 
 def move(log_f: LogDensity, cloud: Cloud, step: Step, rows: int) -> tuple[Cloud, Tensor]:
     """One Hamiltonian proposal a particle under f_b, accepted or not, and the mean acceptance probability, a scalar."""
+    return proposed(
+        cloud,
+        lambda z: measured(log_f, z, rows),
+        lambda at: log_standard_normal(at.z) + step.b * at.ratio,
+        lambda at: step.b * at.slope - at.z,
+        step.size,
+        LEAPFROG,
+    )
 
-    def energy(at: Cloud, momentum: Tensor) -> Tensor:
-        return log_standard_normal(at.z) + step.b * at.ratio - 0.5 * momentum.square().sum(-1)
 
-    momentum = torch.randn_like(cloud.z)
-    new, before = cloud, energy(cloud, momentum)
-    for _ in range(LEAPFROG):
-        momentum = momentum + 0.5 * step.size * (step.b * new.slope - new.z)
-        new = measured(log_f, new.z + step.size * momentum, rows)
-        momentum = momentum + 0.5 * step.size * (step.b * new.slope - new.z)
-    ratio = (energy(new, momentum) - before).nan_to_num(nan=-torch.inf)
-    accepted = torch.rand_like(ratio).log() < ratio
-    pairs = zip(new, cloud, strict=True)
-    mixed = (torch.where(accepted if a.dim() == 1 else accepted[:, None], a, b) for a, b in pairs)
-    return Cloud(*mixed), ratio.clamp(max=0).exp().mean()
+def effective_share(log_weight: Tensor) -> Tensor:
+    """(sum w)^2 / (n sum w^2) of log weights (n,), a scalar."""
+    weight = log_weight.softmax(0)
+    return 1 / (len(weight) * weight.square().sum())
 
 
 def resample(log_weight: Tensor) -> Tensor:
@@ -104,8 +103,7 @@ def next_temperature(ratio: Tensor, b: float) -> float:
     """The b' > b, 1 at most, at which weights exp((b' - b) ratio) have the effective share COUNTED, by bisection."""
 
     def counted(difference: float) -> float:
-        weight = (difference * ratio.double()).softmax(0)
-        return (1 / (len(weight) * weight.square().sum())).item()
+        return effective_share(difference * ratio.double()).item()
 
     low, high = 0.0, 1.0 - b
     if counted(high) >= COUNTED:
@@ -135,14 +133,14 @@ def along(log_f: LogDensity, steps: list[Step], start: Tensor, groups: int, rows
     log_z = start.new_zeros(groups, dtype=torch.float64)
     for step in steps:
         weight = (step.b - b) * cloud.ratio.double().view(groups, -1)
-        log_z += weight.logsumexp(1) - math.log(weight.shape[1])
+        log_z += log_mean_exp(weight, 1)
         cloud, _ = move(log_f, cloud.chosen(resample(weight)), step, rows)
         b = step.b
     return Annealed(log_z, cloud.z)
 
 
 def annealed(log_f: LogDensity, draw: Callable[[int], Tensor], particles: int, groups: int, rows: int) -> Annealed:
-    """ln Z and draws of f by `particles` in `groups`, on a path that as many pilot particles of one group found.
+    """ln Z and draws of f by `particles` in `groups`, on a path that a quarter as many pilot particles found.
 
     draw: n -> n draws from N(0, I), (n, D).
     """

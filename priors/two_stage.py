@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -12,7 +11,7 @@ from priors import sizes
 from priors.base import Batch, Codes, Density, Host, Known, OptimiserSettings, Player
 from priors.fitting import play
 from priors.networks import mlp
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.normal import DiagonalNormal, log_mean_exp, log_standard_normal
 from priors.registry import register
 from priors.space import Float, Int
 
@@ -117,7 +116,7 @@ class TwoStage(Density):
         log_q = log_standard_normal(noise) - 0.5 * log_variance.sum(-1)
         likelihood = DiagonalNormal(self.decoder(u), (2 * self.log_gamma).expand(u.shape))
         log_weight = likelihood.log_prob(z) + log_standard_normal(u) - log_q  # (S, B)
-        return log_weight.logsumexp(0) - math.log(len(noise)) - self.scale.log().sum()
+        return log_mean_exp(log_weight) - self.scale.log().sum()
 
     @property
     def log_prob_error(self) -> float:

@@ -60,6 +60,11 @@ def put(path: Path, content: bytes) -> Path:
     return path
 
 
+def form(data: datasets.Dataset) -> tuple[object, ...]:
+    """What a loader says of its images: numbers a split, shape, binarisation, grey levels and their distance."""
+    return sizes(data), data.shape, data.binarisation, data.levels, data.step
+
+
 def sizes(data: datasets.Dataset) -> tuple[int, int, int]:
     return len(data.train), len(data.validation), len(data.test)
 
@@ -422,7 +427,7 @@ def test_histopathology(kind: str, tmp_path: Path) -> None:
         content = packed.getvalue()
     put(path, content)
     data = datasets.load("histopathology", tmp_path, ANY)
-    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+    assert form(data) == (
         (6, 3, 4),
         (1, 28, 28),
         "none",
@@ -462,7 +467,7 @@ def put_cifar(folder: Path, n: int = 4) -> np.ndarray:
 def test_cifar10(tmp_path: Path) -> None:
     images = put_cifar(tmp_path)
     data = datasets.load("cifar10", tmp_path, ANY)
-    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+    assert form(data) == (
         (18, 2, 4),
         (3, 32, 32),
         "none",
@@ -515,7 +520,7 @@ def put_celeba(folder: Path) -> Path:
 def test_celeba_crops_splits_and_keeps_a_cache(tmp_path: Path) -> None:
     path = put_celeba(tmp_path)
     data = datasets.load("celeba", tmp_path, ANY)
-    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+    assert form(data) == (
         (4, 2, 2),
         (3, 64, 64),
         "none",
@@ -559,7 +564,7 @@ def test_folder_of_any_depth_is_split_by_a_seed(tmp_path: Path) -> None:
     put(tmp_path / "._000.png", b"what a Mac leaves")
     put(tmp_path / "notes.txt", b"no image")
     data = datasets.load(f"folder:{tmp_path}", Path("unused"))
-    assert (sizes(data), data.shape, data.binarisation, data.levels, data.step) == (
+    assert form(data) == (
         (16, 2, 2),
         (3, 6, 8),
         "none",

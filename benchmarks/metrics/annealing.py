@@ -24,7 +24,7 @@ from torch import Tensor
 
 from benchmarks.metrics.indexed import Indexed
 from priors.mcmc import LogDensity, ais, hmc, tune
-from priors.normal import DiagonalNormal
+from priors.normal import DiagonalNormal, log_mean_exp
 
 ROWS = 1024
 """Chains moved at a time, which bounds memory. A constant, as the random numbers follow from it."""
@@ -98,7 +98,7 @@ class Annealing:
     def log_mean_weight(self, log_f: LogDensity, u: Tensor, temperatures: list[float], step_size: float) -> Tensor:
         """ln mean_c w_c of chains from u (C, B, D), (B,), float64."""
         log_weight = ais(log_f, u.flatten(0, 1), temperatures, step_size, self.leapfrog)
-        return log_weight.unflatten(0, u.shape[:2]).logsumexp(0) - math.log(len(u))
+        return log_mean_exp(log_weight.unflatten(0, u.shape[:2]))
 
 
 class Bounds(NamedTuple):

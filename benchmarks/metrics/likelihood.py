@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from torch.distributions import Distribution
 
 from benchmarks.metrics.indexed import Indexed
 from priors import sizes
+from priors.normal import log_mean_exp
 from priors.pareto import pareto_k
 
 ROWS = 1024
@@ -111,6 +111,6 @@ def summarise(distortion: Tensor, rate: Tensor, samples: Sequence[int]) -> Tenso
     log_weight = -distortion - rate  # ln p(x, z_k) - ln q(z_k|x)
     normalised = log_weight.log_softmax(1)
     effective = (-(2 * normalised).logsumexp(1)).exp() / log_weight.shape[1]
-    estimates = [log_weight[:, :k].logsumexp(1) - math.log(k) for k in samples]
+    estimates = [log_mean_exp(log_weight[:, :k], 1) for k in samples]
     means = [log_weight.mean(1), distortion.mean(1), rate.mean(1)]
     return torch.stack([*estimates, *means, effective, normalised.amax(1).exp(), pareto_k(log_weight)])
