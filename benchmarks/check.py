@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from benchmarks import run, suite, table
+from benchmarks import aggregate, run, suite, table
 from benchmarks.command import DATA, STOPPED, Selection, load_plugins, named, parse, place_of, status
-from benchmarks.display import Display, Screen, text, unbounded, value
+from benchmarks.display import Display, Screen, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
 from benchmarks.machine import default_workers
+from benchmarks.notes import text
 from benchmarks.suite import Request, Suite
 
 Row = dict[str, Any]
@@ -158,7 +159,7 @@ def rerun(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
         with view.watch():
             for outcome in EXECUTORS["local"](wanted, place, workers):
                 view.ended(outcome)
-        return table.build(chosen, wanted, place)[0]
+        return aggregate.build(chosen, wanted, place)[0]
 
 
 def own(frame: pd.DataFrame) -> pd.DataFrame:

@@ -23,10 +23,10 @@ from rich.text import Text
 
 from benchmarks.escape import in_line, visible
 from benchmarks.execute import Outcome, Place
+from benchmarks.metrics.estimator import Estimator
+from benchmarks.notes import Notes, shared, text
 from benchmarks.settings import Run
-from benchmarks.standings import unreliable
 from benchmarks.stats import LEVEL, PAIR_LEVEL
-from benchmarks.table import WITHIN
 
 STANDINGS = {"best": "*", "tied": "=", "undecided": "?", "better": "+", "worse": ""}
 """Marks of a figure's standing: all but `worse` have one."""
@@ -203,18 +203,18 @@ def show(console: Console, frame: pd.DataFrame, title: str) -> None:
     """The table for people: a block a data set, rows by metric so that methods stand under each other."""
     console = unbounded(console)
     for dataset, part in frame.groupby("dataset", sort=False):
-        everywhere = common_note(part["note"])
+        everywhere = shared(part.to_dict("records"))
         notes = Notes(everywhere)
         console.print(Text(in_line(f"{title}: {dataset}"), "bold"))
         if everywhere:
-            console.print(Text(in_line(f"all rows: {everywhere}"), "yellow"), soft_wrap=True)
+            console.print(Text(in_line(f"all rows: {'; '.join(everywhere)}"), "yellow"), soft_wrap=True)
         console.print(block(part, notes))
-        if part["note"].str.contains(WITHIN).any():
+        if any(map(of_one_seed, part.to_dict("records"))):
             console.print(Text("  (in brackets: one seed, standard error over images or draws)", "dim"))
         if marks := legend(part):
             console.print(Text(f"  ({marks})", "dim"))
-        for line in notes.lines():
-            console.print(Text(in_line(line), "dim"), soft_wrap=True)
+        for letter, told in notes.footnotes.items():
+            console.print(Text(in_line(f"  {letter}  {told}"), "dim"), soft_wrap=True)
         console.print()
 
 
@@ -235,20 +235,17 @@ def block(part: pd.DataFrame, notes: Notes) -> Table:
         best = {"lower": "low", "higher": "high"}.get(row["direction"], "")
         labels = ("", "", "") if key == previous else (*map(text, key), best)
         cells = [*labels, text(row["method"]), *value(row), mark(row), str(row["n"]), *([pairs(row)] if tested else [])]
-        verdict, _, reason = text(row["verdict"]).partition(": ")
-        cells += [published_value(row), verdict] if published else []
-        doubt = text(row["standing"]).partition("; ")[2]
-        note = "; ".join(filter(None, (text(row["note"]), doubt, reason and f"not comparable: {reason}")))
-        table.add_row(*cells, notes.mark(note))
+        cells += [published_value(row), text(row["verdict_label"])] if published else []
+        table.add_row(*cells, notes.mark(row))
         previous = key
     return table
 
 
 def mark(row: Mapping[str, Any]) -> str:
     """Of a row's standing; UNRANKED where its estimator is unreliable."""
-    if row["status"] == "ok" and unreliable(text(row["estimator"])):
+    if row["status"] == "ok" and not Estimator.parse(text(row["estimator"])).reliable:
         return UNRANKED
-    return STANDINGS.get(text(row["standing"]).partition("; ")[0], "")
+    return STANDINGS.get(text(row["standing_label"]), "")
 
 
 def legend(part: pd.DataFrame) -> str:
@@ -267,54 +264,31 @@ def pairs_differ(part: pd.DataFrame) -> bool:
     return bool((part["pairs"].notna() & (part["pairs"] != part["n"])).any())
 
 
-class Notes:
-    """Footnotes: each distinct note gets a letter, and what all rows share is said once above."""
-
-    def __init__(self, everywhere: str):
-        self.everywhere = everywhere
-        self.letters: dict[str, str] = {}
-
-    def mark(self, note: str) -> str:
-        shown = (*self.everywhere.split("; "), *brackets(note))
-        rest = "; ".join(part for part in note.split("; ") if part not in shown)
-        if not rest:
-            return ""
-        return self.letters.setdefault(rest, letters(len(self.letters)))
-
-    def lines(self) -> list[str]:
-        return [f"  {letter}  {note}" for note, letter in self.letters.items()]
-
-
-def letters(n: int) -> str:
-    """a, b, ..., z, aa, ab, ..., from n = 0."""
-    return (letters(n // 26 - 1) if n >= 26 else "") + chr(ord("a") + n % 26)
-
-
-def common_note(notes: pd.Series) -> str:
-    """The parts that every row's note has."""
-    parts = [text(note).split("; ") for note in notes]
-    return "; ".join(part for part in parts[0] if part and all(part in other for other in parts))
-
-
 def ordered(part: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows by metric, by estimator but for what a prior's density adds to its name (`+estimate`), and by that; each in
-    the order in which it first appears."""
+    """Rows by metric, by estimator but for what a prior's density makes of it, and by that; each in the order in which
+    it first appears."""
     metric, estimator = part["metric"], part["estimator"].map(text)
-    levels = (metric + " " + estimator, metric + " " + estimator.str.partition("+")[0], metric)
+    base = estimator.map(lambda name: str(Estimator.parse(name).base))
+    levels = (metric + " " + estimator, metric + " " + base, metric)
     order = np.lexsort([pd.factorize(level)[0] for level in levels])
     return part.iloc[order].to_dict("records")
 
 
-def value(row: dict[str, Any]) -> tuple[str, str]:
+def of_one_seed(row: Mapping[str, Any]) -> bool:
+    """Is the error shown that within the one run that there is?"""
+    return bool(row["status"] == "ok" and pd.isna(row["stderr"]) and row.get("within", math.nan) > 0)
+
+
+def value(row: Mapping[str, Any]) -> tuple[str, str]:
     """(mean, standard error) to two digits of the error, which for one seed is over images or draws, in brackets."""
     if row["status"] != "ok":
         return {"unsupported": "-", "published": ""}.get(row["status"], str(row["status"])), ""
-    inside = brackets(text(row["note"]))
-    error = float(inside[0].split()[-1]) if inside else row["stderr"]
+    one = of_one_seed(row)
+    error = row["within"] if one else row["stderr"]
     if pd.isna(error) or error <= 0:
         return f"{row['mean']:.6g}", ""
     shown = rounded(error, error)
-    return rounded(row["mean"], error), f"({shown})" if inside else shown
+    return rounded(row["mean"], error), f"({shown})" if one else shown
 
 
 def rounded(number: float, error: float, sign: str = "") -> str:
@@ -326,16 +300,8 @@ def rounded(number: float, error: float, sign: str = "") -> str:
     return f"{number:{sign}.{max(0, 1 - math.floor(math.log10(error)))}f}"
 
 
-def brackets(note: str) -> list[str]:
-    """The part of a note that is shown in the error's column."""
-    return [part for part in note.split("; ") if part.startswith(WITHIN)]
-
-
-def published_value(row: dict[str, Any]) -> str:
+def published_value(row: Mapping[str, Any]) -> str:
+    """A paper's figure as it printed it, with its spread."""
     if pd.isna(row["published"]):
         return ""
     return f"{row['published']:g}" + (f" ± {row['published_std']:g} (std)" if pd.notna(row["published_std"]) else "")
-
-
-def text(value: Any) -> str:
-    return "" if pd.isna(value) else str(value)

@@ -21,8 +21,10 @@ from benchmarks import pictures
 from benchmarks.damage import clear, damages, heal, told
 from benchmarks.datasets import Dataset, Options, load
 from benchmarks.errors import Stop
-from benchmarks.evaluation import METRICS, Subject
+from benchmarks.evaluation import METRICS, DataOnly, Evaluated, Material
+from benchmarks.evaluation.subject import Tell, silent
 from benchmarks.machine import environment, peak_memory, reset_peak_memory
+from benchmarks.metrics.estimator import Estimator
 from benchmarks.metrics.figure import Figure
 from benchmarks.record import Record, sweep
 from benchmarks.seeds import seed_for
@@ -83,9 +85,16 @@ class Place:
         options = Options(self.options.download, self.options.any_checksum, run.protocol.size or None)
         return _dataset(run.dataset, self.data, options, rule, self.device)
 
-    def subject(self, run: Run, progress: Callable[[str, int, int], None] = lambda what, done, of: None) -> Subject:
-        """What the run's metrics look at, without model and prior as yet."""
-        return Subject(None, None, self.dataset(run), run.protocol, run.seed, progress, self.cache, self.inception)
+    def evaluated(self, run: Run, model: Autoencoder, prior: Prior, progress: Tell = silent) -> Evaluated:
+        """A trained model and prior as the run's metrics look at them."""
+        return Evaluated(*self._looked_at(run, progress), model=model, prior=prior)
+
+    def data_only(self, run: Run, progress: Tell = silent) -> DataOnly:
+        """The data alone as the run's metrics look at them."""
+        return DataOnly(*self._looked_at(run, progress))
+
+    def _looked_at(self, run: Run, progress: Tell) -> tuple[Any, ...]:
+        return self.dataset(run), run.protocol, run.seed, progress, self.cache, self.inception
 
 
 @dataclass(frozen=True)
@@ -157,20 +166,20 @@ def _perform(run: Run, place: Place, record: Record) -> str:
     begin(run, record, data)
     record.write("config.json", run.model_dump(mode="json"))
     record.write("env.json", environment(place.device))
-    subject = place.subject(run, reporter(record))
     try:
         if run.prior is None:
             record.write("training.json", {"status": "ok", "note": "", "cost": [], "files": {}})
-            _evaluate(run, subject, place, record)
+            _evaluate(run, place.data_only(run, reporter(record)), place, record)
         else:
-            subject.model, subject.prior = build(run, data)
-            ended = _train(run, subject.model, subject.prior, data, record)
+            model, prior = build(run, data)
+            ended = _train(run, model, prior, data, record)
             if ended["status"] == "ok":
                 record.report(stage="fitting the prior")
-                _fit(run, subject.model, subject.prior, data, record)
-                _evaluate(run, subject, place, record)
+                _fit(run, model, prior, data, record)
+                evaluated = place.evaluated(run, model, prior, reporter(record))
+                _evaluate(run, evaluated, place, record)
                 with torch.no_grad():
-                    pictures.save(record.folder, subject)
+                    pictures.save(record.folder, evaluated)
     except Unsupported as reason:
         record.write("training.json", {"status": "unsupported", "note": str(reason), "files": {}})
     record.report(stage="done")
@@ -204,16 +213,15 @@ def register(place: Place) -> None:
     priors.load_entry_points()
 
 
-def recall(run: Run, place: Place) -> Subject:
+def recall(run: Run, place: Place) -> Evaluated:
     """The trained model and prior of a run that has ended well, as its metrics saw them."""
     register(place)
-    subject, record = place.subject(run), place.record(run)
-    subject.model, subject.prior = build(run, subject.data)
-    both = nn.ModuleDict({"model": subject.model, "prior": subject.prior})
-    recall_weights(both, record)
+    data, record = place.dataset(run), place.record(run)
+    model, prior = build(run, data)
+    recall_weights(nn.ModuleDict({"model": model, "prior": prior}), record)
     record.verified("fitted.safetensors", "metrics.json")
-    _fit(run, subject.model, subject.prior, subject.data, record)
-    return subject
+    _fit(run, model, prior, data, record)
+    return place.evaluated(run, model, prior)
 
 
 def recall_weights(both: nn.ModuleDict, record: Record) -> None:
@@ -260,9 +268,9 @@ def _train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Re
     return ended
 
 
-def _evaluate(run: Run, subject: Subject, place: Place, record: Record) -> None:
+def _evaluate(run: Run, material: Material, place: Place, record: Record) -> None:
     """Every metric that is not in metrics.json yet. What a figure is the mean of is kept beside it, image by image."""
-    protocol = protocol_of(run, subject.data)
+    protocol = protocol_of(run, material.data)
     content = record.read("metrics.json")
     if content is None or (content["evaluation"], content["hash"]) != (run.evaluation, digest(protocol)):
         content = {"evaluation": run.evaluation, "protocol": protocol, "hash": digest(protocol), "metrics": {}}
@@ -271,7 +279,7 @@ def _evaluate(run: Run, subject: Subject, place: Place, record: Record) -> None:
     for name in place.computable(run):
         if name not in content["metrics"]:
             record.report(stage="evaluating", what=name, done=0, of=1)
-            content["metrics"][name], values = measure(name, subject)
+            content["metrics"][name], values = measure(name, material)
             if values:
                 keep(values, record, f"values/{name}.safetensors")
                 content["files"] |= record.vouch(f"values/{name}.safetensors")
@@ -296,12 +304,12 @@ def keep(tensors: Mapping[str, torch.Tensor], record: Record, name: str) -> None
 
 
 @torch.no_grad()
-def measure(name: str, subject: Subject) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def measure(name: str, material: Material) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """A metric's figures with the seconds that they took, or the reason why they are undefined here; and the values
     that figures are the means of, by metric and estimator."""
     start = time.monotonic()
     try:
-        figures = METRICS[name](subject)
+        figures = METRICS[name](material)
     except Unsupported as reason:
         return {"unsupported": str(reason)}, {}
     values = {f"{one.metric} {one.estimator}": one.values for one in figures if one.values is not None}
@@ -311,11 +319,11 @@ def measure(name: str, subject: Subject) -> tuple[dict[str, Any], dict[str, torc
 
 def cost(both: nn.Module, progress: Progress, device: torch.device) -> list[Figure]:
     """What training took; but for the parameters it differs from machine to machine and from time to time."""
-    memory = "process" if device.type == "cpu" else "device"
+    memory, clock = Estimator("process" if device.type == "cpu" else "device"), Estimator("wall-clock")
     return [
-        Figure("parameters", "exact", parameter_count(both), "count", "lower"),
-        Figure("training_time", "wall-clock", round(progress.seconds, 3), "s", "lower"),
-        Figure("training_time_an_epoch", "wall-clock", progress.seconds / max(1, progress.epoch), "s", "lower"),
+        Figure("parameters", Estimator("exact"), parameter_count(both), "count", "lower"),
+        Figure("training_time", clock, round(progress.seconds, 3), "s", "lower"),
+        Figure("training_time_an_epoch", clock, progress.seconds / max(1, progress.epoch), "s", "lower"),
         Figure("training_memory", memory, round(peak_memory(device), 1), "MiB", "lower"),
     ]
 

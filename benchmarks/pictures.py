@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.datasets.vision import torchvision
-from benchmarks.evaluation import Subject
+from benchmarks.evaluation import Evaluated
 from benchmarks.record import write_atomically
 from benchmarks.seeds import seed_for
 from priors.base import Unsupported
@@ -19,39 +19,39 @@ POINTS = 1000
 WIDTH = 640
 
 
-def save(folder: Path, subject: Subject) -> None:
+def save(folder: Path, evaluated: Evaluated) -> None:
     """samples.png: E[x|z] at z ~ p. reconstructions.png: test images over E[x|z] at one z ~ q(z|x).
 
     Images become grids of 8 x 8; two-dimensional data a scatter plot; other data have no picture. Of images there is
     posterior.png too: in the upper half the prior's draws with the lowest q(z), in the lower the codes with the lowest
     p(z) (pockets and leaks: dpVAE, section 4.1); none where a density is missing.
     """
-    torch.manual_seed(seed_for(subject.seed, "pictures"))
-    model, shape = subject.model, subject.data.shape
+    torch.manual_seed(seed_for(evaluated.seed, "pictures"))
+    model, shape = evaluated.model, evaluated.data.shape
     if len(shape) == 3:
-        write_grid(folder / "samples.png", model.decode(subject.prior.sample(SIDE * SIDE)))
-        x, again = reconstructions(subject, SIDE * SIDE // 2)
+        write_grid(folder / "samples.png", model.decode(evaluated.prior.sample(SIDE * SIDE)))
+        x, again = reconstructions(evaluated, SIDE * SIDE // 2)
         rows = torch.stack([part.reshape(-1, SIDE, *shape) for part in map(whole_rows, (x, again))], dim=1)
         write_grid(folder / "reconstructions.png", rows.reshape(-1, *shape))
         with suppress(Unsupported):
-            write_grid(folder / "posterior.png", extremes(subject, SIDE * SIDE // 2))
+            write_grid(folder / "posterior.png", extremes(evaluated, SIDE * SIDE // 2))
     elif shape == (2,):
-        x, again = reconstructions(subject, POINTS)
-        drawn = model.likelihood.sample(model.parameters_of_x(subject.prior.sample(POINTS)))
+        x, again = reconstructions(evaluated, POINTS)
+        drawn = model.likelihood.sample(model.parameters_of_x(evaluated.prior.sample(POINTS)))
         write_scatter(folder / "samples.png", {"test data": x, "samples": drawn})
         write_scatter(folder / "reconstructions.png", {"test data": x, "E[x|z], z ~ q(z|x)": again})
 
 
-def reconstructions(subject: Subject, count: int) -> tuple[Tensor, Tensor]:
+def reconstructions(evaluated: Evaluated, count: int) -> tuple[Tensor, Tensor]:
     """The first test images and E[x|z] at one z ~ q(z|x) each."""
-    count = min(count, len(subject.data.test))
-    return subject.data.test[:count], subject.model.decode(subject.q[:count].sample())
+    count = min(count, len(evaluated.data.test))
+    return evaluated.data.test[:count], evaluated.model.decode(evaluated.q[:count].sample())
 
 
-def extremes(subject: Subject, count: int) -> Tensor:
+def extremes(evaluated: Evaluated, count: int) -> Tensor:
     """E[x|z] at the draws of the prior with the lowest ln q(z), and at the codes with the lowest ln p(z)."""
-    low, high = subject.least_covered(POINTS, count), subject.least_likely(POINTS, count)
-    return subject.model.decode(torch.cat([low, high]))
+    low, high = evaluated.least_covered(POINTS, count), evaluated.least_likely(POINTS, count)
+    return evaluated.model.decode(torch.cat([low, high]))
 
 
 def whole_rows(images: Tensor) -> Tensor:

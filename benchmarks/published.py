@@ -18,10 +18,15 @@ CHECKOUT = Path(__file__).parent.parent / "results" / "published.csv"
 FILE = CHECKOUT if CHECKOUT.is_file() else Path(__file__).parent / "published.csv"
 """The papers' figures: in a checkout's results, or beside this file in an installed package."""
 
+REPRODUCED, DIFFERS, NOT_COMPARABLE = VERDICTS = ("reproduced", "differs", "not comparable")
+
 LEAST_SEEDS = 3
 """Seeds below which the spread over seeds is too uncertain for a verdict."""
 
 COLUMNS = ("published", "published_std", "published_source", "deviation", "verdict")
+
+PARTS = ("verdict_label", "verdict_reason")
+"""`verdict` in its parts: what it says, and why no more is said."""
 
 
 @lru_cache
@@ -32,19 +37,26 @@ def figures(path: Path = FILE) -> pd.DataFrame:
     return frame.assign(decimals=decimals, value=frame["value"].astype(float))
 
 
+class PaperRow(Settings):
+    """What a paper calls a row of its table, and its note where several have that name."""
+
+    name: str
+    note: str = ""
+
+
 class Published(Settings):
     """A paper's table that a suite repeats.
 
     figures: the paper's metric to ours that stand beside it, each "ESTIMATOR", or "METRIC ESTIMATOR" where we call it
-    otherwise. models: our method to the paper's name for the row, followed by "; " and the row's note where names do
-    not tell rows apart. runs: those that the paper's standard deviations are of. not_comparable: the paper's metric,
-    or "all", to the reason why no verdict is given.
+    otherwise. models: our method to the paper's name for the row, or to `{name, note}` where names do not tell rows
+    apart and their notes do. runs: those that the paper's standard deviations are of. not_comparable: the paper's
+    metric, or "all", to the reason why no verdict is given.
     """
 
     paper: str
     table: str
     figures: dict[str, tuple[str, ...]]
-    models: dict[str, str] = {}
+    models: dict[str, PaperRow] = {}
     runs: int = Field(1, ge=1, le=1_000_000)
     not_comparable: dict[str, str] = {}
 
@@ -55,6 +67,14 @@ class Published(Settings):
         if not isinstance(value, dict):
             return value
         return {key: (one,) if isinstance(one, str) else one for key, one in value.items()}
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def names_alone(cls, value: Any) -> Any:
+        """A row that its name tells from all others is that name."""
+        if not isinstance(value, dict):
+            return value
+        return {key: {"name": one} if isinstance(one, str) else one for key, one in value.items()}
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -77,11 +97,11 @@ class Published(Settings):
         theirs = self.metric_of(row["metric"], row["estimator"])
         if theirs is None:
             return {}
-        model, _, note = self.models.get(run.method, run.method).partition("; ")
+        named = self.models.get(run.method, PaperRow(name=run.method))
         mine = self.rows
-        mine = mine[mine["dataset"].eq(run.dataset) & mine["metric"].eq(theirs) & mine["model"].eq(model)]
-        if note:
-            mine = mine[mine["note"].eq(note)]
+        mine = mine[mine["dataset"].eq(run.dataset) & mine["metric"].eq(theirs) & mine["model"].eq(named.name)]
+        if named.note:
+            mine = mine[mine["note"].eq(named.note)]
         if mine.empty:
             return {}
         if len(mine) > 1:  # told apart by their notes only: not ours to choose
@@ -102,12 +122,13 @@ class Published(Settings):
         elif row["n"] < LEAST_SEEDS:
             reason = reason or f"{row['n']} seed{'s'[: row['n'] - 1]}, and {LEAST_SEEDS} are needed"
         if reason:
-            return {"verdict": f"not comparable: {reason}"}
+            return {"verdict": f"not comparable: {reason}", "verdict_label": NOT_COMPARABLE, "verdict_reason": reason}
         rounding = 10.0 ** -figure["decimals"] / math.sqrt(12)
         error, freedom = welch(row["std"], row["n"], figure["std"], self.runs, rounding)
         deviation = (row["mean"] - figure["value"]) / error
         within = abs(deviation) <= special.stdtrit(freedom, 1 - LEVEL / 2)
-        return {"deviation": deviation, "verdict": "reproduced" if within else "differs"}
+        verdict = REPRODUCED if within else DIFFERS
+        return {"deviation": deviation, "verdict": verdict, "verdict_label": verdict}
 
 
 def welch(std: float, n: int, their_std: float, runs: int, rounding: float) -> tuple[float, float]:

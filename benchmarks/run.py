@@ -15,7 +15,7 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks import datasets, display, made, methods, suite, survey, table, wide
+from benchmarks import aggregate, collect, datasets, display, made, methods, suite, survey, table, wide
 from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, place_of, status
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
@@ -107,7 +107,7 @@ def run_suite(command: Command, console: Console) -> int:
     for line in missing:
         console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)
     console.print(f"table: {target}.csv", highlight=False)
-    return 1 if failed or table.trouble(wanted, place) else 0
+    return 1 if failed or collect.trouble(wanted, place) else 0
 
 
 def check_numbers(command: Command) -> None:
@@ -182,7 +182,7 @@ def earlier(chosen: Suite, request: Request, place: Place, known: Set[str]) -> t
 
 def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path) -> pd.DataFrame:
     """The table as the runs now stand."""
-    frame, costs = table.build(chosen, runs, place)
+    frame, costs = aggregate.build(chosen, runs, place)
     table.write(frame, target.with_name(target.name + ".csv"))
     table.write(costs, target.with_name(target.name + "-cost.csv"))
     return frame

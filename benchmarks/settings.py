@@ -23,7 +23,14 @@ from priors import registry
 FORMAT = 2
 """To be raised when a default or an algorithm changes what a run's figures mean: no older run is then taken for new."""
 
-AFTER_TRAINING: Any = {"suite": True, "trial": True, "metrics": True, "protocol": {"samples", "images", "generated"}}
+AFTER_TRAINING: Any = {
+    "suite": True,
+    "preset": True,
+    "overrides": True,
+    "trial": True,
+    "metrics": True,
+    "protocol": {"samples", "images", "generated"},
+}
 """What a run's weights do not depend on."""
 
 WIDEST = 2**20
@@ -155,8 +162,12 @@ class Run(Settings):
     training: TrainingSettings
     protocol: ProtocolSettings
     metrics: tuple[str, ...]
+    preset: str = ""
+    """The suite's preset that was asked for."""
+    overrides: tuple[str, ...] = ()
+    """The command line's own settings."""
     trial: tuple[str, ...] = ()
-    """Overrides of the suite's own settings, as the command line or a preset gave them: shown in every note."""
+    """All that was otherwise than the suite has it, preset and overrides, in full: shown in every note."""
 
     @cached_property
     def hash8(self) -> str:
@@ -169,6 +180,11 @@ class Run(Settings):
     def evaluation(self) -> str:
         """Of all that the figures of the trained weights depend on, but for which figures are asked for."""
         return digest(self.protocol.model_dump(mode="json", exclude_defaults=True))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What makes it a trial, in short: the preset by its name alone."""
+        return (*((f"preset {self.preset}",) if self.preset else ()), *self.overrides)
 
     @property
     def name(self) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from benchmarks import stats
-from benchmarks.record import Damaged, Record
+from benchmarks.metrics.estimator import Estimator
 
 COLUMNS = (
     *("standing", "against", "difference", "difference_stderr", "difference_images"),
@@ -21,13 +19,10 @@ COLUMNS = (
 seeds; `difference` is the row's less that one's, with its standard errors over seeds and over images, and `detectable`
 what the test would have shown."""
 
+PARTS = ("standing_label", "standing_reason")
+"""`standing` in its parts: the verdict, and the note on it."""
+
 NUMBERS = COLUMNS[2:]
-
-UNRELIABLE = "unreliable"
-"""The word of an estimator's name (`is-5000+unreliable`) whose figures are held against nothing."""
-
-ESTIMATE = re.compile(r"\+estimate(?![\w-])")
-"""The word in an estimator's name in whose place UNRELIABLE stands."""
 
 ALIKE = ("dataset", "metric", "estimator", "direction", "protocol")
 """What the figures that are held against each other share."""
@@ -56,12 +51,13 @@ def set_standings(rows: Iterable[Row], seeds: int) -> None:
 def ranked(row: Row) -> bool:
     """Is the row's figure one that tells which method is better?"""
     compared = row["status"] == "ok" and row["direction"] != "none" and row["compared"]
-    return bool(compared) and not unreliable(row["estimator"])
+    return bool(compared) and Estimator.parse(row["estimator"]).reliable
 
 
 def columns(method: str, one: stats.Comparison, group: Mapping[str, Row]) -> Row:
-    """COLUMNS of a method's row in its group; of the best, which is not tested, the standing alone."""
-    standing = {"standing": "; ".join(filter(None, (one.verdict, one.note)))}
+    """COLUMNS and PARTS of a method's row in its group; of the best, which is not tested, the standing alone."""
+    standing = {"standing_label": one.verdict, "standing_reason": one.note}
+    standing["standing"] = "; ".join(filter(None, standing.values()))
     if not one.against:
         return standing
     images = error_over_images(group[method]["images by seed"], group[one.against]["images by seed"])
@@ -79,30 +75,3 @@ def error_over_images(one: Mapping[int, Images], other: Mapping[int, Images]) ->
     kept = [(a, b) for a, b in pairs if a is not None and b is not None and a.shape == b.shape]
     errors = [stats.paired_images(a, b).error for a, b in kept if np.isfinite(a - b).all()]
     return sum(errors) / len(errors) if errors else math.nan
-
-
-def images(record: Record, files: Mapping[str, Sequence[Any]], asked: str, key: str) -> np.ndarray | None:
-    """What a figure of a run is the mean of, image by image; None where that was not kept, or is not as it was.
-
-    files: those that `metrics.json` vouches for. asked: the suite's name of the metric. key: the figure's own metric
-    and estimator.
-    """
-    name = f"values/{asked}.safetensors"
-    if name not in files:
-        return None
-    try:
-        record.check(name, files[name])
-        with safe_open(record.folder / name, framework="np") as file:
-            return file.get_tensor(key).astype(float) if key in file.keys() else None  # noqa: SIM118 (no mapping)
-    except (Damaged, SafetensorError, OSError):
-        return None
-
-
-def unreliable(estimator: str) -> bool:
-    """Does the estimator's name say that its figures are not to be relied on?"""
-    return UNRELIABLE in estimator.split("+")[1:]
-
-
-def doubted(estimator: str) -> str:
-    """What an estimate is called where it is unreliable: `is-5000+unreliable` of `is-5000+estimate`."""
-    return ESTIMATE.sub(f"+{UNRELIABLE}", estimator)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -149,7 +149,7 @@ def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     check_number(suite, len(chosen) * len(names) * (len(others) + 1))
     runs: list[Run] = []
     for dataset in chosen:
-        rows = [_run(suite, dataset, first, name, (preset, *given), trial, request.plugins) for name in names]
+        rows = [_run(suite, dataset, first, name, (preset, *given), trial, request) for name in names]
         runs += rows
         runs += [row.model_copy(update={"seed": seed}) for seed in others for row in rows]
     return runs
@@ -221,12 +221,18 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Nested settings as `training.epochs=5`."""
-    lines: list[str] = []
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as (dotted key, value)."""
     for key, value in settings.items():
-        lines += flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [f"{prefix}{key}={value}"]
-    return lines
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def flat(settings: Mapping[str, Any]) -> list[str]:
+    """Nested settings as `training.epochs=5`."""
+    return [f"{key}={value}" for key, value in leaves(settings)]
 
 
 def plugin_digest(path: Path) -> str:
@@ -277,7 +283,7 @@ def _run(
     method: str,
     above: Sequence[Mapping[str, Any]],
     trial: tuple[str, ...],
-    plugins: Mapping[str, str],
+    request: Request,
 ) -> Run:
     own = {section: getattr(suite, section) for section in SECTIONS}
     catalogued, laid_over = definition(suite, method)
@@ -298,11 +304,13 @@ def _run(
         dataset=dataset,
         method=method,
         seed=seed,
-        prior=None if prior is None else prior_settings(prior, own["prior"].get(prior, {}), plugins.get(prior)),
+        prior=None if prior is None else prior_settings(prior, own["prior"].get(prior, {}), request.plugins.get(prior)),
         regularisers=tuple(regulariser_settings(name, own["regulariser"].get(name, {})) for name in regularisers),
         model=validated(ModelSettings, own["model"], f"{where}: model"),
         training=validated(TrainingSettings, own["training"], f"{where}: training"),
         protocol=validated(ProtocolSettings, own["protocol"], f"{where}: protocol"),
         metrics=suite.metrics,
+        preset=request.preset or "",
+        overrides=request.overrides,
         trial=trial,
     )

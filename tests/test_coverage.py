@@ -24,7 +24,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from benchmarks.datasets import Split
-from benchmarks.evaluation import METRICS, Subject, points
+from benchmarks.evaluation import METRICS, Evaluated, points
 from benchmarks.evaluation import annealing as annealing_figures
 from benchmarks.evaluation.memorisation import score
 from benchmarks.metrics.annealing import Annealing
@@ -83,7 +83,7 @@ def coverage(found: np.ndarray, known: float | None) -> float:
 
 def named(figures: Iterable[Figure]) -> Found:
     return {
-        f"{one.metric} {one.estimator}": (one.value, math.nan if one.error is None else one.error) for one in figures
+        f"{one.metric} {one.estimator!s}": (one.value, math.nan if one.error is None else one.error) for one in figures
     }
 
 
@@ -166,7 +166,7 @@ class PCA:
         off = (x - z @ torch.from_numpy(self.w).T) / self.s
         return log_standard_normal(off) - 8 * math.log(self.s)
 
-    def subject(self, seed: int, samples: tuple[int, ...], prior: Density) -> Subject:
+    def subject(self, seed: int, samples: tuple[int, ...], prior: Density) -> Evaluated:
         """On fresh images of the data's law."""
         x = self.draw(self.data_law, self.images)
         model = SimpleNamespace(
@@ -185,7 +185,7 @@ class PCA:
             step=1 / 16,
             log_prob=lambda x: -0.5 * (torch.einsum("bi,ij,bj->b", x.double(), inverse, x.double()) + constant),
         )
-        made = Subject(model, prior, data, ProtocolSettings(samples=samples), seed)
+        made = Evaluated(data, ProtocolSettings(samples=samples), seed, model=model, prior=prior)
         made.q = self.encode(x)
         return made
 
@@ -269,7 +269,9 @@ def test_likelihood_of_binary_images_by_quadrature():
     def repeat(seed: int) -> Found:
         x = torch.from_numpy(every)[torch.multinomial(torch.from_numpy(p), 100, replacement=True)]
         model = SimpleNamespace(log_likelihood=log_likelihood)
-        made = Subject(model, shifted(0.1), SimpleNamespace(test=x), ProtocolSettings(samples=(2000,)), seed)
+        made = Evaluated(
+            SimpleNamespace(test=x), ProtocolSettings(samples=(2000,)), seed, model=model, prior=shifted(0.1)
+        )
         made.q = DiagonalNormal(0.3 * (x - 0.5) @ weight, torch.zeros(100, 2))
         return named(METRICS["nll"](made))
 
@@ -339,8 +341,8 @@ class Line:
         marginal = self.integral(self.q * (self.log_q - self.log_p))
         return {"kl": kl, "marginal": marginal, "mutual_information": kl - marginal}
 
-    def subject(self, seed: int, prior: Density) -> Subject:
-        made = Subject(SimpleNamespace(), prior, SimpleNamespace(), ProtocolSettings(), seed)
+    def subject(self, seed: int, prior: Density) -> Evaluated:
+        made = Evaluated(SimpleNamespace(), ProtocolSettings(), seed, model=SimpleNamespace(), prior=prior)
         mean = torch.from_numpy(self.mean)[:, None]
         made.q = made.encoded = DiagonalNormal(mean, torch.full_like(mean, 2 * math.log(self.spread)))
         return made
@@ -363,7 +365,9 @@ def test_divergence_in_ten_dimensions(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("benchmarks.metrics.latent.skl_knn", lambda a, b: SimpleNamespace(value=0.0))
 
     def repeat(seed: int) -> Found:
-        made = Subject(SimpleNamespace(), Shifted(0.0, 0.0, 10), SimpleNamespace(), ProtocolSettings(), seed)
+        made = Evaluated(
+            SimpleNamespace(), ProtocolSettings(), seed, model=SimpleNamespace(), prior=Shifted(0.0, 0.0, 10)
+        )
         made.q = made.encoded = DiagonalNormal(torch.full((50, 10), 0.3), torch.full((50, 10), math.log(0.8)))
         return named(METRICS["skl"](made))
 
@@ -405,7 +409,9 @@ def test_leakage_of_codes_with_the_priors_law():
     """At quantiles: as many codes as draws lie below, and the score is 0 without an error."""
 
     def repeat(seed: int) -> Found:
-        made = Subject(SimpleNamespace(), Shifted(0.0, 0.0, 3), SimpleNamespace(), ProtocolSettings(), seed)
+        made = Evaluated(
+            SimpleNamespace(), ProtocolSettings(), seed, model=SimpleNamespace(), prior=Shifted(0.0, 0.0, 3)
+        )
         made.q = made.encoded = DiagonalNormal(torch.zeros(2, 3), torch.zeros(2, 3))
         return named(METRICS["leakage"](made))
 
@@ -449,7 +455,9 @@ def test_squared_error():
 
     def repeat(seed: int) -> Found:
         x = torch.randn(300, 3)
-        made = Subject(SimpleNamespace(decode=lambda z: z), None, SimpleNamespace(test=x), ProtocolSettings(), seed)
+        made = Evaluated(
+            SimpleNamespace(test=x), ProtocolSettings(), seed, model=SimpleNamespace(decode=lambda z: z), prior=None
+        )
         made.model, made.q = (
             SimpleNamespace(decode=lambda z: z),
             DiagonalNormal(x / 2, torch.full((300, 3), -math.log(4))),
@@ -487,7 +495,7 @@ def test_off_manifold(monkeypatch: pytest.MonkeyPatch):
     def repeat(seed: int) -> Found:
         prior = SimpleNamespace(sampler="", sample=lambda n: 4 * torch.rand(n, 2) - 2)
         shown = SimpleNamespace(shape=(2,), train=Split(mean, 1.0), test=Split(torch.from_numpy(away), 1.0))
-        made = Subject(SimpleNamespace(decode=lambda z: z), prior, shown, ProtocolSettings(), seed)
+        made = Evaluated(shown, ProtocolSettings(), seed, model=SimpleNamespace(decode=lambda z: z), prior=prior)
         made.encoded = q
         made.q = q[torch.randint(len(q.mean), (1000,))]
         return named(METRICS["off_manifold"](made))
@@ -564,7 +572,7 @@ def test_critic_and_normaliser():
         model = SimpleNamespace(decode=lambda z: z, parameters_of_x=lambda z: z, likelihood=likelihood)
         data = SimpleNamespace(test=range(1000), train=range(1000))
         prior = Half(0.02, 0.02 * torch.randn(()).item())
-        made = Subject(model, prior, data, ProtocolSettings(), seed)
+        made = Evaluated(data, ProtocolSettings(), seed, model=model, prior=prior)
         made.q = made.encoded = q
         return named(one for name in ("critic", "normaliser") for one in METRICS[name](made))
 

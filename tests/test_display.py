@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from benchmarks import display, suite, table
+from benchmarks import display, notes, suite, table
 from benchmarks.execute import Place
+from benchmarks.notes import Notes
 
 
 def test_losses_of_one_name_are_told_apart():
@@ -28,9 +29,7 @@ def test_a_priors_own_estimators_stand_beside_the_plain_one():
     """Though they come later in the table; what has no estimator comes last of its metric."""
     estimators = ["is-10", "elbo", None, "is-10+estimate", "elbo+estimate", "is-10"]
     rows = pd.DataFrame({"metric": ["nll", "nll", "kl", "nll", "nll", "nll"], "estimator": estimators})
-    found = [
-        (row["metric"], display.text(row["estimator"])) for row in display.ordered(rows.assign(method=[*"aaabbc"]))
-    ]
+    found = [(row["metric"], notes.text(row["estimator"])) for row in display.ordered(rows.assign(method=[*"aaabbc"]))]
     assert found == [
         *[("nll", "is-10"), ("nll", "is-10"), ("nll", "is-10+estimate"), ("nll", "elbo"), ("nll", "elbo+estimate")],
         ("kl", ""),
@@ -39,11 +38,12 @@ def test_a_priors_own_estimators_stand_beside_the_plain_one():
 
 
 def test_there_is_a_letter_for_every_footnote():
-    notes = display.Notes("")
-    marks = [notes.mark(f"note {i}") for i in range(60)]
+    found = Notes()
+    rows = [dict.fromkeys(notes.PARTS, "") | {"remark": f"note {i}"} for i in range(60)]
+    marks = [found.mark(row) for row in rows]
     assert marks[:2] + marks[25:28] + marks[51:53] == ["a", "b", "z", "aa", "ab", "az", "ba"]
     assert len({*marks}) == 60
-    assert notes.mark("note 27") == "ab"
+    assert found.mark(rows[27]) == "ab"
 
 
 def shown(*rows: dict[str, Any]) -> str:
@@ -59,10 +59,10 @@ def test_standings_have_marks_and_a_legend():
     """What is worse has none; what is not there is not explained."""
     doubt = "3 seeds are too few for a tie: at least 4 are needed"
     found = shown(
-        {"method": "a", "standing": "best"},
-        {"method": "b", "standing": "tied; equal with every shared seed", "pairs": 5.0},
-        {"method": "c", "standing": f"undecided; {doubt}", "pairs": 3.0},
-        {"method": "d", "standing": "worse", "pairs": 5.0},
+        {"method": "a", "standing_label": "best"},
+        {"method": "b", "standing_label": "tied", "standing_reason": "equal with every shared seed", "pairs": 5.0},
+        {"method": "c", "standing_label": "undecided", "standing_reason": doubt, "pairs": 3.0},
+        {"method": "d", "standing_label": "worse", "pairs": 5.0},
         {"method": "e", "estimator": "is-10+unreliable"},
     )
     lines = {line.split("0.10")[0].split()[-2]: line.split("0.10")[1].split() for line in found.splitlines()[2:7]}
@@ -77,7 +77,7 @@ def test_standings_have_marks_and_a_legend():
     assert "?: undecided, 0.002 < p <= 0.05 or too few seeds, !: unreliable, and not ranked)" in found
     assert f"b  {doubt}" in found
     assert "+:" not in found
-    alone = shown({"method": "a", "standing": "best"}, {"method": "b", "standing": "better", "pairs": 5.0})
+    alone = shown({"method": "a", "standing_label": "best"}, {"method": "b", "standing_label": "better", "pairs": 5.0})
     assert "+: better than it" in alone
     assert "pairs" not in alone
     assert "?:" not in alone

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks import evaluation, suite
 from benchmarks.datasets import Dataset, load
-from benchmarks.evaluation import METRICS, Subject
+from benchmarks.evaluation import METRICS, DataOnly, Evaluated
 from benchmarks.execute import build
 from benchmarks.metrics import kernel, manifold, neighbours
 from benchmarks.metrics.annealing import Annealing
@@ -49,15 +49,15 @@ def few_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation.annealing, "IMAGES", 5)
 
 
-def make_subject(method: str, *overrides: str, cache: Path = Path()) -> Subject:
+def make_subject(method: str, *overrides: str, cache: Path = Path()) -> Evaluated:
     request = Request(datasets=("digits",), methods=(method,), seeds=(0,), overrides=overrides)
     (run,) = suite.expand(suite.read("smoke"), request)
     model, prior = build(run, digits())
     prior.fit(Codes(lambda: model.encode_all(digits().train)))
-    return Subject(model.eval(), prior.eval(), digits(), run.protocol, run.seed, cache=cache)
+    return Evaluated(digits(), run.protocol, run.seed, cache=cache, model=model.eval(), prior=prior.eval())
 
 
-def figures_of(name: str, subject: Subject) -> list[Figure] | str:
+def figures_of(name: str, subject: Evaluated) -> list[Figure] | str:
     """Its figures, or why it has none."""
     with torch.no_grad():
         try:
@@ -132,7 +132,7 @@ def test_the_size_of_chunks_moves_no_figure(cache: Path, monkeypatch: pytest.Mon
             assert found == expected
             continue
         for one, other in zip(found, expected, strict=True):
-            assert one.value == pytest.approx(other.value, rel=1e-5, abs=1e-9), (name, one.estimator)
+            assert one.value == pytest.approx(other.value, rel=1e-5, abs=1e-9), (name, str(one.estimator))
 
 
 def test_every_figure_says_what_it_is(cache: Path):
@@ -145,19 +145,19 @@ def test_every_figure_says_what_it_is(cache: Path):
             continue
         for one in figures:
             assert one.metric
-            assert one.estimator
+            assert str(one.estimator)
             assert one.unit
             assert math.isfinite(one.value), (name, one)
         if name not in ("log_likelihood", "excess_nll"):
-            assert not seen & {(one.metric, one.estimator) for one in figures}, name
-            seen |= {(one.metric, one.estimator) for one in figures}
+            assert not seen & {(one.metric, str(one.estimator)) for one in figures}, name
+            seen |= {(one.metric, str(one.estimator)) for one in figures}
     for one in METRICS.values():
         assert one.summary.endswith("."), one.name
 
 
 def test_what_a_figure_is_the_mean_of_is_kept():
     """Image by image, for comparisons in pairs."""
-    figure = next(one for one in figures_of("nll", make_subject("gaussian")) if one.estimator == "elbo")
+    figure = next(one for one in figures_of("nll", make_subject("gaussian")) if str(one.estimator) == "elbo")
     assert len(figure.values) == 100
     assert figure.values.mean().item() == figure.value
     assert "values" not in figure.as_dict()
@@ -174,17 +174,17 @@ class Repeats:
         return self.images[self.place - len(z) : self.place]
 
 
-def repeating(images: Tensor) -> Subject:
+def repeating(images: Tensor) -> Evaluated:
     """A subject that generates these images of digits, and reconstructs images as they are."""
     prior = SimpleNamespace(sampler="", sample=lambda n: torch.zeros(n, 2))
-    subject = Subject(Repeats(images), prior, digits(), ProtocolSettings(generated=300), 0)
+    subject = Evaluated(digits(), ProtocolSettings(generated=300), 0, model=Repeats(images), prior=prior)
     subject.reconstructed = subject.test
     return subject
 
 
-def values(name: str, subject: Subject) -> dict[str, float]:
+def values(name: str, subject: Evaluated) -> dict[str, float]:
     """Figures by their metric and what its estimator ends with after the number of images."""
-    return {one.metric + re.sub(r".*\d", "", one.estimator): one.value for one in METRICS[name](subject)}
+    return {one.metric + re.sub(r".*\d", "", str(one.estimator)): one.value for one in METRICS[name](subject)}
 
 
 def test_planted_copies_are_flagged():
@@ -258,14 +258,14 @@ def test_more_images_are_generated_where_the_test_set_is_small():
     """For the count of copies alone: figures of equal sets keep theirs."""
     subject = make_subject("gaussian", "protocol.generated=700")
     with torch.no_grad():
-        estimators = [one.estimator for one in METRICS["copying"](subject)]
+        estimators = [str(one.estimator) for one in METRICS["copying"](subject)]
     assert estimators[::3] == ["pixels-300", "c_t-300", "third-700", "fisher-700x600"]
     assert len(subject.generated) == 300
 
 
 def test_the_data_alone_have_the_figures_of_data():
     """No model: scores between real images, and a reason for everything else."""
-    subject = Subject(None, None, digits(), ProtocolSettings(), 0)
+    subject = DataOnly(digits(), ProtocolSettings(), 0)
     found = values("pms_train_train", subject) | values("pms_train_test", subject)
     assert found["pms_train_train"] == pytest.approx(found["pms_train_test"], rel=0.05)
     for name in set(DEFINED) - {"pms_train_train", "pms_train_test"}:
@@ -307,8 +307,8 @@ def test_annealing_agrees_with_the_exact_likelihood(monkeypatch: pytest.MonkeyPa
     )
     prior = registry.make("gaussian", toy_host(latent_dim=2)).double()
     x.seen = x  # by the encoder
-    subject = Subject(model, prior, SimpleNamespace(test=x), ProtocolSettings(), 0)
-    found = {(one.metric, one.estimator): one for one in METRICS["ais"](subject)}
+    subject = Evaluated(SimpleNamespace(test=x), ProtocolSettings(), 0, model=model, prior=prior)
+    found = {(one.metric, str(one.estimator)): one for one in METRICS["ais"](subject)}
     exact = -law.log_prob(x).mean().item()
     lower = found["nll", "ais-100x8"]
     assert exact - 0.01 < lower.value < exact + 0.06
@@ -322,7 +322,7 @@ def test_pockets_and_leaks_are_where_one_law_has_what_the_other_lacks():
     """p = N(0, I), q = N(m, s^2 I): pockets lie away from m, leaks away from 0."""
     q = normal.DiagonalNormal(torch.full((50, 2), 1.5), torch.full((50, 2), -1.0))
     prior = registry.make("gaussian", toy_host(latent_dim=2))
-    subject = Subject(SimpleNamespace(), prior, SimpleNamespace(), ProtocolSettings(), 0)
+    subject = Evaluated(SimpleNamespace(), ProtocolSettings(), 0, model=SimpleNamespace(), prior=prior)
     subject.q = subject.encoded = q
     pockets, leaks = subject.least_covered(5000, 100), subject.least_likely(5000, 100)
     assert pockets.shape == leaks.shape == (100, 2)

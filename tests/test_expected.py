@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.datasets import load
-from benchmarks.evaluation import Subject
+from benchmarks.evaluation import Evaluated
 from benchmarks.execute import build
 from benchmarks.settings import ModelSettings, ProtocolSettings, Run, TrainingSettings, prior_settings
 from models.likelihoods import Bernoulli
@@ -49,11 +49,11 @@ def test_evaluation_encodes_grey_and_scores_the_draw():
     )
     data = load("digits", Path(), binarisation="expected")
     model, prior = build(run, data)
-    subject = Subject(model, prior, data, run.protocol, run.seed)
+    subject = Evaluated(data, run.protocol, run.seed, model=model, prior=prior)
     with torch.no_grad():
         torch.testing.assert_close(subject.q.mean, model.encode(data.test.seen[:]).mean)
         scored = subject.importance.reconstruction
         data.test.stored.fill_(1)  # another x under the same q: another likelihood
-        again = Subject(model, prior, data, run.protocol, run.seed)
+        again = Evaluated(data, run.protocol, run.seed, model=model, prior=prior)
         assert torch.equal(again.q.mean, subject.q.mean)
         assert not torch.allclose(again.importance.reconstruction, scored)

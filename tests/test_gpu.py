@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks import execute, suite
 from benchmarks.datasets.base import Dataset, Split, draw_once
-from benchmarks.evaluation import METRICS, Subject, annealing, codes, critic, points, samples
+from benchmarks.evaluation import METRICS, Evaluated, annealing, codes, critic, points, samples
 from benchmarks.evaluation import subject as subjects
 from benchmarks.execute import Place, build
 from benchmarks.features import Features, Network, classifier, inception
@@ -157,7 +157,7 @@ def test_a_likelihood_waits_for_the_device_once_a_group_of_images(method: str, t
         data = images().to(CARD)
         model, prior = build(run, data)
         model.eval(), prior.eval()
-        subject = Subject(model, prior, data, run.protocol.model_copy(update={"images": 30}), run.seed)
+        subject = Evaluated(data, run.protocol.model_copy(update={"images": 30}), run.seed, model=model, prior=prior)
         assert len(subject.q.mean) == 30
         kernels.noted.clear()
         with torch.no_grad():

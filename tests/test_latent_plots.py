@@ -16,7 +16,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from benchmarks import look, suite
 from benchmarks.datasets import Split
-from benchmarks.evaluation import Subject
+from benchmarks.evaluation import Evaluated
 from benchmarks.execute import Place, execute
 from benchmarks.metrics.latent import draw_codes
 from benchmarks.plots import PLOTS, Results, latent, leakage, plane, posteriors
@@ -78,8 +78,8 @@ def draw(name: str, results: Results) -> list[Drawing]:
     return PLOTS[name].drawings(results)
 
 
-def of(results: Results, method: str) -> Subject:
-    return results.subject(results.first()[method])
+def of(results: Results, method: str) -> Evaluated:
+    return results.evaluated(results.first()[method])
 
 
 def only(results: Results, *methods: str) -> Results:
@@ -95,19 +95,19 @@ def labels(axes: Axes) -> list[str]:
     return axes.get_legend_handles_labels()[1]
 
 
-def mixture(subject: Subject) -> MixtureSameFamily:
+def mixture(subject: Evaluated) -> MixtureSameFamily:
     """q(z) written out."""
     q = posteriors_of(subject)
     return MixtureSameFamily(Categorical(logits=q.mean.new_zeros(len(q.mean))), q)
 
 
-def posteriors_of(subject: Subject) -> Independent:
+def posteriors_of(subject: Evaluated) -> Independent:
     """q(z|x) of all training points, in float64."""
     q = subject.encoded
     return Independent(Normal(q.mean.double(), (0.5 * q.log_variance.double()).exp()), 1)
 
 
-def log_q(subject: Subject, z: Tensor) -> Tensor:
+def log_q(subject: Evaluated, z: Tensor) -> Tensor:
     return torch.cat([mixture(subject).log_prob(part.double()) for part in z.split(1000)])
 
 

@@ -83,7 +83,7 @@ def drawn(digits: Results) -> dict[str, Drawing]:
 
 
 def of(results: Results, method: str):
-    return results.subject(results.first()[method])
+    return results.evaluated(results.first()[method])
 
 
 def panels(drawing: Drawing) -> dict[str, Axes]:

@@ -202,9 +202,12 @@ def test_a_gallery_keeps_what_was_drawn_before(results: Results, tmp_path: Path)
 
 
 def test_a_trials_figures_say_so(results: Results, tmp_path: Path):
-    tried = tuple(
-        run.model_copy(update={"trial": ("preset quick: seeds=1", "training.epochs=4")}) for run in results.runs
-    )
+    told = {
+        "preset": "quick",
+        "overrides": ("training.epochs=4",),
+        "trial": ("preset quick: seeds=1", "training.epochs=4"),
+    }
+    tried = tuple(run.model_copy(update=told) for run in results.runs)
     (shown,) = gallery.draw(replace(results, runs=tried).on("moons"), tmp_path, ["cost"])
     assert shown.caption.endswith("A trial: preset quick: seeds=1; training.epochs=4.")
     assert "trial: preset quick, training.epochs=4" in (tmp_path / f"{shown.file}.svg").read_text()

@@ -22,7 +22,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks import run, suite, table
+from benchmarks import published, run, standings, suite, table
 from benchmarks.plots import PLOTS, Drawing, Plot
 from benchmarks.record import Record
 from benchmarks.report import glossary, settings
@@ -208,8 +208,9 @@ def test_verdicts_are_counted_and_listed(tmp_path: Path):
 
 
 def test_a_verdict_that_cannot_be_given_says_why(tmp_path: Path):
-    verdict = "not comparable: 1 seed, and 3 are needed"
-    page = report(tmp_path, own(tmp_path, figure(published=1.5, published_source="iop table 2", verdict=verdict)))
+    verdict = {"verdict_label": "not comparable", "verdict_reason": "1 seed, and 3 are needed"}
+    verdict["verdict"] = "not comparable: 1 seed, and 3 are needed"
+    page = report(tmp_path, own(tmp_path, figure(published=1.5, published_source="iop table 2", **verdict)))
     assert "0 reproduced 0 differs 1 not comparable" in page.text
     (row,) = page.table("method", "data set")
     assert row["reason"][0] == "1 seed, and 3 are needed"
@@ -223,7 +224,7 @@ def test_what_was_not_computed_unfolds_to_the_rows(tmp_path: Path):
         names = [cells[column][0].split(", ") for column in ("data sets", "methods", "metrics")]
         unfolded += [(cells["status"][0], cells["reason"][0], *cell) for cell in product(*names)]
     absent = [row for row in rows if row["status"] not in ("ok", "published")]
-    keys = ("status", "note", "dataset", "method", "metric")
+    keys = ("status", "remark", "dataset", "method", "metric")
     assert sorted(unfolded) == sorted(tuple(row[key] for key in keys) for row in absent)
 
 
@@ -239,8 +240,9 @@ def test_metrics_that_the_suite_names_come_first_and_by_products_are_folded(tmp_
 
 def test_doubts_are_marked(tmp_path: Path):
     note = "unreliable: k-hat > 0.7 for over 5% of images"
-    one = figure(note=f"{note}; s.e. over images or draws 0.04", n=1, std=None, stderr=None)
-    undecided = figure(method="mixture", standing="undecided; one seed shows no spread: at least 2 are needed")
+    one = figure(remark=note, alarm="unreliable", within=0.04, n=1, std=None, stderr=None)
+    reason = "one seed shows no spread: at least 2 are needed"
+    undecided = figure(method="mixture", standing_label="undecided", standing_reason=reason)
     page = report(tmp_path, own(tmp_path, one, undecided))
     cells = page.figures()["onehot", "nll", "is-10", "gaussian"]
     assert cells["note"][0] == "a unreliable"
@@ -261,10 +263,16 @@ def test_what_is_unreliable_by_name_is_marked(tmp_path: Path):
 
 def test_tests_are_told_with_their_seeds_and_errors(tmp_path: Path):
     """To the digits of the error over seeds; a method is told to have been tested where it was."""
-    test = {"standing": "worse", "against": "vampprior", "difference": 0.37123, "difference_stderr": 0.0343, "pairs": 5}
+    test = {
+        "standing_label": "worse",
+        "against": "vampprior",
+        "difference": 0.37123,
+        "difference_stderr": 0.0343,
+        "pairs": 5,
+    }
     test |= {"difference_images": 0.0543, "p": 0.000413, "detectable": 0.306}
-    bare = {"standing": "undecided", "against": "vampprior", "difference": 1.0, "pairs": 1}
-    best, other = figure(method="vampprior", standing="best"), figure(method="mixture", **bare)
+    bare = {"standing_label": "undecided", "against": "vampprior", "difference": 1.0, "pairs": 1}
+    best, other = figure(method="vampprior", standing_label="best"), figure(method="mixture", **bare)
     page = report(tmp_path, own(tmp_path, best, figure(**test), other))
     (rows,) = [rows for _, rows in page.tables if [cell[0] for cell in rows[0][:2]] == ["method", "against"]]
     shown = [[cell[0] for cell in row] for row in rows[1:]]
@@ -279,7 +287,7 @@ def test_tests_are_told_with_their_seeds_and_errors(tmp_path: Path):
 
 def test_a_trial_is_told_at_the_top_and_only_there(tmp_path: Path):
     told = "preset quick: training.epochs=0"
-    name = own(tmp_path, figure(note=f"an upper bound; {told}"), figure(2.0, method="mixture", note=told))
+    name = own(tmp_path, figure(remark="an upper bound", trial=told), figure(2.0, method="mixture", trial=told))
     (tmp_path / "mine.csv").rename(tmp_path / "mine-quick.csv")
     page = report(tmp_path, name, "--preset", "quick")
     assert page.text.count("A trial, not the suite's own settings") == 1
@@ -291,9 +299,10 @@ def test_a_trial_is_told_at_the_top_and_only_there(tmp_path: Path):
 
 
 def test_names_and_notes_are_shown_and_never_run(tmp_path: Path):
-    words = ("dataset", "method", "metric", "estimator", "unit", "note", "published_source", "standing")
-    rows = [figure(published=1.0, verdict=f"not comparable: {text}", **dict.fromkeys(words, text)) for text in EVIL]
-    rows += [{"status": "failed", "method": text, "note": text} for text in EVIL]
+    words = ("dataset", "method", "metric", "estimator", "unit", "published_source", "verdict", *table.TOLD[1:])
+    words += (*published.PARTS, *standings.PARTS)
+    rows = [figure(published=1.0, **dict.fromkeys(words, text)) for text in EVIL]
+    rows += [{"status": "failed", "method": text, "remark": text} for text in EVIL]
     name = own(tmp_path, *rows, text=f"# {EVIL[0]} {EVIL[1]}\n{SUITE}")
     folder = tmp_path / "figures" / "mine"
     folder.mkdir(parents=True)
@@ -335,7 +344,7 @@ def test_contents_lead_to_sections(tmp_path: Path):
     assert {link[1:] for link in links} == {*ids}
     assert ids[:4] == ["protocol", "verdicts", "tables", "data-1"]
     (tmp_path / "bare").mkdir()
-    bare = report(tmp_path / "bare", own(tmp_path / "bare", {"status": "failed", "note": "because"}))
+    bare = report(tmp_path / "bare", own(tmp_path / "bare", {"status": "failed", "remark": "because"}))
     assert [one["href"] for one in bare.all("a")] == ["#protocol", "#settings", "#absent", "#reading"]
 
 
@@ -563,10 +572,16 @@ def test_in_a_browser(tmp_path: Path):
     The probe is run as a part of the page's script, under a policy that names both.
     """
     means = {"gaussian": 9.0, "vampprior": -10.5, "mixture": 10.0}
-    paper = {"published": 1.5, "published_std": 0.25, "published_source": "iop table 2", "verdict": "differs"}
-    rows = [figure(mean, method=name, note=EVIL[0], standing="tied", **paper) for name, mean in means.items()]
-    rows[0]["note"] = "y" * 300
-    name = own(tmp_path, *rows, {"method": "lars", "status": "failed", "note": "x" * 300})
+    paper = {
+        "published": 1.5,
+        "published_std": 0.25,
+        "published_source": "iop table 2",
+        "verdict": "differs",
+        "verdict_label": "differs",
+    }
+    rows = [figure(mean, method=name, remark=EVIL[0], standing_label="tied", **paper) for name, mean in means.items()]
+    rows[0]["remark"] = "y" * 300
+    name = own(tmp_path, *rows, {"method": "lars", "status": "failed", "remark": "x" * 300})
     page, plain, probed = report(tmp_path, name), tmp_path / "mine.html", tmp_path / "probed.html"
     seen = browse(plain)
     assert "CONSOLE" not in seen.stderr

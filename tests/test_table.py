@@ -11,8 +11,10 @@ import pytest
 import scipy.stats
 import torch
 
-from benchmarks import published, standings, suite, table
+from benchmarks import aggregate, published, standings, suite, table
 from benchmarks.execute import Place, keep
+from benchmarks.metrics.estimator import Estimator
+from benchmarks.metrics.figure import Figure, Remark, remarks
 from benchmarks.settings import Run
 from benchmarks.stats import detectable
 from benchmarks.suite import Request, Suite
@@ -71,7 +73,7 @@ class Bench:
         (folder / "error.txt").write_text(text)
 
     def rows(self, chosen: Suite, request: Request = ALL) -> pd.DataFrame:
-        return table.build(chosen, suite.expand(chosen, request), self.place)[0]
+        return aggregate.build(chosen, suite.expand(chosen, request), self.place)[0]
 
     def row(self, chosen: Suite, request: Request = ALL) -> dict[str, Any]:
         (row,) = self.rows(chosen, request).to_dict("records")
@@ -109,6 +111,7 @@ def test_one_seed_has_no_spread(bench: Bench):
     assert pd.isna(row["std"])
     assert pd.isna(row["stderr"])
     assert row["note"] == "s.e. over images or draws 0.123"
+    assert (row["within"], row["remark"]) == (0.12345, "")
 
 
 def test_protocols_are_never_averaged(bench: Bench):
@@ -198,22 +201,34 @@ def test_seeds_with_different_figures(bench: Bench):
     assert rows.loc[("pareto_k", "is-10"), ["mean", "n"]].tolist() == [0.5, 1]
 
 
-def test_notes_of_seeds():
-    assert table.common_note(["", ""]) == ""
-    assert table.common_note(["bad", "bad"]) == "bad"
-    assert table.common_note(["bad", "", "bad"]) == "bad (2 of 3 seeds)"
-    assert table.join("", "a", "", "b") == "a; b"
+def test_remarks_of_seeds():
+    bad = remarks("bad")
+    assert aggregate.common_remarks([(), ()]) == ""
+    assert aggregate.common_remarks([bad, bad]) == "bad"
+    assert aggregate.common_remarks([bad, (), bad]) == "bad (2 of 3 seeds)"
+    assert aggregate.common_remarks([(*bad, *remarks("slow")), bad]) == "bad; slow (1 of 2 seeds)"
 
 
-def test_notes_that_differ_in_numbers_alone_are_one():
-    apart = [
-        f"nn-300: off by {by} nats, weights c4{i}f" for i, by in ((1, "-0.1"), (1, "+2e-05"), (1, "+0.25"), (2, "0"))
-    ]
-    assert table.common_note(apart[:3]) == "nn-300: off by -0.1 to +0.25 nats, weights c41f"
-    assert table.common_note(apart[1:]) == (
+def test_remarks_that_differ_in_numbers_alone_are_one():
+    """What stands in the words, a network's weights say, tells remarks apart whatever it looks like."""
+    words = "nn-300: off by {{}} nats, weights c4{}f"
+    apart = [remarks(Remark(words.format(i), (by,))) for i, by in ((1, "-0.1"), (1, "+2e-05"), (1, "+0.25"), (2, "0"))]
+    assert aggregate.common_remarks(apart[:3]) == "nn-300: off by -0.1 to +0.25 nats, weights c41f"
+    assert aggregate.common_remarks(apart[1:]) == (
         "nn-300: off by +2e-05 to +0.25 nats, weights c41f (2 of 3 seeds); "
         "nn-300: off by 0 nats, weights c42f (1 of 3 seeds)"
     )
+
+
+def test_a_note_of_an_earlier_version_is_a_remark():
+    """metrics.json of a run that was made before remarks had numbers."""
+    kept = {"metric": "nll", "estimator": "is-10+estimate", "value": 1.0, "unit": "nats", "direction": "lower"}
+    found = Figure.from_dict({**kept, "error": 0.1, "note": "off by 3 nats"})
+    assert (found.estimator, found.remarks) == (
+        Estimator("is", draws=(10,), certainty="estimate"),
+        remarks("off by 3 nats"),
+    )
+    assert Figure.from_dict(found.as_dict()) == found
 
 
 def test_trials_are_marked_in_every_row(bench: Bench):
@@ -232,7 +247,7 @@ def test_costs_have_a_table_of_their_own(bench: Bench):
     runs = suite.expand(chosen)
     for run in runs:
         bench.end(run, [figure(1.0)])
-    figures, costs = table.build(chosen, runs, bench.place)
+    figures, costs = aggregate.build(chosen, runs, bench.place)
     assert tuple(figures.columns) == table.COLUMNS
     assert costs["metric"].tolist() == ["parameters", "evaluation_time"]
     assert costs["mean"].tolist() == [12.0, 2.0]
@@ -271,7 +286,7 @@ def test_a_suite_meets_one_published_figure_a_row(name: str):
             assert set(same["dataset"]) <= set(chosen.datasets)
         for method, model in source.models.items():
             assert method in chosen.methods
-            assert model.partition("; ")[0] in set(source.rows["model"])
+            assert model.name in set(source.rows["model"])
 
 
 def test_every_published_figure_belongs_to_a_suite():

@@ -29,6 +29,7 @@ from benchmarks.evaluation import METRICS
 from benchmarks.evaluation.metric import Metric
 from benchmarks.execute import Place, execute
 from benchmarks.features import classifier
+from benchmarks.metrics.estimator import Estimator
 from benchmarks.metrics.figure import Figure
 from benchmarks.study import tuning, workers
 from benchmarks.study.objective import OBJECTIVES, Objective
@@ -124,7 +125,9 @@ def toy(monkeypatch: pytest.MonkeyPatch, **functions: Callable[[Any], float]) ->
     """In the place of objectives: functions of the prior alone."""
     for name, function in functions.items():
         metric = OBJECTIVES[name].metric
-        made = Metric(metric, "", lambda s, f=function, m=metric: [Figure(m, "toy", f(s.prior), "none", "lower")])
+        made = Metric(
+            metric, "", lambda s, f=function, m=metric: [Figure(m, Estimator("toy"), f(s.prior), "none", "lower")]
+        )
         monkeypatch.setitem(METRICS, metric, made)
         monkeypatch.setitem(OBJECTIVES, name, Objective(metric, name, "none", lambda model, prior, data: None))
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.evaluation import METRICS, Subject
+from benchmarks.evaluation import METRICS, Evaluated
 from benchmarks.metrics.figure import Figure
 from benchmarks.settings import ProtocolSettings
 from priors.base import Codes
@@ -37,7 +37,7 @@ def trapezoid(log_values: Tensor, steps: int) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def made() -> tuple[Subject, Tensor, float]:
+def made() -> tuple[Evaluated, Tensor, float]:
     """A subject with a Bernoulli decoder and two-dimensional codes, the exact ln p(x) of its images, and ln Z."""
     torch.manual_seed(3)
     w, b = 0.7 * torch.randn(6, 2, dtype=FLOAT), torch.randn(6, dtype=FLOAT)
@@ -58,16 +58,18 @@ def made() -> tuple[Subject, Tensor, float]:
     torch.testing.assert_close(exact[0], exact[1], rtol=0, atol=1e-10)
     prior.fit(Codes(lambda: q))
     model = SimpleNamespace(log_likelihood=log_likelihood)
-    subject = Subject(model, prior, SimpleNamespace(test=x), ProtocolSettings(samples=(100, 5000)), seed=0)
+    subject = Evaluated(
+        SimpleNamespace(test=x), ProtocolSettings(samples=(100, 5000)), seed=0, model=model, prior=prior
+    )
     subject.q = q
     return subject, exact[1], log_z[1]
 
 
-def named(subject: Subject) -> dict[str, Figure]:
-    return {one.estimator: one for one in METRICS["nll"](subject) if one.metric == "nll"}
+def named(subject: Evaluated) -> dict[str, Figure]:
+    return {str(one.estimator): one for one in METRICS["nll"](subject) if one.metric == "nll"}
 
 
-def test_nll_is_the_integral_over_codes(made: tuple[Subject, Tensor, float]):
+def test_nll_is_the_integral_over_codes(made: tuple[Evaluated, Tensor, float]):
     """Within the error of ln Z, which all images share, and 0.005 nat of sampling."""
     subject, exact, _ = made
     found = named(subject)["is-5000+estimate"]
@@ -76,7 +78,7 @@ def test_nll_is_the_integral_over_codes(made: tuple[Subject, Tensor, float]):
     assert 0 < error < 0.03
 
 
-def test_the_error_of_ln_z_is_not_averaged_out(made: tuple[Subject, Tensor, float]):
+def test_the_error_of_ln_z_is_not_averaged_out(made: tuple[Evaluated, Tensor, float]):
     """s.e.^2 of the mean = variance over images / n + the variance of ln Z."""
     subject, _, _ = made
     found = named(subject)["is-5000+estimate"]
@@ -85,11 +87,11 @@ def test_the_error_of_ln_z_is_not_averaged_out(made: tuple[Subject, Tensor, floa
     assert found.error > over_images
 
 
-def test_the_papers_protocol_stands_beside_under_its_own_name(made: tuple[Subject, Tensor, float]):
+def test_the_papers_protocol_stands_beside_under_its_own_name(made: tuple[Evaluated, Tensor, float]):
     """Without ln Z the figure is off by it, and no row takes both for one estimator."""
     subject, _, log_z = made
     found = named(subject)
     assert log_z > SHIFT
     off = found["is-5000+estimate"].value - found["is-5000+unnormalised"].value
     assert off == pytest.approx(subject.prior.log_z.item())
-    assert "not comparable" in found["is-5000+unnormalised"].note
+    assert "not comparable" in str(*found["is-5000+unnormalised"].remarks)

@@ -13,15 +13,15 @@ from benchmarks.run import main
 
 
 def row(method: str, mean: float | None, metric: str = "nll", **more: Any) -> dict[str, Any]:
-    base = {"dataset": "mnist", "estimator": "is-10", "stderr": 0.034, "status": "ok", "note": "", "standing": ""}
+    base = {"dataset": "mnist", "estimator": "is-10", "stderr": 0.034, "status": "ok", "note": "", "standing_label": ""}
     return base | {"method": method, "mean": mean, "metric": metric} | more
 
 
 ROWS = [
-    row("gaussian", 81.23456, standing="worse", published=81.3),
-    row("vampprior", 79.7, standing="best"),
-    row("dp", 79.71, standing="tied; equal with every shared seed"),
-    row("lars", 79.9, standing="undecided; 3 seeds are too few for a tie: at least 4 are needed"),
+    row("gaussian", 81.23456, standing_label="worse", published=81.3),
+    row("vampprior", 79.7, standing_label="best"),
+    row("dp", 79.71, standing_label="tied", standing_reason="equal with every shared seed"),
+    row("lars", 79.9, standing_label="undecided"),
     row("gaussian", 7.5, "fd_classifier", estimator="classifier-10000", stderr=None),
     row("pgen", None, status="unsupported", estimator=None),
     row("PixelCNN", None, status="published", estimator=None, published=81.3),
@@ -43,7 +43,7 @@ def test_methods_down_and_figures_across():
 
 
 def test_what_is_unreliable_is_marked_and_what_is_better_too():
-    marked = pd.DataFrame([row("a", 1.0, estimator="is-10+unreliable"), row("b", 2.0, standing="better")])
+    marked = pd.DataFrame([row("a", 1.0, estimator="is-10+unreliable"), row("b", 2.0, standing_label="better")])
     found = wide.wide(marked.reindex(columns=table.COLUMNS))
     assert [found.loc["a"].iloc[0], found.loc["b"].iloc[1]] == ["1.000 ± 0.034 !", "2.000 ± 0.034 +"]
 
@@ -84,7 +84,7 @@ def test_the_command_prints_a_committed_table(form: str, tmp_path: Path, capsys:
 
 def test_tables_of_earlier_versions_are_printed_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Without the columns of verdicts and rankings; one that lacks a figure's own column is told."""
-    FRAME.drop(columns=["standing", "verdict"], errors="ignore").to_csv(tmp_path / "made.csv", index=False)
+    FRAME.drop(columns=[*table.YOUNGER], errors="ignore").to_csv(tmp_path / "made.csv", index=False)
     assert main(["table", "--suite", "made", "--results", str(tmp_path)]) == 0
     assert "79.710 ± 0.034 |" in capsys.readouterr().out
     FRAME.drop(columns="mean").to_csv(tmp_path / "made.csv", index=False)

@@ -6,6 +6,18 @@ directions. Nothing here knows a prior, model or data set by name.
 
 from benchmarks.evaluation import annealing, codes, critic, likelihood, memorisation, points, samples
 from benchmarks.evaluation.metric import METRICS
-from benchmarks.evaluation.subject import Subject
+from benchmarks.evaluation.subject import DataOnly, Evaluated, Material
 
-__all__ = ["METRICS", "Subject", "annealing", "codes", "critic", "likelihood", "memorisation", "points", "samples"]
+__all__ = [
+    "METRICS",
+    "DataOnly",
+    "Evaluated",
+    "Material",
+    "annealing",
+    "codes",
+    "critic",
+    "likelihood",
+    "memorisation",
+    "points",
+    "samples",
+]

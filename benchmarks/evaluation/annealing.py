@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Tensor
 
 from benchmarks.evaluation.metric import image_figure, mean_figure, metric
-from benchmarks.evaluation.subject import Subject
+from benchmarks.evaluation.subject import Evaluated
 from benchmarks.metrics.annealing import Annealing, Joint, bounds, lower_bound, tuned_step
+from benchmarks.metrics.estimator import Estimator
 from benchmarks.metrics.figure import Figure
 from benchmarks.seeds import seed_for
 from models.base import Indexed
@@ -20,7 +22,7 @@ IMAGES, HOW = 50, Annealing(steps=500, chains=8)
 
 
 @metric("ais")
-def ais(subject: Subject) -> list[Figure]:
+def ais(evaluated: Evaluated) -> list[Figure]:
     """ln p(x) of the first 50 test images from below, of as many simulated ones from both sides (BDMC); nats.
 
     Chains start from the posterior, widened, and take one Hamiltonian move a temperature; their step size is tuned on
@@ -28,41 +30,42 @@ def ais(subject: Subject) -> list[Figure]:
     bounds on ln p(x), and their difference, which says how far the bound on the test images may be off, as far as the
     model's images are like them. Where the prior's draws are not exact there are no such rows.
     """
-    law = density(subject.prior)
-    name = f"ais-{HOW.steps}x{HOW.chains}{subject.certainty}"
-    real = joint(subject, subject.data.test[: min(IMAGES, len(subject.data.test))], subject.data.test.seen)
-    step_size = tuned_step(real, HOW, seed_for(subject.seed, "ais", "pilot"))
-    lower = lower_bound(real, HOW, step_size, stream_of(subject, "test"), telling(subject, "ais", len(real)))
-    note = "an upper bound in expectation"
-    figures = [image_figure("nll", name, -lower, "lower", "nats", note, law.log_prob_error)]
-    return figures if law.certainty != "exact" else figures + simulated(subject, step_size, name)
+    law = density(evaluated.prior)
+    how = Estimator("ais", draws=(HOW.steps, HOW.chains), certainty=evaluated.certainty)
+    real = joint(evaluated, evaluated.data.test[: min(IMAGES, len(evaluated.data.test))], evaluated.data.test.seen)
+    step_size = tuned_step(real, HOW, seed_for(evaluated.seed, "ais", "pilot"))
+    lower = lower_bound(real, HOW, step_size, stream_of(evaluated, "test"), telling(evaluated, "ais", len(real)))
+    bound = "an upper bound in expectation"
+    figures = [image_figure("nll", how, -lower, "lower", "nats", bound, common=law.log_prob_error)]
+    return figures if law.certainty != "exact" else figures + simulated(evaluated, step_size, how)
 
 
-def simulated(subject: Subject, step_size: float, name: str) -> list[Figure]:
+def simulated(evaluated: Evaluated, step_size: float, how: Estimator) -> list[Figure]:
     """Both bounds on images of the model's own, and the gap between them."""
-    z = subject.prior.sample(IMAGES)
-    x = subject.model.likelihood.sample(subject.model.parameters_of_x(z))
-    told = telling(subject, "ais, simulated images", len(z))
-    found = bounds(joint(subject, x, x), z, HOW, step_size, stream_of(subject, "simulated"), told)
+    z = evaluated.prior.sample(IMAGES)
+    x = evaluated.model.likelihood.sample(evaluated.model.parameters_of_x(z))
+    told = telling(evaluated, "ais, simulated images", len(z))
+    found = bounds(joint(evaluated, x, x), z, HOW, step_size, stream_of(evaluated, "simulated"), told)
     gap, own = found.upper - found.lower, "of the model's own images"
+    above, below = replace(how, of="simulated"), replace(how, of="simulated-reverse")
     return [
-        mean_figure("nll", f"{name}-simulated", -found.lower, "none", "nats", f"{own}, from above"),
-        mean_figure("nll", f"{name}-simulated-reverse", -found.upper, "none", "nats", f"{own}, from below"),
-        mean_figure("ais_gap", name, gap, "none", "nats", f"between the bounds, {own}"),
+        mean_figure("nll", above, -found.lower, "none", "nats", f"{own}, from above"),
+        mean_figure("nll", below, -found.upper, "none", "nats", f"{own}, from below"),
+        mean_figure("ais_gap", how, gap, "none", "nats", f"between the bounds, {own}"),
     ]
 
 
-def joint(subject: Subject, x: Tensor, seen: Indexed) -> Joint:
+def joint(evaluated: Evaluated, x: Tensor, seen: Indexed) -> Joint:
     """p(x, z) of images, with the posterior that the encoder gives to what it sees of them."""
-    q = as_normal(subject.model.encode_all(seen[: len(x)]))
-    return Joint(x, q, subject.model.log_likelihood, density(subject.prior).frozen())
+    q = as_normal(evaluated.model.encode_all(seen[: len(x)]))
+    return Joint(x, q, evaluated.model.log_likelihood, density(evaluated.prior).frozen())
 
 
-def stream_of(subject: Subject, which: str) -> Callable[[int], int]:
+def stream_of(evaluated: Evaluated, which: str) -> Callable[[int], int]:
     """Seeds of the blocks of images."""
-    return lambda first: seed_for(subject.seed, "ais", which, first)
+    return lambda first: seed_for(evaluated.seed, "ais", which, first)
 
 
-def telling(subject: Subject, what: str, count: int) -> Callable[[int], None]:
+def telling(evaluated: Evaluated, what: str, count: int) -> Callable[[int], None]:
     """Tells the display how many images are done."""
-    return lambda done: subject.progress(what, done, count)
+    return lambda done: evaluated.progress(what, done, count)

@@ -8,42 +8,40 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.evaluation.subject import Subject
+from benchmarks.evaluation.subject import Material
 from benchmarks.features import Features, Network, cached, features_of, inception, stretched
 from benchmarks.features.classifier import STEPS, classifier
 from priors.base import Unsupported
 
-STRETCHED = "-stretched"
-"""Ends the name of a set whose pictures are stretched one by one, as FlexAE's code does with those of a model."""
 
+def features(material: Material, network: str, which: str, stretch: bool = False) -> Features:
+    """The features of a set of images (`Material.images`) under a network of NETWORKS, on the CPU.
 
-def features(subject: Subject, network: str, which: str) -> Features:
-    """The features of a set of images (`Subject.images`) under a network of NETWORKS, on the CPU."""
-    if not subject.data.of_pictures:
+    stretch: each picture is stretched to the full range before, as FlexAE's code does with those of a model.
+    """
+    if not material.data.of_pictures:
         raise Unsupported("the data are no pictures with elements in [0, 1]: no feature network reads them")
-    if (network, which) not in subject.features:
-        subject.features[network, which] = _features(subject, network_of(subject, network), which)
-    return subject.features[network, which]
+    key = (network, which, stretch)
+    if key not in material.features:
+        material.features[key] = _features(material, network_of(material, network), which, stretch)
+    return material.features[key]
 
 
-def network_of(subject: Subject, name: str) -> Network:
+def network_of(material: Material, name: str) -> Network:
     """A network of NETWORKS, made once a run."""
-    if name not in subject.networks:
-        subject.networks[name] = NETWORKS[name](subject)
-    return subject.networks[name]
+    if name not in material.networks:
+        material.networks[name] = NETWORKS[name](material)
+    return material.networks[name]
 
 
-def _features(subject: Subject, network: Network, which: str) -> Features:
-    shown = subject.images(which.removesuffix(STRETCHED))
-    if which.endswith(STRETCHED):
-        shown = stretched(shown)
+def _features(material: Material, network: Network, which: str, stretch: bool) -> Features:
+    shown = stretched(material.images(which)) if stretch else material.images(which)
 
     def compute() -> Features:
         told = f"{network.name}, {which}"
-        return features_of(network, shown, progress=lambda done: subject.progress(told, done, len(shown)))
+        return features_of(network, shown, progress=lambda done: material.progress(told, done, len(shown)))
 
-    real = which in ("test", "training", "held-out")
-    return cached(subject.cache, network, shown, compute) if real else compute()
+    return cached(material.cache, network, shown, compute) if which in material.real_sets() else compute()
 
 
 @lru_cache(maxsize=1)
@@ -51,21 +49,23 @@ def _inception(path: Path, device: torch.device) -> Network:
     return inception.load(path, device=device)
 
 
-def of_inception(subject: Subject) -> Network:
-    """Inception with the weights of the subject's file."""
-    return _inception(subject.inception, subject.data.test.stored.device)
+def of_inception(material: Material) -> Network:
+    """Inception with the weights of the file that is there; Unsupported where there is none."""
+    if material.inception is None:
+        raise Unsupported(inception.HOW)
+    return _inception(material.inception, material.data.test.stored.device)
 
 
-def of_classifier(subject: Subject) -> Network:
+def of_classifier(material: Material) -> Network:
     """A classifier of the data set's own classes, trained where no run has done so yet."""
-    data = subject.data
+    data = material.data
     if data.labels is None:
         raise Unsupported(f"no labels to train a classifier on: {data.name} has none, or their files are missing")
-    train, test = (subject.real(split, torch.arange(len(split))) for split in (data.train, data.test))
-    tell = partial(subject.progress, "training the classifier, steps")
+    train, test = (material.real(split, torch.arange(len(split))) for split in (data.train, data.test))
+    tell = partial(material.progress, "training the classifier, steps")
     return classifier(
-        data.name, train, data.labels[0], test, data.labels[2], subject.cache, progress=lambda done: tell(done, STEPS)
+        data.name, train, data.labels[0], test, data.labels[2], material.cache, progress=lambda done: tell(done, STEPS)
     )
 
 
-NETWORKS: dict[str, Callable[[Subject], Network]] = {"inception": of_inception, "classifier": of_classifier}
+NETWORKS: dict[str, Callable[[Material], Network]] = {"inception": of_inception, "classifier": of_classifier}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from torch import Tensor
+
 from benchmarks.evaluation.metric import estimate_figure, image_figure, metric
-from benchmarks.evaluation.subject import Subject
-from benchmarks.metrics.figure import Direction, Figure
+from benchmarks.evaluation.subject import Evaluated
+from benchmarks.metrics.estimator import Certainty, Estimator
+from benchmarks.metrics.figure import Alarm, Direction, Figure, Remark, remarks
 from benchmarks.metrics.latent import share
 from benchmarks.metrics.likelihood import Importance
 from priors.base import Unsupported, density
@@ -18,44 +21,63 @@ TOLERATED = 0.05
 
 
 @metric("nll")
-def nll(subject: Subject) -> list[Figure]:
+def nll(evaluated: Evaluated) -> list[Figure]:
     """-ln p(x) at every K, the negative ELBO, and its parts; nats an image."""
-    figures = likelihoods(subject, "nll", "lower", -1.0)
-    figures.append(image_figure("reconstruction", "elbo", subject.importance.reconstruction, "none", "nats"))
-    common, kl = density(subject.prior).log_prob_error, subject.importance.kl
-    figures.append(image_figure("kl", f"elbo{subject.certainty}", kl, "none", "nats", common=common))
+    figures = likelihoods(evaluated, "nll", "lower", -1.0)
+    elbo = Estimator("elbo")
+    figures.append(image_figure("reconstruction", elbo, evaluated.importance.reconstruction, "none", "nats"))
+    common, kl = density(evaluated.prior).log_prob_error, evaluated.importance.kl
+    elbo = replace(elbo, certainty=evaluated.certainty)
+    figures.append(image_figure("kl", elbo, kl, "none", "nats", common=common))
     return figures
 
 
 @metric("log_likelihood")
-def log_likelihood(subject: Subject) -> list[Figure]:
+def log_likelihood(evaluated: Evaluated) -> list[Figure]:
     """ln p(x) at every K and the ELBO, for papers that print it with this sign."""
-    return likelihoods(subject, "log_likelihood", "higher", 1.0)
+    return likelihoods(evaluated, "log_likelihood", "higher", 1.0)
 
 
-def likelihoods(subject: Subject, name: str, direction: Direction, sign: float) -> list[Figure]:
+def likelihoods(evaluated: Evaluated, name: str, direction: Direction, sign: float) -> list[Figure]:
     """sign x ln p(x) at every K, and the ELBO; then the same under the prior's papers' own normalisations.
 
     An error of the prior's ln Z is common to all images: it is added to the variance of the mean, not averaged out.
     """
-    result, plus, common = subject.importance, subject.certainty, density(subject.prior).log_prob_error
-    estimates = {f"is-{k}": (values, warning(result, k)) for k, values in result.log_likelihood.items()}
-    estimates["elbo"] = (result.elbo, "an upper bound" if sign < 0 else "a lower bound")
-    figures = [
-        image_figure(name, f"{how}{plus}", sign * values, direction, "nats", note, common)
-        for how, (values, note) in estimates.items()
-    ]
-    for convention, shift in density(subject.prior).conventions().items():
-        note = f"the paper's own normalisation: off by {shift:+.4g} nats, not comparable"
+    law, certainty = density(evaluated.prior), evaluated.certainty
+    figures, own = [], estimates(evaluated.importance)
+    for how, values in own.items():
+        by = replace(how, certainty=certainty)
+        one = image_figure(name, by, sign * values, direction, "nats", common=law.log_prob_error)
+        figures.append(with_warning(one, how, evaluated.importance, sign))
+    for convention, shift in law.conventions().items():
+        said = Remark("the paper's own normalisation: off by {} nats, not comparable", (f"{shift:+.4g}",))
         figures += [
-            image_figure(name, f"{how}+{convention}", sign * (values + shift), direction, "nats", note)
-            for how, (values, _) in estimates.items()
+            image_figure(name, replace(how, variant=convention), sign * (values + shift), direction, "nats", said)
+            for how, values in own.items()
         ]
     return figures
 
 
+def estimates(result: Importance) -> dict[Estimator, Tensor]:
+    """ln p(x) at every K, and the ELBO, image by image."""
+    return {importance(k): values for k, values in result.log_likelihood.items()} | {Estimator("elbo"): result.elbo}
+
+
+def importance(k: int, certainty: Certainty = "exact") -> Estimator:
+    """Importance sampling by K draws."""
+    return Estimator("is", draws=(k,), certainty=certainty)
+
+
+def with_warning(figure: Figure, how: Estimator, result: Importance, sign: float) -> Figure:
+    """The figure with what a reader should know of it: a bound is one, and weights may be unreliable."""
+    if how.kind == "elbo":
+        return replace(figure, remarks=remarks("an upper bound" if sign < 0 else "a lower bound"))
+    alarm, remark = warning(result, *how.draws)
+    return replace(figure, alarm=alarm, remarks=remarks(remark))
+
+
 @metric("bits_per_dim")
-def bits_per_dim(subject: Subject) -> list[Figure]:
+def bits_per_dim(evaluated: Evaluated) -> list[Figure]:
     """NLL / (D ln 2) at the largest K; of data on a grid a density's first gets -D ln step nats added.
 
     step is the distance between two grey levels (`Dataset.step`): 1/255 of pictures that are x/255, so that it adds
@@ -64,57 +86,59 @@ def bits_per_dim(subject: Subject) -> list[Figure]:
 
     An error of the prior's ln Z is common to all images here too, divided by D ln 2.
     """
-    values = -subject.importance.log_likelihood[last(subject.importance)]
-    dimensions = math.prod(subject.data.shape)
-    discrete = subject.model.likelihood.discrete
-    if not discrete and subject.data.levels is None:
+    values = -evaluated.importance.log_likelihood[last(evaluated.importance)]
+    dimensions = math.prod(evaluated.data.shape)
+    discrete = evaluated.model.likelihood.discrete
+    if not discrete and evaluated.data.levels is None:
         raise Unsupported("bits/dim needs data on a grid of grey levels, and these are real-valued")
-    shift = 0.0 if discrete else -dimensions * math.log(subject.data.step)
+    shift = 0.0 if discrete else -dimensions * math.log(evaluated.data.step)
     nats = dimensions * math.log(2)  # of one bit a dimension
-    estimator, common = f"is-{last(subject.importance)}{subject.certainty}", density(subject.prior).log_prob_error
-    return [image_figure("bits_per_dim", estimator, (values + shift) / nats, "lower", "bits", common=common / nats)]
+    how, common = importance(last(evaluated.importance), evaluated.certainty), density(evaluated.prior).log_prob_error
+    return [image_figure("bits_per_dim", how, (values + shift) / nats, "lower", "bits", common=common / nats)]
 
 
 @metric("reliability")
-def reliability(subject: Subject) -> list[Figure]:
+def reliability(evaluated: Evaluated) -> list[Figure]:
     """Effective sample size, largest weight and Pareto k-hat of the importance weights at the largest K."""
-    result = subject.importance
-    k = f"is-{last(result)}"
+    result = evaluated.importance
+    how = importance(last(result))
     figures = [
-        image_figure("effective_share", k, result.effective, "higher", "share"),
-        image_figure("largest_weight", k, result.largest, "lower", "share"),
+        image_figure("effective_share", how, result.effective, "higher", "share"),
+        image_figure("largest_weight", how, result.largest, "lower", "share"),
     ]
     if not result.pareto_k.isnan().any():
-        figures.append(image_figure("pareto_k", k, result.pareto_k, "lower", "none"))
+        figures.append(image_figure("pareto_k", how, result.pareto_k, "lower", "none"))
         unreliable = result.pareto_k > RELIABLE
-        figure = estimate_figure("unreliable_images", k, share(unreliable), "lower", "share")
+        figure = estimate_figure("unreliable_images", how, share(unreliable), "lower", "share")
         figures.append(replace(figure, values=unreliable.double()))
     return figures
 
 
 @metric("excess_nll")
-def excess_nll(subject: Subject) -> list[Figure]:
+def excess_nll(evaluated: Evaluated) -> list[Figure]:
     """NLL minus the exact one of the data's law, example by example: estimates KL(data || model), which is >= 0.
 
     A value more than three of its errors below 0 is marked impossible. The error includes that of the prior's ln Z.
     """
-    if subject.data.log_prob is None:
+    if evaluated.data.log_prob is None:
         raise Unsupported("the exact log p(x) of this data set is not known")
-    result = subject.importance
-    exact = subject.data.log_prob(subject.data.test[: len(result.elbo)].cpu()).to(result.elbo)
-    figures = [image_figure("nll", "exact", -exact, "lower", "nats", "of the data's own law, not of the model")]
-    common = density(subject.prior).log_prob_error
+    result = evaluated.importance
+    exact = evaluated.data.log_prob(evaluated.data.test[: len(result.elbo)].cpu()).to(result.elbo)
+    told = "of the data's own law, not of the model"
+    figures = [image_figure("nll", Estimator("exact"), -exact, "lower", "nats", told)]
+    common = density(evaluated.prior).log_prob_error
     for k, values in result.log_likelihood.items():
-        estimator = f"is-{k}{subject.certainty}"
-        figures.append(possible(image_figure("excess_nll", estimator, exact - values, "lower", "nats", common=common)))
+        how = importance(k, evaluated.certainty)
+        figures.append(possible(image_figure("excess_nll", how, exact - values, "lower", "nats", common=common)))
     return figures
 
 
 def possible(excess: Figure) -> Figure:
-    """The figure, with a note where it lies further below 0 than its whole error explains."""
+    """The figure, with an alarm where it lies further below 0 than its whole error explains."""
     if excess.error is None or excess.value >= -3 * excess.error:
         return excess
-    return replace(excess, note="impossible: the model cannot beat the data's own law")
+    why = remarks("impossible: the model cannot beat the data's own law")
+    return replace(excess, alarm="impossible", remarks=why)
 
 
 def last(result: Importance) -> int:
@@ -122,9 +146,9 @@ def last(result: Importance) -> int:
     return max(result.log_likelihood)
 
 
-def warning(result: Importance, k: int) -> str:
-    """A note for the figure at K draws, where it is the largest K and its weights call for one."""
+def warning(result: Importance, k: int) -> tuple[Alarm, str]:
+    """Alarm and remark for the figure at K draws, where it is the largest K and its weights call for them."""
     unreliable = (result.pareto_k > RELIABLE).double().mean().item()
     if k < last(result) or unreliable <= TOLERATED:
-        return ""
-    return f"unreliable: k-hat > {RELIABLE} for over {TOLERATED:.0%} of images"
+        return "", ""
+    return "unreliable", f"unreliable: k-hat > {RELIABLE} for over {TOLERATED:.0%} of images"

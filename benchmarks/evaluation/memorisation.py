@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.evaluation.features import features
-from benchmarks.evaluation.metric import mean_figure, metric
-from benchmarks.evaluation.subject import Subject
-from benchmarks.metrics.figure import Figure
+from benchmarks.evaluation.metric import mean_figure, metric, metric_of_data
+from benchmarks.evaluation.subject import Evaluated, Material
+from benchmarks.metrics.estimator import Estimator
+from benchmarks.metrics.figure import Figure, remarks
 from benchmarks.metrics.memorisation import KIN, authentic, copies, data_copying, excess_p, least_share
 from benchmarks.metrics.neighbours import Neighbours, nearest, nearest_few
 from priors.base import Unsupported
@@ -21,21 +22,21 @@ USUAL = 10_000
 LEVELS = 255.0
 
 Points = Callable[[str], Tensor]
-"""A set of images by its name (`Subject.images`), as points (n, *shape)."""
+"""A set of images by its name (`Evaluated.images`), as points (n, *shape)."""
 
 
-def pixels(subject: Subject) -> Points:
+def pixels(material: Material) -> Points:
     """The sets as elements on the scale of the data: in [0, 1] for pictures."""
-    scale = LEVELS if subject.data.of_pictures else 1.0
-    return lambda which: subject.images(which) / scale
+    scale = LEVELS if material.data.of_pictures else 1.0
+    return lambda which: material.images(which) / scale
 
 
-def inception(subject: Subject) -> Points:
+def inception(material: Material) -> Points:
     """The sets as Inception's features."""
-    return lambda which: features(subject, "inception", which).points
+    return lambda which: features(material, "inception", which).points
 
 
-def score(name: str, a: Tensor, b: Tensor, note: str = "") -> Figure:
+def score(name: str, a: Tensor, b: Tensor) -> Figure:
     """Mean Euclidean distance of a point of `a` to its nearest in `b`, (N, *shape) each (FlexAE, section 4, Table 4).
 
     Of pixels in [0, 1] this is the pixel memorisation score (PMS), of Inception's features IMS; its error is over `a`,
@@ -44,7 +45,7 @@ def score(name: str, a: Tensor, b: Tensor, note: str = "") -> Figure:
     if len(a) != len(b):
         raise Unsupported(f"the score needs sets of one size, and these have {len(a)} and {len(b)} images")
     small = f"of {len(a)} images a side: not comparable with scores of {USUAL}" if len(a) < USUAL else ""
-    return mean_figure(name, f"nn-{len(a)}", nearest(a, b).distance, "none", "none", note or small)
+    return mean_figure(name, Estimator("nn", draws=(len(a),)), nearest(a, b).distance, "none", "none", small)
 
 
 def of_model(measure: str, sets: Points) -> list[Figure]:
@@ -52,45 +53,45 @@ def of_model(measure: str, sets: Points) -> list[Figure]:
     generated, test, training = (sets(which) for which in ("generated", "test", "training"))
     ours = score(f"{measure}_generated_train", generated, training)
     floor = score(f"{measure}_test_train", test, training)
-    note = "well below 1 where training images are repeated, and where images lack the data's detail"
-    ratio = Figure(f"{measure}_ratio", ours.estimator, ours.value / floor.value, "none", "none", note=note)
+    told = remarks("well below 1 where training images are repeated, and where images lack the data's detail")
+    ratio = Figure(f"{measure}_ratio", ours.estimator, ours.value / floor.value, "none", "none", remarks=told)
     return [ours, score(f"{measure}_generated_test", generated, test), floor, ratio]
 
 
 @metric("pms", draws=True)
-def pms(subject: Subject) -> list[Figure]:
+def pms(evaluated: Evaluated) -> list[Figure]:
     """Distance in pixels from generated images to the nearest training image, beside the test images' own (FlexAE)."""
-    return of_model("pms", pixels(subject))
+    return of_model("pms", pixels(evaluated))
 
 
-@metric("pms_train_train", of_data=True)
-def pms_train_train(subject: Subject) -> list[Figure]:
+@metric_of_data("pms_train_train")
+def pms_train_train(material: Material) -> list[Figure]:
     """Distance in pixels from training images to the nearest of other training images: no model (FlexAE, Table 4)."""
-    return [score("pms_train_train", *map(pixels(subject), ("held-out", "training")))]
+    return [score("pms_train_train", *map(pixels(material), ("held-out", "training")))]
 
 
-@metric("pms_train_test", of_data=True)
-def pms_train_test(subject: Subject) -> list[Figure]:
+@metric_of_data("pms_train_test")
+def pms_train_test(material: Material) -> list[Figure]:
     """Distance in pixels from training images to the nearest test image: no model (FlexAE, Table 4)."""
-    return [score("pms_train_test", *map(pixels(subject), ("training", "test")))]
+    return [score("pms_train_test", *map(pixels(material), ("training", "test")))]
 
 
 @metric("ims", inception=True, draws=True)
-def ims(subject: Subject) -> list[Figure]:
+def ims(evaluated: Evaluated) -> list[Figure]:
     """Distance in Inception's features from generated images to the nearest training image, beside the test images'."""
-    return of_model("ims", inception(subject))
+    return of_model("ims", inception(evaluated))
 
 
-@metric("ims_train_train", of_data=True, inception=True)
-def ims_train_train(subject: Subject) -> list[Figure]:
+@metric_of_data("ims_train_train", inception=True)
+def ims_train_train(material: Material) -> list[Figure]:
     """Distance in Inception's features from training images to the nearest of other training images: no model."""
-    return [score("ims_train_train", *map(inception(subject), ("held-out", "training")))]
+    return [score("ims_train_train", *map(inception(material), ("held-out", "training")))]
 
 
-@metric("ims_train_test", of_data=True, inception=True)
-def ims_train_test(subject: Subject) -> list[Figure]:
+@metric_of_data("ims_train_test", inception=True)
+def ims_train_test(material: Material) -> list[Figure]:
     """Distance in Inception's features from training images to the nearest test image: no model."""
-    return [score("ims_train_test", *map(inception(subject), ("training", "test")))]
+    return [score("ims_train_test", *map(inception(material), ("training", "test")))]
 
 
 SMOOTH = "of E[x|z] at codes of images not trained on"
@@ -99,27 +100,27 @@ AGAINST = "about 0 where draws decode as codes of unseen images do; below: neare
 
 
 @metric("copying", draws=True)
-def copying(subject: Subject) -> list[Figure]:
+def copying(evaluated: Evaluated) -> list[Figure]:
     """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
 
     E[x|z] is smoother than data, and smooth images are closer to the training images without being copies. How much
     closer is told by what has been through the same decoder: reconstructions of images not trained on.
     """
-    found = {name: near(images, subject.all_training) for name, images in compared(subject).items()}
+    found = {name: near(images, evaluated.all_training) for name, images in compared(evaluated).items()}
     found.setdefault("many", found["generated"])
-    return [*authentic_shares(subject, found), *as_a_whole(subject, found), *one_by_one(found)]
+    return [*authentic_shares(evaluated, found), *as_a_whole(evaluated, found), *one_by_one(found)]
 
 
-def compared(subject: Subject) -> dict[str, Tensor]:
+def compared(evaluated: Evaluated) -> dict[str, Tensor]:
     """What is held against the training images, by name; "many" where there are more generated images than those."""
     sets = {
-        "generated": subject.generated,
-        "reconstruction": subject.reconstructed,
-        "test": subject.test,
-        "validation": subject.validation,
+        "generated": evaluated.generated,
+        "reconstruction": evaluated.reconstructed,
+        "test": evaluated.test,
+        "validation": evaluated.validation,
     }
-    more = subject.many_generated
-    return sets if more is subject.generated else {**sets, "many": more}
+    more = evaluated.many_generated
+    return sets if more is evaluated.generated else {**sets, "many": more}
 
 
 def near(images: Tensor, training: Tensor) -> Neighbours:
@@ -127,30 +128,31 @@ def near(images: Tensor, training: Tensor) -> Neighbours:
     return nearest_few(images, training, min(KIN, len(training)))
 
 
-def authentic_shares(subject: Subject, found: Mapping[str, Neighbours]) -> list[Figure]:
+def authentic_shares(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Figure]:
     """That of generated images, beside those of test images and of their reconstructions."""
     figures = []
-    for which, end, note in (
+    for which, of, told in (
         ("generated", "", "below the reconstructions' share: nearer to training images than those; above: further"),
-        ("reconstruction", "-reconstruction", SMOOTH),
-        ("test", "-test", "the test images' own, which are sharper than E[x|z]"),
+        ("reconstruction", "reconstruction", SMOOTH),
+        ("test", "test", "the test images' own, which are sharper than E[x|z]"),
     ):
-        own = authentic(found[which].first, subject.all_training).double()
-        figures.append(mean_figure("authentic_share", f"pixels-{len(own)}{end}", own, "none", "share", note))
+        own = authentic(found[which].first, evaluated.all_training).double()
+        how = Estimator("pixels", draws=(len(own),), of=of)
+        figures.append(mean_figure("authentic_share", how, own, "none", "share", told))
     return figures
 
 
-def as_a_whole(subject: Subject, found: Mapping[str, Neighbours]) -> list[Figure]:
+def as_a_whole(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Figure]:
     """C_T of generated images and of reconstructions, against test images, and of generated against reconstructions."""
-    few, figures = len(subject.all_training) < len(subject.data.train), []
-    cut = f"; against the first {len(subject.all_training)} training images" if few else ""
-    for ours, theirs, end, note in (
+    few, figures = len(evaluated.all_training) < len(evaluated.data.train), []
+    cut = f"; against the first {len(evaluated.all_training)} training images" if few else ""
+    for ours, theirs, of, told in (
         ("generated", "test", "", BESIDE),
-        ("reconstruction", "test", "-reconstruction", f"{SMOOTH}: what smoothness alone does"),
-        ("generated", "reconstruction", "-against-reconstructions", AGAINST),
+        ("reconstruction", "test", "reconstruction", f"{SMOOTH}: what smoothness alone does"),
+        ("generated", "reconstruction", "against-reconstructions", AGAINST),
     ):
-        z = data_copying(found[ours].first, found[theirs].first)
-        figures.append(Figure("data_copying", f"c_t-{subject.count}{end}", z, "none", "none", note=note + cut))
+        z, how = data_copying(found[ours].first, found[theirs].first), Estimator("c_t", draws=(evaluated.count,), of=of)
+        figures.append(Figure("data_copying", how, z, "none", "none", remarks=remarks(told + cut)))
     return figures
 
 
@@ -166,21 +168,24 @@ def one_by_one(found: Mapping[str, Neighbours]) -> list[Figure]:
     unseen = torch.cat([copies(found["test"]), copies(found["validation"])])
     return [
         share_of_copies(ours, "", f"within a third of the distance to the {KIN}th nearest training image"),
-        share_of_copies(decoded, "-reconstruction", SMOOTH),
-        share_of_copies(unseen, "-unseen", "of test and validation images, which are no copies"),
+        share_of_copies(decoded, "reconstruction", SMOOTH),
+        share_of_copies(unseen, "unseen", "of test and validation images, which are no copies"),
         excess(ours, unseen, "", "repeat training images more often than unseen images do"),
-        excess(ours, decoded, "-against-reconstructions", "do so more often than unseen images that were decoded"),
+        excess(ours, decoded, "against-reconstructions", "do so more often than unseen images that were decoded"),
     ]
 
 
-def share_of_copies(repeating: Tensor, end: str, note: str) -> Figure:
-    return mean_figure("copies", f"third-{len(repeating)}{end}", repeating.double(), "none", "share", note)
+def share_of_copies(repeating: Tensor, of: str, told: str) -> Figure:
+    """The share of images that repeat a training image."""
+    how = Estimator("third", draws=(len(repeating),), of=of)
+    return mean_figure("copies", how, repeating.double(), "none", "share", told)
 
 
-def excess(ours: Tensor, theirs: Tensor, end: str, what: str) -> Figure:
+def excess(ours: Tensor, theirs: Tensor, of: str, what: str) -> Figure:
     """The p-value of more copies among ours, with the share from which on it would tell."""
     n, m = len(ours), len(theirs)
     least = least_share(n, m)
     power = f"below 0.01 from a share of {least:.2g} on" if least <= 1 else "too few images to tell"
-    note = f"p-value: small where generated images {what}; {power}"
-    return Figure("copies_p", f"fisher-{n}x{m}{end}", excess_p(ours, theirs), "none", "none", note=note)
+    told = remarks(f"p-value: small where generated images {what}", power)
+    how = Estimator("fisher", draws=(n, m), of=of)
+    return Figure("copies_p", how, excess_p(ours, theirs), "none", "none", remarks=told)

@@ -5,87 +5,120 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from torch import Tensor
 
-from benchmarks.evaluation.subject import Subject
-from benchmarks.metrics.figure import Direction, Figure
+from benchmarks.evaluation.subject import Evaluated, Material
+from benchmarks.metrics.estimator import Estimator
+from benchmarks.metrics.figure import Direction, Figure, Remark, remarks
 from benchmarks.metrics.latent import Estimate
 from benchmarks.seeds import stream
 from priors.base import Prior, Unsupported
 
-Measure = Callable[[Subject], list[Figure]]
+Measure = Callable[[Evaluated], list[Figure]]
+MeasureOfData = Callable[[Material], list[Figure]]
 
 
 @dataclass(frozen=True)
 class Metric:
     """A metric by name. Its random stream is its own, so that no other metric moves its figures.
 
-    summary: a line. of_data: it is defined for the data alone, without a model. inception: it needs the Inception
-    network's weights. draws: it takes the prior's draws, so that its figures say how these were made where that is not
-    exact.
+    summary: a line. measure: raises Unsupported where the figures are undefined. inception: it needs the Inception
+    network's weights. of_data: it is defined for the data alone, without a model.
     """
 
     name: str
     summary: str
-    measure: Measure
-    of_data: bool = False
+    measure: MeasureOfData
     inception: bool = False
-    draws: bool = False
+    of_data: bool = False
 
-    def __call__(self, subject: Subject) -> list[Figure]:
-        """Its figures; Unsupported where they are undefined for the subject."""
-        if subject.model is None and not self.of_data:
-            raise Unsupported("a figure of a model, and this row is the data themselves")
-        with stream(subject.seed, self.name):
-            figures = self.measure(subject)
-        return [by_sampler(figure, subject.prior) for figure in figures] if self.draws else figures
+    def __call__(self, material: Material) -> list[Figure]:
+        """Its figures; Unsupported where they are undefined for what there is."""
+        with stream(material.seed, self.name):
+            return self.measure(material)
 
 
 METRICS: dict[str, Metric] = {}
 
 
-def metric(name: str, **kind: bool) -> Callable[[Measure], Measure]:
-    """Names a metric for suites; its summary is the first line of the docstring. kind: `of_data`, `inception`, `draws`
-    of a `Metric`."""
+def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callable[[Measure], Measure]:
+    """Names a metric of a trained model for suites; its summary is the first line of the docstring.
+
+    draws: it takes the prior's draws, so that its figures say how these were made where that is not exact.
+    """
 
     def keep(measure: Measure) -> Measure:
-        register(Metric(name, (measure.__doc__ or "").partition("\n")[0], measure, **kind))
+        def measured(material: Material) -> list[Figure]:
+            if not isinstance(material, Evaluated):
+                raise Unsupported("a figure of a model, and this row is the data themselves")
+            figures = measure(material)
+            return [by_sampler(figure, material.prior) for figure in figures] if draws else figures
+
+        register(Metric(name, summary_of(measure), measured, inception))
         return measure
 
     return keep
+
+
+def metric_of_data(name: str, *, inception: bool = False) -> Callable[[MeasureOfData], MeasureOfData]:
+    """Names a metric that the data have without a model, and every model on them alike."""
+
+    def keep(measure: MeasureOfData) -> MeasureOfData:
+        register(Metric(name, summary_of(measure), measure, inception, of_data=True))
+        return measure
+
+    return keep
+
+
+def summary_of(measure: Callable[..., object]) -> str:
+    """The first line of its docstring."""
+    return (measure.__doc__ or "").partition("\n")[0]
 
 
 def register(one: Metric) -> None:
     METRICS[one.name] = one
 
 
-def by_sampler(figure: Figure, prior: Prior | None) -> Figure:
-    """The figure with a note on how the prior draws, where its draws are not exact."""
-    if prior is None or not prior.sampler:
+def by_sampler(figure: Figure, prior: Prior) -> Figure:
+    """The figure with a remark on how the prior draws, where its draws are not exact."""
+    if not prior.sampler:
         return figure
-    return replace(figure, note="; ".join(filter(None, (figure.note, f"the prior's draws: {prior.sampler}"))))
+    return replace(figure, remarks=(*figure.remarks, Remark(f"the prior's draws: {prior.sampler}")))
 
 
 def mean_figure(
-    name: str, estimator: str, values: Tensor, direction: Direction, unit: str, note: str = "", common: float = 0.0
+    name: str,
+    estimator: Estimator,
+    values: Tensor,
+    direction: Direction,
+    unit: str,
+    *told: Remark | str,
+    common: float = 0.0,
 ) -> Figure:
     """The mean with its standard error, which includes an error that all values have in common."""
     error = math.hypot(values.std().item() / math.sqrt(len(values)), common) if len(values) > 1 else common or None
-    return Figure(name, estimator, values.mean().item(), unit, direction, error, note)
+    return Figure(name, estimator, values.mean().item(), unit, direction, error, remarks(*told))
 
 
 def estimate_figure(
-    name: str, estimator: str, found: Estimate, direction: Direction, unit: str, note: str = ""
+    name: str, estimator: Estimator, found: Estimate, direction: Direction, unit: str, *told: Remark | str
 ) -> Figure:
     """An estimate with its error, or without one where it has none."""
-    return Figure(name, estimator, found.value, unit, direction, finite(found.error), note)
+    return Figure(name, estimator, found.value, unit, direction, finite(found.error), remarks(*told))
 
 
-def image_figure(name: str, estimator: str, values: Tensor, *rest: Any, **others: Any) -> Figure:
+def image_figure(
+    name: str,
+    estimator: Estimator,
+    values: Tensor,
+    direction: Direction,
+    unit: str,
+    *told: Remark | str,
+    common: float = 0.0,
+) -> Figure:
     """`mean_figure` over the first test images, in their order, with the values for comparisons in pairs."""
-    return replace(mean_figure(name, estimator, values, *rest, **others), values=values)
+    return replace(mean_figure(name, estimator, values, direction, unit, *told, common=common), values=values)
 
 
 def finite(error: float) -> float | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from benchmarks.evaluation.metric import estimate_figure, image_figure, metric
-from benchmarks.evaluation.subject import Subject, in_chunks
-from benchmarks.metrics.figure import Figure
+from benchmarks.evaluation.subject import Evaluated, in_chunks
+from benchmarks.metrics.estimator import Estimator
+from benchmarks.metrics.figure import Figure, Remark, remarks
 from benchmarks.metrics.frechet import frechet, moments
 from benchmarks.metrics.latent import Estimate, Quantile, mean, moved, quantile, share
 from benchmarks.metrics.neighbours import nearest
@@ -24,35 +26,35 @@ FEW = 16
 
 
 @metric("squared_error")
-def squared_error(subject: Subject) -> list[Figure]:
+def squared_error(evaluated: Evaluated) -> list[Figure]:
     """||x - E[x|z]||^2 at one z ~ q(z|x) a test image: the reconstruction on a scale that all models share."""
     errors, done = [], 0
-    for z in in_chunks(subject.q.sample()):
-        x = subject.data.test[done : done + len(z)]
-        errors.append((x - subject.model.decode(z)).square().flatten(1).sum(1))
+    for z in in_chunks(evaluated.q.sample()):
+        x = evaluated.data.test[done : done + len(z)]
+        errors.append((x - evaluated.model.decode(z)).square().flatten(1).sum(1))
         done += len(z)
-    return [image_figure("squared_error", "one-draw", torch.cat(errors).double(), "lower", "none")]
+    return [image_figure("squared_error", Estimator("one-draw"), torch.cat(errors).double(), "lower", "none")]
 
 
 @metric("fd_data", draws=True)
-def fd_data(subject: Subject) -> list[Figure]:
+def fd_data(evaluated: Evaluated) -> list[Figure]:
     """Frechet distance of generated points to the test points in the data's own space, for data that are no pictures.
 
     The law of E[x|z], z ~ p, against the test points' (FlexAE, figures 2 and 3); `-floor` is as many training points'.
     """
-    if subject.data.of_pictures:
+    if evaluated.data.of_pictures:
         raise Unsupported("pixels are no space to compare pictures in: use fid or fd_classifier")
-    reference = moments(subject.test.flatten(1))
-    distance, floor = (frechet(moments(x.flatten(1)), reference) for x in (subject.generated, subject.training[0]))
-    estimator = f"draws-{subject.count}"
+    reference = moments(evaluated.test.flatten(1))
+    distance, floor = (frechet(moments(x.flatten(1)), reference) for x in (evaluated.generated, evaluated.training[0]))
+    how = Estimator("draws", draws=(evaluated.count,))
     return [
-        Figure("fd_data", estimator, distance, "none", "lower"),
-        Figure("fd_data", f"{estimator}-floor", floor, "none", "none", note="of training points"),
+        Figure("fd_data", how, distance, "none", "lower"),
+        Figure("fd_data", replace(how, of="floor"), floor, "none", "none", remarks=remarks("of training points")),
     ]
 
 
 @metric("off_manifold", draws=True)
-def off_manifold(subject: Subject) -> list[Figure]:
+def off_manifold(evaluated: Evaluated) -> list[Figure]:
     """Draws of the prior that decode away from the data: of all, of those with the lowest q(z), and latent pockets.
 
     A draw is off the manifold where E[x|z] is further from the training points than every test point is. Rows:
@@ -61,23 +63,24 @@ def off_manifold(subject: Subject) -> list[Figure]:
 
     Errors are over draws and codes, also of which are the lowest, for these data and the distance that they set.
     """
-    if math.prod(subject.data.shape) > FEW:
+    if math.prod(evaluated.data.shape) > FEW:
         raise Unsupported(f"distances to the data tell little in more than {FEW} dimensions: use figures of samples")
-    x = subject.data.train[:]
-    limit = nearest(subject.data.test[:], x).distance.max().item()
-    z, codes = subject.prior.sample(DRAWN), subject.q.sample()
-    log_q, at_codes = (subject.aggregate.log_prob_in_chunks(points) for points in (z, codes))
-    distance = torch.cat([nearest(subject.model.decode(part), x).distance for part in in_chunks(z)])
+    x = evaluated.data.train[:]
+    limit = nearest(evaluated.data.test[:], x).distance.max().item()
+    z, codes = evaluated.prior.sample(DRAWN), evaluated.q.sample()
+    log_q, at_codes = (evaluated.aggregate.log_prob_in_chunks(points) for points in (z, codes))
+    distance = torch.cat([nearest(evaluated.model.decode(part), x).distance for part in in_chunks(z)])
     off, order = distance > limit, log_q.argsort()
-    note = f"further than {limit:.3g}"
+    told = Remark("further than {}", (f"{limit:.3g}",))
     shares = {
         "prior": share(off),
         "low-posterior": of_lowest(lambda first: share(off[first]), order),
         "pockets": below(lambda limit: share(off & (log_q < limit)), quantile(at_codes, 0.01)),
     }
     distances = {"prior": mean(distance), "low-posterior": of_lowest(lambda first: mean(distance[first]), order)}
-    return [estimate_figure("off_manifold", which, one, "lower", "share", note) for which, one in shares.items()] + [
-        estimate_figure("manifold_distance", which, one, "lower", "none") for which, one in distances.items()
+    return [
+        *(estimate_figure("off_manifold", Estimator(of), one, "lower", "share", told) for of, one in shares.items()),
+        *(estimate_figure("manifold_distance", Estimator(of), one, "lower", "none") for of, one in distances.items()),
     ]
 
 

@@ -1,9 +1,10 @@
-"""What a trained run offers to the metrics. What several of them need is computed once, from a stream of its own."""
+"""What metrics look at: a trained model with its prior on its data, or the data alone."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch.distributions import Distribution
 from benchmarks.datasets import Dataset, Split
 from benchmarks.features import Features, Network, pictures
 from benchmarks.metrics import latent
+from benchmarks.metrics.estimator import Certainty
 from benchmarks.metrics.likelihood import Importance, importance_sampling
 from benchmarks.seeds import seed_for, stream
 from benchmarks.settings import ProtocolSettings
@@ -39,29 +41,115 @@ MANY = 10
 """Generated images for each test image, at most, where more of them make a figure surer: some priors draw slowly."""
 
 
+Tell = Callable[[str, int, int], None]
+"""Told what is being computed, how much of it is done, and of how much."""
+
+
+def silent(what: str, done: int, of: int) -> None:
+    """Tells nobody."""
+
+
 def in_chunks(z: Tensor) -> tuple[Tensor, ...]:
     """Codes, or indices of images, in parts that are decoded or read at a time."""
     return z.split(sizes.rows(z.device, sizes.IMAGE, CHUNK))
 
 
 @dataclass
-class Subject:
-    """A trained model with its prior, the data, and the protocol. Without a model: the data in a model's place.
+class Material(ABC):
+    """What every metric may look at: the data, the protocol, and what a run's metrics share.
 
     cache: folder for what runs share, feature networks and the features of real images. inception: file of the
     Inception network's weights, where there is one.
     """
 
-    model: Autoencoder | None
-    prior: Prior | None
     data: Dataset
     protocol: ProtocolSettings
     seed: int
-    progress: Callable[[str, int, int], None] = field(default=lambda what, done, of: None)
+    progress: Tell = silent
     cache: Path = Path("results") / "cache"
     inception: Path | None = None
     networks: dict[str, Network] = field(default_factory=dict)
-    features: dict[tuple[str, str], Features] = field(default_factory=dict)
+    features: dict[tuple[str, str, bool], Features] = field(default_factory=dict)
+
+    @abstractmethod
+    def sets(self) -> Mapping[str, Callable[[], Tensor]]:
+        """Sets of images by name, each made when it is first asked for."""
+
+    def images(self, which: str) -> Tensor:
+        """A set of images by name, (n, *shape), kept."""
+        return self.sets()[which]()
+
+    @property
+    def count(self) -> int:
+        """Images in each set."""
+        return min(self.protocol.generated, len(self.data.test))
+
+    def kept(self, x: Tensor) -> Tensor:
+        """Points as figures of samples see them: pictures in 256 grey levels, as files have them, others unchanged."""
+        return pictures(x) if self.data.of_pictures else x
+
+    def real(self, split: Split, index: Tensor) -> Tensor:
+        """Images of a split before any binarisation, kept, (n, *shape)."""
+        index = index.to(split.stored.device)
+        return torch.cat([self.kept(split.original.batch(part)) for part in in_chunks(index)])
+
+    def real_sets(self) -> dict[str, Callable[[], Tensor]]:
+        """The sets of real images; "held-out" are training images that are not among "training"."""
+        return {
+            "test": lambda: self.test,
+            "training": lambda: self.training[0],
+            "held-out": lambda: self.training[1],
+        }
+
+    @cached_property
+    def test(self) -> Tensor:
+        """The first test images."""
+        return self.real(self.data.test, torch.arange(self.count))
+
+    @property
+    def validation(self) -> Tensor:
+        """The first validation images, as many as test images at most."""
+        return self.real(self.data.validation, torch.arange(min(self.count, len(self.data.validation))))
+
+    @cached_property
+    def training(self) -> tuple[Tensor, Tensor]:
+        """Two disjoint sets of training images, drawn at random; smaller ones where there are too few."""
+        with stream(self.seed, "training"):
+            chosen = torch.randperm(len(self.data.train))
+        size = min(self.count, len(chosen) // 2)
+        first, second = (self.real(self.data.train, part) for part in chosen[: 2 * size].split(size))
+        return first, second
+
+    @cached_property
+    def all_training(self) -> Tensor:
+        """Every training image, or the first of them where they have more than NUMBERS elements together."""
+        most = NUMBERS // math.prod(self.data.shape)
+        return self.real(self.data.train, torch.arange(min(len(self.data.train), most)))
+
+
+@dataclass
+class DataOnly(Material):
+    """The data in a model's place: the row `data` of a table."""
+
+    def sets(self) -> Mapping[str, Callable[[], Tensor]]:
+        return self.real_sets()
+
+
+@dataclass(kw_only=True)
+class Evaluated(Material):
+    """A trained model with its prior. What several metrics need is computed once, from a stream of its own."""
+
+    model: Autoencoder
+    prior: Prior
+
+    def sets(self) -> Mapping[str, Callable[[], Tensor]]:
+        own: dict[str, Callable[[], Tensor]] = {
+            "generated": lambda: self.generated,
+            "reconstruction": lambda: self.reconstructed,
+            "low-posterior": lambda: self.low_posterior,
+            "high-posterior": lambda: self.high_posterior,
+        }
+        return own | self.real_sets()
 
     # The posterior and the likelihood
 
@@ -91,12 +179,10 @@ class Subject:
         return torch.cat([log_prior(part.to(dtype)).double() for part in in_chunks(z)])
 
     @property
-    def certainty(self) -> str:
-        """What the prior's own density adds to an estimator's name: nothing where it is exact."""
+    def certainty(self) -> Certainty:
+        """How far the prior's own density is to be trusted, which is so of all that it takes part in."""
         law = density(self.prior)
-        if not law.reliable:
-            return "+unreliable"
-        return "" if law.certainty == "exact" else f"+{law.certainty}"
+        return law.certainty if law.reliable else "unreliable"
 
     # Codes
 
@@ -140,15 +226,6 @@ class Subject:
 
     # Sets of images
 
-    @property
-    def count(self) -> int:
-        """Images in each set."""
-        return min(self.protocol.generated, len(self.data.test))
-
-    def kept(self, x: Tensor) -> Tensor:
-        """Points as figures of samples see them: pictures in 256 grey levels, as files have them, others unchanged."""
-        return pictures(x) if self.data.of_pictures else x
-
     def decoded(self, z: Tensor, what: str) -> Tensor:
         """E[x|z], (n, D) -> (n, *shape), kept."""
         parts = []
@@ -156,11 +233,6 @@ class Subject:
             parts.append(self.kept(self.model.decode(part)))
             self.progress(what, sum(map(len, parts)), len(z))
         return torch.cat(parts)
-
-    def real(self, split: Split, index: Tensor) -> Tensor:
-        """Images of a split before any binarisation, kept, (n, *shape)."""
-        index = index.to(split.stored.device)
-        return torch.cat([self.kept(split.original.batch(part)) for part in in_chunks(index)])
 
     @cached_property
     def generated(self) -> Tensor:
@@ -205,41 +277,3 @@ class Subject:
         """E[x|z] at the codes with the lowest ln p(z), one in POOL (dpVAE, section 4.1)."""
         with stream(self.seed, "high posterior"):
             return self.decoded(self.least_likely(POOL * self.count, self.count), "high posterior")
-
-    @cached_property
-    def test(self) -> Tensor:
-        """The first test images."""
-        return self.real(self.data.test, torch.arange(self.count))
-
-    @property
-    def validation(self) -> Tensor:
-        """The first validation images, as many as test images at most."""
-        return self.real(self.data.validation, torch.arange(min(self.count, len(self.data.validation))))
-
-    @cached_property
-    def training(self) -> tuple[Tensor, Tensor]:
-        """Two disjoint sets of training images, drawn at random; smaller ones where there are too few."""
-        with stream(self.seed, "training"):
-            chosen = torch.randperm(len(self.data.train))
-        size = min(self.count, len(chosen) // 2)
-        first, second = (self.real(self.data.train, part) for part in chosen[: 2 * size].split(size))
-        return first, second
-
-    @cached_property
-    def all_training(self) -> Tensor:
-        """Every training image, or the first of them where they have more than NUMBERS elements together."""
-        most = NUMBERS // math.prod(self.data.shape)
-        return self.real(self.data.train, torch.arange(min(len(self.data.train), most)))
-
-    def images(self, which: str) -> Tensor:
-        """A set of images by name; "held-out" are training images that are not among "training"."""
-        sets: dict[str, Callable[[], Tensor]] = {
-            "generated": lambda: self.generated,
-            "reconstruction": lambda: self.reconstructed,
-            "low-posterior": lambda: self.low_posterior,
-            "high-posterior": lambda: self.high_posterior,
-            "test": lambda: self.test,
-            "training": lambda: self.training[0],
-            "held-out": lambda: self.training[1],
-        }
-        return sets[which]()

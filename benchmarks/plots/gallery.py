@@ -71,7 +71,7 @@ def _one(plot: Plot, results: Results, folder: Path) -> Iterator[Shown]:
         for drawing in plot.drawings(results):
             file = "-".join(filter(None, (slug(dataset), plot.name, slug(drawing.part))))
             if trial:
-                look.stamp(drawing.figure, f"trial: {', '.join(one.partition(':')[0] for one in trial)}")
+                look.stamp(drawing.figure, f"trial: {', '.join(results.runs[0].marks)}")
             look.write(drawing.figure, folder / file, KINDS)
             yield Shown(plot.name, dataset, file, _told(drawing, trial))
     except Unsupported as reason:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from benchmarks import look
-from benchmarks.evaluation import Subject
+from benchmarks.evaluation import Evaluated
 from benchmarks.evaluation.subject import CODES
 from benchmarks.metrics import latent
 from benchmarks.plots.base import Drawing, Results, plot
@@ -63,32 +63,32 @@ class Densities(NamedTuple):
 @plot("leakage")
 def leakage(results: Results) -> Iterator[Drawing]:
     """Latent leaks and pockets: the leakage score (dpVAE, Figure 4), and shares at quantiles, which fit any D."""
-    subjects = {method: results.subject(run) for method, run in results.first().items()}
+    models = {method: results.evaluated(run) for method, run in results.first().items()}
     found: dict[str, Densities] = {}
     reasons: dict[str, str] = {}
-    for method, subject in subjects.items():
+    for method, evaluated in models.items():
         try:
-            found[method] = densities(subject)
+            found[method] = densities(evaluated)
         except Unsupported as reason:
             reasons[method] = str(reason)
     if not found:
         raise Unsupported("; ".join(dict.fromkeys(reasons.values())) or "none of these runs has a model")
-    shown, styles = {method: subjects[method] for method in found}, look.styles(subjects)
+    shown, styles = {method: models[method] for method in found}, look.styles(models)
     about = f"{results.datasets[0]}, {seeds(shown)}"
     yield Drawing(score(found, styles), f"Leakage score on {about}. {SCORE}{notes(shown, reasons)}", "score")
     yield Drawing(share(found, styles), f"Leaks and pockets on {about}. {SHARE}{notes(shown, reasons)}", "share")
 
 
-def densities(subject: Subject) -> Densities:
+def densities(evaluated: Evaluated) -> Densities:
     """Of a run; Unsupported where the codes or the prior have none."""
-    with stream(subject.seed, "plot of leakage"):
-        at, draws = subject.at_codes, subject.aggregate.log_prob_in_chunks(subject.draws)
-        return Densities(subject.log_p_at_codes, at.aggregate, at.without, subject.log_p_at_draws, draws)
+    with stream(evaluated.seed, "plot of leakage"):
+        at, draws = evaluated.at_codes, evaluated.aggregate.log_prob_in_chunks(evaluated.draws)
+        return Densities(evaluated.log_p_at_codes, at.aggregate, at.without, evaluated.log_p_at_draws, draws)
 
 
-def notes(shown: Mapping[str, Subject], left_out: Sequence[str]) -> str:
+def notes(shown: Mapping[str, Evaluated], left_out: Sequence[str]) -> str:
     """What a caption says of densities that are not exact, or missing."""
-    certainty = {method: density(subject.prior).certainty for method, subject in shown.items()}
+    certainty = {method: density(evaluated.prior).certainty for method, evaluated in shown.items()}
     unsure = [f"{method} ({kind})" for method, kind in certainty.items() if kind != "exact"]
     text = [f"ln p(z) is not exact of {', '.join(unsure)}"] * bool(unsure)
     text += [f"left out, without a density of codes or prior: {', '.join(left_out)}"] * bool(left_out)

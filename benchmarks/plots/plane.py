@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from benchmarks.evaluation import Subject
+from benchmarks.evaluation import Evaluated
 from benchmarks.plots.base import Results
 from priors.base import Unsupported
 
@@ -39,20 +39,20 @@ class Law:
     log_prob: Callable[[Tensor], Tensor] | None = None
 
 
-def prior_of(subject: Subject) -> Law:
+def prior_of(evaluated: Evaluated) -> Law:
     """The prior, by its draws alone where it has no density."""
     try:
-        return Law(subject.draws, subject.log_p_at_draws, subject.log_p)
+        return Law(evaluated.draws, evaluated.log_p_at_draws, evaluated.log_p)
     except Unsupported:
-        return Law(subject.draws)
+        return Law(evaluated.draws)
 
 
-def on_a_plane(results: Results) -> dict[str, Subject]:
+def on_a_plane(results: Results) -> dict[str, Evaluated]:
     """By method the model of its first seed, where its codes have two dimensions; Unsupported without any."""
     found = {method: run for method, run in results.first().items() if run.model.latent_dim == 2}
     if not found:
         raise Unsupported("no model here has a latent space of two dimensions")
-    return {method: results.subject(run) for method, run in found.items()}
+    return {method: results.evaluated(run) for method, run in found.items()}
 
 
 def levels(law: Law) -> list[float]:

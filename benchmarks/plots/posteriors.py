@@ -43,15 +43,15 @@ COORDINATES = 4
 @plot("posteriors")
 def posteriors(results: Results) -> Iterator[Drawing]:
     """Draws of every distinct test point's posterior q(z|x), for few points and latent dimension 2 (IOP, Figure 1)."""
-    subjects = on_a_plane(results)
-    data = next(iter(subjects.values())).data
+    models = on_a_plane(results)
+    data = next(iter(models.values())).data
     x = distinct(data.test.seen)
     drawn: dict[str, tuple[Law, Tensor]] = {}
-    for method, subject in subjects.items():
-        with stream(subject.seed, "plot of posteriors"):
-            drawn[method] = prior_of(subject), subject.model.encode(x).sample((EACH,)).transpose(0, 1)
+    for method, evaluated in models.items():
+        with stream(evaluated.seed, "plot of posteriors"):
+            drawn[method] = prior_of(evaluated), evaluated.model.encode(x).sample((EACH,)).transpose(0, 1)
     text = (
-        f"Posteriors on {data.name}, {seeds(subjects)}, each method on a scale of its own: {EACH} draws z ~ q(z|x) for "
+        f"Posteriors on {data.name}, {seeds(models)}, each method on a scale of its own: {EACH} draws z ~ q(z|x) for "
         f"each of the {len(x)} distinct points x of the test set. Lines: the regions of highest density that hold "
         f"{MASSES_IN_WORDS} of the prior; where it has no density, its draws."
     )

@@ -129,7 +129,7 @@ def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Se
         "verdicts": verdicts(frame),
         "parts": tables.parts(frame, chosen.metrics, trial),
         "costs": costs(selected(spent(command.results / f"{name}-cost.csv"), command)),
-        "absent": absent(frame, trial),
+        "absent": absent(frame),
         "settings": settings.compared({key: runs[0] for key, runs in cells.known.items()}) if cells.known else None,
         "pictures": pictures.read(command.results / "figures" / name, datasets),
         "glossary": glossary.of(frame),

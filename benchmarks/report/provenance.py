@@ -133,7 +133,7 @@ def caveats(found: Cells, trial: Sequence[str]) -> list[str]:
         f"The settings of {method} on {dataset} are not known here. {why}"
         for (dataset, method), why in found.unknown.items()
     ]
-    asked = tuple(dict.fromkeys(part for run in found.runs for part in run.trial))
+    asked = tuple(dict.fromkeys("; ".join(run.trial) for run in found.runs if run.trial))
     if found.known and {*asked} != {*trial}:
         theirs, ours = (" and ".join(one) or "the suite's own settings" for one in (trial, asked))
         told.append(f"The rows were run with {theirs}; the settings shown here are those of {ours}.")

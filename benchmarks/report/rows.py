@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from benchmarks.display import text, value
-from benchmarks.suite import SECTIONS
+from benchmarks.display import value
+from benchmarks.notes import text
 from benchmarks.table import DIGITS
 
 Row = dict[str, Any]
-
-TRIAL = re.compile(rf"preset \S+: |({'|'.join(SECTIONS)})\.\S+=")
-"""Begins the part of a note that tells what a trial was run with."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +30,7 @@ def records(frame: pd.DataFrame, *statuses: str) -> list[Row]:
 
 def trial(frame: pd.DataFrame) -> tuple[str, ...]:
     """What the rows were run with in the place of the suite's own settings; empty where they are no trial."""
-    parts = (part for note in frame["note"] for part in text(note).split("; "))
-    return tuple(dict.fromkeys(part for part in parts if TRIAL.match(part)))
-
-
-def without(note: str, said: Sequence[str]) -> str:
-    """The note but for the parts that were said elsewhere."""
-    return "; ".join(part for part in note.split("; ") if part not in said)
+    return tuple(dict.fromkeys(told for row in frame["trial"] if (told := text(row))))
 
 
 def mean(row: Row) -> tuple[Number, Number]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.display import published_value, text
+from benchmarks.display import published_value
+from benchmarks.notes import text
+from benchmarks.published import VERDICTS
 from benchmarks.report.rows import Number, Row, count, exact, mean, records
-
-LABELS = ("reproduced", "differs", "not comparable")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Verdicts:
     def counts(self) -> dict[str, int]:
         """Of all that a verdict can be."""
         found = Counter(one.label for one in self.every)
-        return {label: found[label] for label in LABELS}
+        return {label: found[label] for label in VERDICTS}
 
 
 def verdicts(frame: pd.DataFrame) -> Verdicts:
@@ -57,9 +57,10 @@ def verdicts(frame: pd.DataFrame) -> Verdicts:
 
 
 def _verdict(row: Row) -> Verdict:
-    label, _, reason = text(row["verdict"]).partition(": ")
     deviation = "" if pd.isna(row["deviation"]) else f"{row['deviation']:+.1f}"
     what = (row["dataset"], row["metric"], text(row["estimator"]), row["method"])
     paper = Number(published_value(row), exact(row["published"]))
     source, apart = text(row["published_source"]), Number(deviation, exact(row["deviation"]))
-    return Verdict(*what, *mean(row), count(row), paper, source, apart, label, reason)
+    return Verdict(
+        *what, *mean(row), count(row), paper, source, apart, text(row["verdict_label"]), text(row["verdict_reason"])
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from optuna.trial import Trial
 from benchmarks import suite
 from benchmarks.errors import UsageError
 from benchmarks.settings import Run
-from benchmarks.suite import Request, Suite
+from benchmarks.suite import Request, Suite, leaves
 from models.regularisers import REGULARISERS
 from priors import registry
 from priors.space import Choice, Float, Int, Range
@@ -27,15 +27,6 @@ def settings_of(run: Run) -> dict[str, Any]:
         "regulariser": {one.name: one.settings for one in run.regularisers},
     }
     return dict(leaves(tables))
-
-
-def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as (dotted key, value)."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def declared(run: Run) -> dict[str, Range]:
