@@ -20,7 +20,7 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks import run, suite, table
-from benchmarks.command import DATA, STOPPED, Selection, load_plugins, named, parse, place_of, status
+from benchmarks.command import DATA, STOPPED, Selection, load_plugins, named, parse, status, workspace_of
 from benchmarks.display import Display, Screen, text, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
@@ -149,16 +149,16 @@ def rerun(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
     load_plugins(())
     wanted = suite.expand(chosen, Request(seeds=seeds))
     with TemporaryDirectory(prefix="priorbench-check-") as folder:
-        place = place_of(Selection(command.suite, data=command.data, results=Path(folder), device="cpu"))
-        run.check_weights(wanted, place)
-        run.check_data(wanted, place, skip=False)
+        workspace = workspace_of(Selection(command.suite, data=command.data, results=Path(folder), device="cpu"))
+        run.check_weights(wanted, workspace)
+        run.check_data(wanted, workspace, skip=False)
         console.print(f"{chosen.title}: {len(wanted)} runs", highlight=False)
-        workers = command.workers or default_workers(place.device)
-        view = Display(console, wanted, place, workers)
+        workers = command.workers or default_workers(workspace.device)
+        view = Display(console, wanted, workspace, workers)
         with view.watch():
-            for outcome in EXECUTORS["local"](wanted, place, workers):
+            for outcome in EXECUTORS["local"](wanted, workspace, workers):
                 view.ended(outcome)
-        return table.build(chosen, wanted, place)[0]
+        return table.build(chosen, wanted, workspace)[0]
 
 
 def own(frame: pd.DataFrame) -> pd.DataFrame:

@@ -22,11 +22,12 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.escape import in_line, visible
-from benchmarks.execute import Outcome, Place
+from benchmarks.execute import Outcome
 from benchmarks.settings import Run
 from benchmarks.standings import unreliable
 from benchmarks.stats import LEVEL, PAIR_LEVEL
 from benchmarks.table import WITHIN
+from benchmarks.workspace import Workspace
 
 STANDINGS = {"best": "*", "tied": "=", "undecided": "?", "better": "+", "worse": ""}
 """Marks of a figure's standing: all but `worse` have one."""
@@ -70,8 +71,8 @@ class Screen(Console):
 class Display:
     """Progress of a list of runs. `watch()` shows it; `ended(outcome)` tells it of a run's end."""
 
-    def __init__(self, console: Console, runs: Sequence[Run], place: Place, workers: int):
-        self.console, self.place, self.workers = console, place, workers
+    def __init__(self, console: Console, runs: Sequence[Run], workspace: Workspace, workers: int):
+        self.console, self.workspace, self.workers = console, workspace, workers
         self.left = {run.name: run for run in runs}
         self.total, self.start, self.began = len(runs), time.monotonic(), time.time()
         self.count = 0
@@ -124,7 +125,7 @@ class Display:
 
     def status(self, run: Run) -> dict[str, Any] | None:
         """The run's own word, unless it is of an earlier command, and the seconds since (`silent`)."""
-        record = self.place.record(run)
+        record = self.workspace.record(run)
         status = record.reported()
         try:
             told = (record.folder / "status.json").stat().st_mtime

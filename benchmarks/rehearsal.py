@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from benchmarks.build import build
 from benchmarks.datasets import Dataset
 from benchmarks.errors import UsageError
-from benchmarks.execute import build
 from benchmarks.settings import Run
 from models.base import Autoencoder
 from priors.base import Prior, Unsupported

@@ -16,11 +16,10 @@ import tyro
 from rich.console import Console
 
 from benchmarks import datasets, display, made, methods, suite, survey, table, wide
-from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, place_of, status
+from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, status, workspace_of
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
-from benchmarks.execute import Place
 from benchmarks.executors import EXECUTORS
 from benchmarks.features import inception
 from benchmarks.machine import default_workers
@@ -28,6 +27,7 @@ from benchmarks.record import Damaged, Record
 from benchmarks.rehearsal import built
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
+from benchmarks.workspace import Workspace
 from models.registry import PARTS
 from priors import registry
 from priors.base import Unsupported
@@ -88,26 +88,30 @@ def run_suite(command: Command, console: Console) -> int:
     """Expands, checks all that can be checked beforehand, runs, and keeps the table up to date."""
     check_numbers(command)
     chosen, request = suite.read(command.suite), command.request()
-    place = replace(place_of(command, command.inception_weights), seconds=60 * (command.minutes_a_run or 0))
+    workspace = replace(workspace_of(command, command.inception_weights), seconds=60 * (command.minutes_a_run or 0))
     wanted = suite.expand(chosen, request)
     check_writable(command.results)
-    check_weights(wanted, place)
-    wanted, missing = check_data(wanted, place, command.skip_missing)
-    everything, lost = whole_table(chosen, request, wanted, place)
-    for line in (*survey.mend(wanted, place), *survey.age(wanted, place, command.stale), *survey.unreadable(lost)):
+    check_weights(wanted, workspace)
+    wanted, missing = check_data(wanted, workspace, command.skip_missing)
+    everything, lost = whole_table(chosen, request, wanted, workspace)
+    for line in (
+        *survey.mend(wanted, workspace),
+        *survey.age(wanted, workspace, command.stale),
+        *survey.unreadable(lost),
+    ):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
-    left = [run for run in wanted if not survey.finished(run, place)]
+    left = [run for run in wanted if not survey.finished(run, workspace)]
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
     target = command.results / command.output(chosen)
-    write = Paced(lambda: write_tables(chosen, everything, place, target))
-    failed = carry_out(left[: command.limit], command, place, console, write)
+    write = Paced(lambda: write_tables(chosen, everything, workspace, target))
+    failed = carry_out(left[: command.limit], command, workspace, console, write)
     frame = write.now()
-    made.write(everything, place, target.with_name(f"{target.name}.made.json"))
+    made.write(everything, workspace, target.with_name(f"{target.name}.made.json"))
     display.show(console, frame[frame["status"] != "not-computed"], chosen.title)
     for line in missing:
         console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)
     console.print(f"table: {target}.csv", highlight=False)
-    return 1 if failed or table.trouble(wanted, place) else 0
+    return 1 if failed or table.trouble(wanted, workspace) else 0
 
 
 def check_numbers(command: Command) -> None:
@@ -119,13 +123,13 @@ def check_numbers(command: Command) -> None:
         raise UsageError(f"--minutes-a-run {command.minutes_a_run}: it is larger than 0.")
 
 
-def carry_out(runs: Sequence[Run], command: Command, place: Place, console: Console, write: Paced) -> bool:
+def carry_out(runs: Sequence[Run], command: Command, workspace: Workspace, console: Console, write: Paced) -> bool:
     """All of the runs; has one failed? However it ends, the table has what is done."""
-    workers = command.workers or default_workers(place.device)
-    view, failed = display.Display(console, runs, place, workers), False
+    workers = command.workers or default_workers(workspace.device)
+    view, failed = display.Display(console, runs, workspace, workers), False
     try:
         with view.watch():
-            for outcome in EXECUTORS[command.executor](runs, place, workers):
+            for outcome in EXECUTORS[command.executor](runs, workspace, workers):
                 view.ended(outcome)
                 failed |= outcome.status == "failed"
                 write.soon()
@@ -152,20 +156,22 @@ class Paced:
         return frame
 
 
-def whole_table(chosen: Suite, request: Request, wanted: list[Run], place: Place) -> tuple[list[Run], list[Record]]:
+def whole_table(
+    chosen: Suite, request: Request, wanted: list[Run], workspace: Workspace
+) -> tuple[list[Run], list[Record]]:
     """(the suite's own runs, done or not, then the others of this and earlier commands; records that cannot be read):
     no part of a suite takes another's rows out of the table."""
     own = suite.expand(chosen, replace(request, datasets=(), methods=(), seeds=()))
     known = {run.name: run for run in (*own, *wanted)}
-    others, lost = earlier(chosen, request, place, known.keys())
+    others, lost = earlier(chosen, request, workspace, known.keys())
     return list((known | {run.name: run for run in others}).values()), lost
 
 
-def earlier(chosen: Suite, request: Request, place: Place, known: Set[str]) -> tuple[list[Run], list[Record]]:
+def earlier(chosen: Suite, request: Request, workspace: Workspace, known: Set[str]) -> tuple[list[Run], list[Record]]:
     """(runs on the disk that are not known, asked for by an earlier command, if they still are what it would run today;
     records that cannot be read). Those of a plug-in's prior are there whenever the plug-in is."""
     found, lost = [], []
-    for path in sorted((place.results / "runs" / chosen.name).glob("*/config.json")):
+    for path in sorted((workspace.results / "runs" / chosen.name).glob("*/config.json")):
         record = Record(path.parent)
         if path.parent.name in known:
             continue
@@ -180,15 +186,15 @@ def earlier(chosen: Suite, request: Request, place: Place, known: Set[str]) -> t
     return found, lost
 
 
-def write_tables(chosen: Suite, runs: list[Run], place: Place, target: Path) -> pd.DataFrame:
+def write_tables(chosen: Suite, runs: list[Run], workspace: Workspace, target: Path) -> pd.DataFrame:
     """The table as the runs now stand."""
-    frame, costs = table.build(chosen, runs, place)
+    frame, costs = table.build(chosen, runs, workspace)
     table.write(frame, target.with_name(target.name + ".csv"))
     table.write(costs, target.with_name(target.name + "-cost.csv"))
     return frame
 
 
-def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], list[str]]:
+def check_data(runs: list[Run], workspace: Workspace, skip: bool) -> tuple[list[Run], list[str]]:
     """(runs whose data are there, what is wrong with the other data).
 
     Every data set is loaded once, and every method built on it once, before hours of work: all that is missing is told
@@ -199,7 +205,7 @@ def check_data(runs: list[Run], place: Place, skip: bool) -> tuple[list[Run], li
     by_dataset = {name: [run for run in runs if run.dataset == name] for name in dict.fromkeys(r.dataset for r in runs)}
     for group in by_dataset.values():
         try:
-            data = place.on_cpu.dataset(group[0])
+            data = workspace.on_cpu.dataset(group[0])
         except DataError as error:
             problems.append(str(error))
             continue
@@ -223,10 +229,10 @@ def rehearse(run: Run, data: datasets.Dataset) -> None:
         built(run, data)
 
 
-def check_weights(runs: list[Run], place: Place) -> None:
+def check_weights(runs: list[Run], workspace: Workspace) -> None:
     """Raises WeightsError where a run asks for Inception's features and its file is not the published one."""
-    if place.inception and any(METRICS[name].inception for run in runs for name in run.metrics):
-        inception.load(place.inception)
+    if workspace.inception and any(METRICS[name].inception for run in runs for name in run.metrics):
+        inception.load(workspace.inception)
 
 
 def list_everything(arguments: Sequence[str], console: Console) -> int:

@@ -15,11 +15,11 @@ import pandas as pd
 
 from benchmarks import escape, published, standings
 from benchmarks.errors import UsageError
-from benchmarks.execute import Place
 from benchmarks.features import inception
 from benchmarks.record import Damaged, Record, write_atomically
 from benchmarks.settings import Run
 from benchmarks.suite import Suite
+from benchmarks.workspace import Workspace as Place
 
 OWN = (
     *("suite", "dataset", "method", "prior", "model", "metric", "estimator", "direction", "unit"),

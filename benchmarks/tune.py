@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks import display, look, suite, table
-from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, place_of, status
+from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, status, workspace_of
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
 from benchmarks.machine import device_of, prepare_worker
@@ -30,7 +30,7 @@ from benchmarks.study import result
 from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import parse_range, searched, settings_of
 from benchmarks.study.tuning import STATUS, Tuning, rehearse
-from benchmarks.study.validation import ValidationPlace
+from benchmarks.study.validation import ValidationWorkspace
 from benchmarks.study.workers import start_worker, tidy, work
 from benchmarks.suite import Request, Suite
 from priors.space import Choice, Range
@@ -112,7 +112,7 @@ def tune(command: Command, console: Console) -> int:
         together = [one for one in ended if one.best and one.tuning.dataset == dataset]
         if len(together) > 1:
             name = study_name(command, chosen, dataset, *(one.tuning.method for one in together))
-            result.write_suite(together, together[0].tuning.place.results / f"{name}.toml")
+            result.write_suite(together, together[0].tuning.workspace.results / f"{name}.toml")
             console.print(f"these methods as one suite: {name}.toml", highlight=False, markup=False, soft_wrap=True)
     return 0 if all(one.best for one in ended) else 1
 
@@ -123,7 +123,7 @@ def tune(command: Command, console: Console) -> int:
 def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
     """Every study, with all checked that can be before hours of work."""
     check(command)
-    plugins, place = load_plugins(command.plugin), make_place(command)
+    plugins, workspace = load_plugins(command.plugin), make_workspace(command)
     extra, known, tunings = dict(map(parse_range, command.space)), set(), []
     overrides = (*command.set, f"protocol.samples=[{command.samples}]")
     for dataset in dict.fromkeys(command.dataset or chosen.datasets):
@@ -134,7 +134,7 @@ def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
             known |= settings_of(base).keys()
             space = searched(chosen, request, base, extra)
             if space:
-                tunings.append(one_study(command, chosen, request, space, place, base))
+                tunings.append(one_study(command, chosen, request, space, workspace, base))
             elif command.method:
                 raise UsageError(f"{method} on {dataset} has nothing to tune: name settings with --space KEY=LOW:HIGH.")
             else:
@@ -156,22 +156,29 @@ def check(command: Command) -> None:
             raise unknown("objective", name, OBJECTIVES)
 
 
-def make_place(command: Command) -> ValidationPlace:
+def make_workspace(command: Command) -> ValidationWorkspace:
     """Where trials happen: in a folder of their own, on validation images."""
-    place = place_of(command)
+    workspace = workspace_of(command)
     check_writable(command.results)
-    return ValidationPlace(command.results / "studies", place.data, place.device, place.options, place.plugins)
+    return ValidationWorkspace(
+        command.results / "studies", workspace.data, workspace.device, workspace.options, workspace.plugins
+    )
 
 
 def one_study(
-    command: Command, chosen: Suite, request: Request, space: dict[str, Range], place: ValidationPlace, base: Run
+    command: Command,
+    chosen: Suite,
+    request: Request,
+    space: dict[str, Range],
+    workspace: ValidationWorkspace,
+    base: Run,
 ) -> Tuning:
     """A method's study on a data set; UsageError where an objective is undefined or the ends of a range are no valid
     settings."""
     name = study_name(command, chosen, base.dataset, base.method)
-    storage = command.storage or f"sqlite:///{(place.results / name).resolve()}.db"
-    prunes = rehearse(base, place.on_cpu.dataset(base), command.objective)
-    tuning = Tuning(name, chosen, request, space, command.objective, command.trials, place, storage, prunes)
+    storage = command.storage or f"sqlite:///{(workspace.results / name).resolve()}.db"
+    prunes = rehearse(base, workspace.on_cpu.dataset(base), command.objective)
+    tuning = Tuning(name, chosen, request, space, command.objective, command.trials, workspace, storage, prunes)
     for key, one in space.items():
         for value in one.values if isinstance(one, Choice) else (one.low, one.high):
             tuning.runs({key: value})
@@ -227,9 +234,9 @@ def carry_out(tuning: Tuning, workers: int) -> None:
 
 def _work(tuning: Tuning, worker: int = 0, workers: int = 1) -> None:
     """One worker's trials, on the device that is its own."""
-    place = replace(tuning.place, device=device_of(tuning.place.device, worker))
-    prepare_worker(place.device, workers)
-    work(replace(tuning, place=place))
+    workspace = replace(tuning.workspace, device=device_of(tuning.workspace.device, worker))
+    prepare_worker(workspace.device, workers)
+    work(replace(tuning, workspace=workspace))
 
 
 class View:
@@ -268,7 +275,7 @@ class View:
         """How far the first trial under way is."""
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             for one in self.tuning.runs(trial.params):
-                status = self.tuning.place.record(one).reported()
+                status = self.tuning.workspace.record(one).reported()
                 if status and status["stage"] != "done":
                     return display.describe(status)
         return ""
@@ -276,7 +283,7 @@ class View:
 
 def conclude(console: Console, ended: result.Ended) -> None:
     """Writes all that a study gives, and says where."""
-    path = ended.tuning.place.results / ended.tuning.name
+    path = ended.tuning.workspace.results / ended.tuning.name
     table.write(ended.frame(), path.with_name(f"{path.name}.csv"))
     if not ended.best:
         line = f"{path.name}: no trial has a figure yet, see {path}.csv"

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from benchmarks import display, suite, table
-from benchmarks.execute import Place
+from benchmarks.workspace import Workspace
 
 
 def test_losses_of_one_name_are_told_apart():
@@ -87,11 +87,11 @@ def test_standings_have_marks_and_a_legend():
 def test_a_run_that_hangs_is_told(tmp_path: Path):
     """Since when nothing was heard of it; what an earlier command left does not count, and neither does rubbish."""
     run = suite.expand(suite.read("smoke"))[0]
-    place = Place(tmp_path, tmp_path)
-    record = place.record(run)
+    workspace = Workspace(tmp_path, tmp_path)
+    record = workspace.record(run)
     record.folder.mkdir(parents=True)
     record.report(stage="starting")
-    view = display.Display(Console(file=io.StringIO()), [run], place, 1)
+    view = display.Display(Console(file=io.StringIO()), [run], workspace, 1)
     view.began -= 3600
     told = time.time() - 1000
     os.utime(record.folder / "status.json", (told, told))

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import evaluation, suite
+from benchmarks.build import build
 from benchmarks.datasets import Dataset, load
 from benchmarks.evaluation import METRICS, Subject
-from benchmarks.execute import build
 from benchmarks.metrics import kernel, manifold, neighbours
 from benchmarks.metrics.annealing import Annealing
 from benchmarks.metrics.figure import Figure

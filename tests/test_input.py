@@ -18,15 +18,16 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.text import Text
 
-import benchmarks.execute
+import benchmarks.workspace
 from benchmarks import command, display, escape, names, rehearsal, run, suite, table, tune, wide
 from benchmarks.errors import UsageError
-from benchmarks.execute import Outcome, Place
+from benchmarks.execute import Outcome
 from benchmarks.plots import __main__ as plots
 from benchmarks.plots import critic, gallery
 from benchmarks.report import __main__ as report
 from benchmarks.settings import constructor_settings
 from benchmarks.suite import Request
+from benchmarks.workspace import Workspace
 from priors import registry
 from priors.base import Unsupported
 from priors.normal import DiagonalNormal
@@ -57,7 +58,7 @@ class Bench(Workbench):
 @pytest.fixture
 def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(registry, "_priors", registry.available())
-    benchmarks.execute._dataset.cache_clear()
+    benchmarks.workspace._dataset.cache_clear()
     return Bench(tmp_path, capsys)
 
 
@@ -288,9 +289,9 @@ def test_networks_larger_than_memory_are_not_tried(
 
 
 def test_the_weight_is_that_of_what_is_built(bench: Bench):
-    chosen, place = suite.read(bench.suite(TINY)), Place(bench.results, bench.folder)
+    chosen, workspace = suite.read(bench.suite(TINY)), Workspace(bench.results, bench.folder)
     for one in suite.expand(chosen):
-        data = place.dataset(one)
+        data = workspace.dataset(one)
         model, prior = rehearsal.built(one, data)
         tensors = [*model.parameters(), *model.buffers(), *prior.parameters(), *prior.buffers()]
         distinct = {id(tensor): tensor.numel() * tensor.element_size() for tensor in tensors}
@@ -429,7 +430,7 @@ def test_paper_tables_escape_what_would_end_a_cell():
 def test_a_screen_shows_text_as_it_is(bench: Bench, capsys: pytest.CaptureFixture[str]):
     (one, _) = suite.expand(suite.read(bench.suite(TINY)))
     screen = display.Screen(width=200)
-    shown = display.Display(screen, [one], Place(bench.results, bench.folder), 1)
+    shown = display.Display(screen, [one], Workspace(bench.results, bench.folder), 1)
     shown.ended(Outcome(one, "failed", "\x1b[2J [/] [bold]x \x9b"))
     screen.print("[red]y[/red] :smile: \x07\x1b]0;title")
     out = capsys.readouterr().out

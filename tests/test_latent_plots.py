@@ -17,11 +17,12 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from benchmarks import look, suite
 from benchmarks.datasets import Split
 from benchmarks.evaluation import Subject
-from benchmarks.execute import Place, execute
+from benchmarks.execute import execute
 from benchmarks.metrics.latent import draw_codes
 from benchmarks.plots import PLOTS, Results, latent, leakage, plane, posteriors
 from benchmarks.plots.base import Drawing
 from benchmarks.seeds import stream
+from benchmarks.workspace import Workspace
 from priors.base import Unsupported
 
 SUITE = """
@@ -57,10 +58,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Two moons with all methods, the unit vectors with two."""
     folder = tmp_path_factory.mktemp("plane")
     (folder / "plane.toml").write_text(SUITE)
-    chosen, place = suite.read(str(folder / "plane.toml")), Place(folder / "results", folder)
+    chosen, workspace = suite.read(str(folder / "plane.toml")), Workspace(folder / "results", folder)
     runs = [run for run in suite.expand(chosen) if run.dataset == "moons" or run.method in ("gaussian", "flexae")]
-    assert {execute(run, place).status for run in runs} == {"ok"}
-    return Results(chosen, tuple(runs), place)
+    assert {execute(run, workspace).status for run in runs} == {"ok"}
+    return Results(chosen, tuple(runs), workspace)
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import torch
 
-import benchmarks.execute
+import benchmarks.workspace
 from benchmarks import datasets, display, methods, suite
 from benchmarks.command import Selection
 from benchmarks.evaluation import METRICS
@@ -762,7 +762,7 @@ def test_other_data_make_other_runs(bench: Bench, tmp_path: Path):
     assert "2 already done" in bench().out
     before = bench.table()
     Image.new("L", (8, 8), color=255).save(folder / "00.png")
-    benchmarks.execute._dataset.cache_clear()  # as a new command would
+    benchmarks.workspace._dataset.cache_clear()  # as a new command would
     again = bench()
     assert again.status == 0
     assert "0 already done" in again.out

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 
 from benchmarks import look
 from benchmarks.evaluation import Subject
-from benchmarks.execute import Place, recall
+from benchmarks.recall import recall
 from benchmarks.record import Record
 from benchmarks.settings import Run
 from benchmarks.standings import UNRELIABLE, unreliable
 from benchmarks.suite import Suite
+from benchmarks.workspace import Workspace
 
 IDENTITY = ("dataset", "method", "seed")
 
@@ -28,7 +29,7 @@ class Results:
 
     suite: Suite
     runs: tuple[Run, ...]
-    place: Place
+    workspace: Workspace
     recalled: dict[str, Subject] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -55,11 +56,11 @@ class Results:
     def subject(self, run: Run) -> Subject:
         """The run's trained model and prior, with what its metrics shared."""
         if run.name not in self.recalled:
-            self.recalled[run.name] = recall(run, self.place)
+            self.recalled[run.name] = recall(run, self.workspace)
         return self.recalled[run.name]
 
     def record(self, run: Run) -> Record:
-        return self.place.record(run)
+        return self.workspace.record(run)
 
     def history(self, run: Run) -> pd.DataFrame:
         """The training curve, a row an epoch; empty where nothing was trained."""

@@ -104,7 +104,7 @@ def unit(name: str) -> str:
 def least_loss(axes: Axes, results: Results) -> None:
     """A line at the data's own -ln p(x), where the law is known: no model's expected loss is lower."""
     run = results.runs[0]
-    data = results.place.dataset(run)
+    data = results.workspace.dataset(run)
     if data.log_prob is not None:
         least = -data.log_prob(data.validation[:]).mean().item()
         axes.axhline(least, color="0.4", linewidth=0.8, label="the data's own")

@@ -12,7 +12,8 @@ import pandas as pd
 from rich.console import Console
 
 from benchmarks import stats, suite, table
-from benchmarks.command import Selection, parse, place_of, status
+from benchmarks.command import Selection, parse, status
+from benchmarks.command import workspace_of as place_of
 from benchmarks.datasets import DataError
 from benchmarks.display import LEGEND, Screen
 from benchmarks.errors import UsageError

@@ -15,9 +15,9 @@ from benchmarks import methods, suite
 from benchmarks.command import Selection
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError
-from benchmarks.execute import Place
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
+from benchmarks.workspace import Workspace as Place
 
 Cell = tuple[str, str]
 """A data set and a method."""
