@@ -21,10 +21,11 @@ from scipy import stats
 
 from benchmarks import run, suite, table
 from benchmarks.command import DATA, STOPPED, Selection, load_plugins, named, parse, status, workspace_of
-from benchmarks.display import Display, Screen, text, unbounded, value
+from benchmarks.console import Screen, text, unbounded, value
 from benchmarks.errors import UsageError
 from benchmarks.executors import EXECUTORS
 from benchmarks.machine import default_workers
+from benchmarks.progress import Display
 from benchmarks.suite import Request, Suite
 
 Row = dict[str, Any]

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks import suite
 from benchmarks.command import STOPPED, Several, first_line, named, parse, status
-from benchmarks.display import Screen
+from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import execute
 from benchmarks.settings import constructor_settings, prior_settings, validated

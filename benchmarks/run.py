@@ -15,14 +15,16 @@ import pandas as pd
 import tyro
 from rich.console import Console
 
-from benchmarks import datasets, display, made, methods, suite, survey, table, wide
+from benchmarks import datasets, made, methods, suite, survey, table, wide
 from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, status, workspace_of
+from benchmarks.console import Screen, show
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
 from benchmarks.executors import EXECUTORS
 from benchmarks.features import inception
 from benchmarks.machine import default_workers
+from benchmarks.progress import Display
 from benchmarks.record import Damaged, Record
 from benchmarks.rehearsal import built
 from benchmarks.settings import Run
@@ -71,7 +73,7 @@ class Command(Selection):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 all runs fine, 1 some failed or diverged, 2 wrong usage, 130 stopped by Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return status(lambda: dispatch(given, display.Screen()))
+    return status(lambda: dispatch(given, Screen()))
 
 
 def dispatch(arguments: list[str], console: Console) -> int:
@@ -107,7 +109,7 @@ def run_suite(command: Command, console: Console) -> int:
     failed = carry_out(left[: command.limit], command, workspace, console, write)
     frame = write.now()
     made.write(everything, workspace, target.with_name(f"{target.name}.made.json"))
-    display.show(console, frame[frame["status"] != "not-computed"], chosen.title)
+    show(console, frame[frame["status"] != "not-computed"], chosen.title)
     for line in missing:
         console.print(f"left out: {line}", style="yellow", highlight=False, markup=False)
     console.print(f"table: {target}.csv", highlight=False)
@@ -126,7 +128,7 @@ def check_numbers(command: Command) -> None:
 def carry_out(runs: Sequence[Run], command: Command, workspace: Workspace, console: Console, write: Paced) -> bool:
     """All of the runs; has one failed? However it ends, the table has what is done."""
     workers = command.workers or default_workers(workspace.device)
-    view, failed = display.Display(console, runs, workspace, workers), False
+    view, failed = Display(console, runs, workspace, workers), False
     try:
         with view.watch():
             for outcome in EXECUTORS[command.executor](runs, workspace, workers):

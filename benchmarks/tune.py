@@ -19,12 +19,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from benchmarks import display, look, suite, table
+from benchmarks import look, suite, table
 from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, status, workspace_of
+from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
 from benchmarks.machine import device_of, prepare_worker
 from benchmarks.names import check_flag, fitting, slug
+from benchmarks.progress import describe, periodically
 from benchmarks.settings import Run, digest
 from benchmarks.study import result
 from benchmarks.study.objective import OBJECTIVES
@@ -86,7 +88,7 @@ class Command(Selection):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 every study has a best trial, 1 one has none, 2 wrong usage, 130 stopped by Ctrl-C."""
     try:
-        return status(lambda: tune(parse(Command, arguments, "tune"), display.Screen()))
+        return status(lambda: tune(parse(Command, arguments, "tune"), Screen()))
     except TerminatedWorkerError:
         print("error: A worker was killed (for its memory?): the same command goes on; try fewer.", file=sys.stderr)
         return 1
@@ -256,7 +258,7 @@ class View:
         """Looks at the database once a second, whoever carries out the trials."""
         with self.bar:
             try:
-                with display.periodically(self.look, 1):
+                with periodically(self.look, 1):
                     yield
             finally:
                 self.look()
@@ -277,7 +279,7 @@ class View:
             for one in self.tuning.runs(trial.params):
                 status = self.tuning.workspace.record(one).reported()
                 if status and status["stage"] != "done":
-                    return display.describe(status)
+                    return describe(status)
         return ""
 
 

@@ -19,11 +19,13 @@ from PIL import Image
 from rich.text import Text
 
 import benchmarks.workspace
-from benchmarks import command, display, escape, names, rehearsal, run, suite, table, tune, wide
+from benchmarks import command, escape, names, rehearsal, run, suite, table, tune, wide
+from benchmarks.console import Screen
 from benchmarks.errors import UsageError
 from benchmarks.execute import Outcome
 from benchmarks.plots import __main__ as plots
 from benchmarks.plots import critic, gallery
+from benchmarks.progress import Display
 from benchmarks.report import __main__ as report
 from benchmarks.settings import constructor_settings
 from benchmarks.suite import Request
@@ -429,8 +431,8 @@ def test_paper_tables_escape_what_would_end_a_cell():
 
 def test_a_screen_shows_text_as_it_is(bench: Bench, capsys: pytest.CaptureFixture[str]):
     (one, _) = suite.expand(suite.read(bench.suite(TINY)))
-    screen = display.Screen(width=200)
-    shown = display.Display(screen, [one], Workspace(bench.results, bench.folder), 1)
+    screen = Screen(width=200)
+    shown = Display(screen, [one], Workspace(bench.results, bench.folder), 1)
     shown.ended(Outcome(one, "failed", "\x1b[2J [/] [bold]x \x9b"))
     screen.print("[red]y[/red] :smile: \x07\x1b]0;title")
     out = capsys.readouterr().out

@@ -22,8 +22,9 @@ import pytest
 import torch
 
 import benchmarks.workspace
-from benchmarks import datasets, display, methods, suite
+from benchmarks import datasets, methods, suite
 from benchmarks.command import Selection
+from benchmarks.console import value
 from benchmarks.evaluation import METRICS
 from benchmarks.record import Record
 from benchmarks.run import Command, main
@@ -529,7 +530,7 @@ def test_nothing_is_cut_off_where_there_is_no_terminal(bench: Bench):
     rows = bench.table().to_dict("records")
     assert rows
     for row in rows:
-        number, error = display.value(row | {"mean": float(row["mean"]), "stderr": None})
+        number, error = value(row | {"mean": float(row["mean"]), "stderr": None})
         assert number in answer.out
         assert error in answer.out
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks import suite
 from benchmarks.command import Selection, named, parse, status, workspace_of
-from benchmarks.display import Screen
+from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.machine import prepare_worker
 from benchmarks.plots import PLOTS, Results, gallery

@@ -14,8 +14,8 @@ from rich.console import Console
 from benchmarks import stats, suite, table
 from benchmarks.command import Selection, parse, status
 from benchmarks.command import workspace_of as place_of
+from benchmarks.console import LEGEND, Screen
 from benchmarks.datasets import DataError
-from benchmarks.display import LEGEND, Screen
 from benchmarks.errors import UsageError
 from benchmarks.evaluation import METRICS
 from benchmarks.plots import __main__ as drawing

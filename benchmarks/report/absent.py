@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.display import text
+from benchmarks.console import text
 from benchmarks.report.rows import Row, records, without
 
 STATUSES = ("failed", "diverged", "unsupported", "not-computed")

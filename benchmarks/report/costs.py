@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.display import text
+from benchmarks.console import text
 from benchmarks.report.rows import Number, mean, records
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.display import text, value
+from benchmarks.console import text, value
 from benchmarks.suite import SECTIONS
 from benchmarks.table import DIGITS
 

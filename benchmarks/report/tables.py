@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from benchmarks.display import Notes, brackets, common_note, mark, ordered, pairs, published_value, rounded, text
+from benchmarks.console import Notes, brackets, common_note, mark, ordered, pairs, published_value, rounded, text
 from benchmarks.report.rows import Number, Row, count, exact, mean, without
 from benchmarks.standings import UNRELIABLE, unreliable
 

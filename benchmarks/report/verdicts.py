@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.display import published_value, text
+from benchmarks.console import published_value, text
 from benchmarks.report.rows import Number, Row, count, exact, mean, records
 
 LABELS = ("reproduced", "differs", "not comparable")
