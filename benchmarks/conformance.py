@@ -18,7 +18,8 @@ from pydantic.errors import PydanticUserError
 from rich.console import Console
 
 from benchmarks import suite
-from benchmarks.command import STOPPED, Several, first_line, named, parse, status
+from benchmarks.catalogue import first_line
+from benchmarks.cli import STOPPED, Several, named, parse, status
 from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import execute

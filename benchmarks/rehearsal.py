@@ -24,6 +24,17 @@ GROUP = Path("/sys/fs/cgroup/memory.max")
 """What a container may take, on Linux."""
 
 
+def rehearse(run: Run, data: Dataset) -> None:
+    """Builds a run's model and prior, so that what cannot be built is told at once.
+
+    A pair that is undefined is not a mistake: its run says so in the table.
+    """
+    if run.prior is None:
+        return
+    with suppress(Unsupported):
+        built(run, data)
+
+
 def built(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     """Model and prior; Unsupported for a pair that is undefined, UsageError for all else that goes wrong.
 

@@ -19,8 +19,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from benchmarks import look, suite, table
-from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, status, workspace_of
+from benchmarks import style, suite, table
+from benchmarks.cli import (
+    Selection,
+    Several,
+    check_least,
+    check_writable,
+    load_plugins,
+    named,
+    parse,
+    status,
+    workspace_of,
+)
 from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
@@ -148,9 +158,7 @@ def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
 
 def check(command: Command) -> None:
     """Raises UsageError for a number or an objective that cannot be."""
-    for flag in ("trials", "workers", "samples"):
-        if getattr(command, flag) < 1:
-            raise UsageError(f"--{flag} {getattr(command, flag)}: it is 1 or larger.")
+    check_least(command, 1, "trials", "workers", "samples")
     if (command.storage or "").rstrip("/") == "sqlite:":
         raise UsageError(f"--storage {command.storage}: name the file, such as sqlite:///FILE.")
     for name in command.objective:
@@ -292,8 +300,8 @@ def conclude(console: Console, ended: result.Ended) -> None:
         console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
         return
     result.write_suite([ended], path.with_name(f"{path.name}.toml"))
-    look.write(result.history(ended), path.with_name(f"{path.name}-history"))
-    look.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
+    style.write(result.history(ended), path.with_name(f"{path.name}-history"))
+    style.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
     lines = [ended.line(trial) for trial in ended.best]
     lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

@@ -19,7 +19,7 @@ from PIL import Image
 from rich.text import Text
 
 import benchmarks.workspace
-from benchmarks import command, escape, names, rehearsal, run, suite, table, tune, wide
+from benchmarks import cli, escape, names, paper, rehearsal, run, suite, table, tune
 from benchmarks.console import Screen
 from benchmarks.errors import UsageError
 from benchmarks.execute import Outcome
@@ -418,15 +418,15 @@ def test_paper_tables_escape_what_would_end_a_cell():
     made = pd.DataFrame(
         [row | {"method": text} for text in ("a\\|b\nc", "=x{}\\&~^_", "\x1b[2J")], columns=table.COLUMNS
     )
-    across = wide.wide(made)
-    assert "| a\\\\\\|b c |" in wide.as_markdown(across)
-    assert len(wide.as_markdown(across).splitlines()) == 5
-    latex = wide.as_latex(across)
+    across = paper.wide(made)
+    assert "| a\\\\\\|b c |" in paper.as_markdown(across)
+    assert len(paper.as_markdown(across).splitlines()) == 5
+    latex = paper.as_latex(across)
     assert r"=x\{\}\textbackslash{}\&\textasciitilde{}\textasciicircum{}\_ &" in latex
     assert r"a\textbackslash{}|b c &" in latex
-    assert "'=x" in wide.as_csv(across)
-    assert ",-1.50 ± 0.10" in wide.as_csv(across)
-    assert "\x1b" not in wide.as_markdown(across) + latex
+    assert "'=x" in paper.as_csv(across)
+    assert ",-1.50 ± 0.10" in paper.as_csv(across)
+    assert "\x1b" not in paper.as_markdown(across) + latex
 
 
 def test_a_screen_shows_text_as_it_is(bench: Bench, capsys: pytest.CaptureFixture[str]):
@@ -492,7 +492,7 @@ def test_an_index_of_figures_that_is_none(tmp_path: Path):
 
 def test_streams_take_what_they_lack(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "stdout", None)
-    command.prepare_streams()
+    cli.prepare_streams()
     assert sys.stdout.write("x") == 1
     sys.stdout.close()
     assert "a ± b é € \udcff".encode("ascii", "nearest") == b"a +- b e ? ?"

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from benchmarks import look, suite
+from benchmarks import style, suite
 from benchmarks.datasets import Dataset
 from benchmarks.execute import execute
 from benchmarks.plots import PLOTS, Results, critic, neighbours, samples, traversals
@@ -266,7 +266,7 @@ def test_critic_goes_along_straight_lines_between_codes_of_two_images():
     t = np.arange(25) / 24
     expected = (2 * np.arange(64)[:, None] + t) ** 2
     assert np.allclose(values, expected, rtol=1e-5, atol=1e-6)
-    (axes,) = look.panels(1)[1]
+    (axes,) = style.panels(1)[1]
     critic.lines(axes, values)
     curves = {line.get_label(): line for line in axes.get_lines()}
     assert len(curves) == 65
@@ -320,5 +320,5 @@ def test_the_same_runs_make_the_same_bytes(digits: Results, drawn: dict[str, Dra
     for name in OURS:
         for one in PLOTS[name].drawings(again):
             pair = (drawn[f"{name} {one.part}".strip()].figure, one.figure)
-            files = [look.write(figure, tmp_path / str(i), ("svg",))[0] for i, figure in enumerate(pair)]
+            files = [style.write(figure, tmp_path / str(i), ("svg",))[0] for i, figure in enumerate(pair)]
             assert files[0].read_bytes() == files[1].read_bytes()

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import look, suite
+from benchmarks import style, suite
 from benchmarks.execute import execute
 from benchmarks.plots import PLOTS, Results, gallery
 from benchmarks.plots.__main__ import main
@@ -179,7 +179,7 @@ def test_every_axis_has_a_name(results: Results):
 
 
 def test_styles_differ_without_colour():
-    styles = look.styles(map(str, range(24)))
+    styles = style.styles(map(str, range(24)))
     seen = {(one["linestyle"], one["color"]) for one in styles.values()}
     assert len(seen) == 24
     first = [*styles.values()][:10]

@@ -23,7 +23,7 @@ import torch
 
 import benchmarks.workspace
 from benchmarks import datasets, methods, suite
-from benchmarks.command import Selection
+from benchmarks.cli import Selection
 from benchmarks.console import value
 from benchmarks.evaluation import METRICS
 from benchmarks.record import Record

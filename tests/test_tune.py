@@ -23,7 +23,7 @@ import torch
 
 import benchmarks.workspace
 from benchmarks import run, suite
-from benchmarks.command import load_plugins
+from benchmarks.cli import load_plugins
 from benchmarks.datasets import load
 from benchmarks.evaluation import METRICS
 from benchmarks.evaluation.metric import Metric

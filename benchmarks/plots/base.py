@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.evaluation import Subject
 from benchmarks.recall import recall
 from benchmarks.record import Record
@@ -156,7 +156,7 @@ class Plot:
 
     def drawings(self, results: Results) -> list[Drawing]:
         """All of them, in the project's look; Unsupported where these runs have none."""
-        with look.rules(), torch.no_grad():
+        with style.rules(), torch.no_grad():
             return list(self.draw(results))
 
     @property

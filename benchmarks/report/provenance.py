@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import methods, suite
-from benchmarks.command import Selection
+from benchmarks.cli import Selection
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError
 from benchmarks.settings import Run

@@ -165,6 +165,14 @@ def load_plugins(paths: Sequence[Path]) -> dict[str, str]:
     return {name: suite.plugin_digest(path) for path in paths for name in registry.load_plugin(path)}
 
 
+def check_least(command: object, least: int, *flags: str) -> None:
+    """Raises UsageError where one of these flags is given a smaller number."""
+    for flag in flags:
+        number = getattr(command, flag)
+        if number is not None and number < least:
+            raise UsageError(f"--{flag} {number}: it is {least} or larger.")
+
+
 def check_writable(folder: Path) -> None:
     """Raises UsageError where nothing can be written below the folder."""
     try:
@@ -175,8 +183,3 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"Results cannot be written to {folder}: {reason}; choose another with --results.") from None
-
-
-def first_line(thing: Callable[..., object] | type) -> str:
-    """Of a docstring."""
-    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""
