@@ -10,7 +10,6 @@ import pandas as pd
 
 from benchmarks import standings
 from benchmarks.collect import Cell, Ended, Kept, cells
-from benchmarks.execute import Place
 from benchmarks.features import inception
 from benchmarks.metrics.estimator import Estimator
 from benchmarks.metrics.figure import Figure, Remark
@@ -18,15 +17,16 @@ from benchmarks.settings import Run
 from benchmarks.standings import Row
 from benchmarks.suite import Suite
 from benchmarks.table import COLUMNS, OWN
+from benchmarks.workspace import Workspace
 
 WITHIN = "s.e. over images or draws"
 """Begins what the note of a figure from one seed says of its error."""
 
 
-def build(suite: Suite, runs: Sequence[Run], place: Place) -> tuple[pd.DataFrame, pd.DataFrame]:
+def build(suite: Suite, runs: Sequence[Run], workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(figures, costs) of these runs as they now stand on the disk. Costs differ from one run of a command to the
     next, so they have a table of their own."""
-    all_cells = cells(runs, place)
+    all_cells = cells(runs, workspace)
     figures = [row for cell in all_cells for row in figure_rows(cell, suite)]
     standings.set_standings(figures, len(suite.seeds))
     figures += only_published(suite, figures)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from benchmarks.execute import Place
 from benchmarks.metrics.figure import Figure
 from benchmarks.record import Damaged, Record
 from benchmarks.settings import Run
+from benchmarks.workspace import Workspace
 
 Images = Callable[[], np.ndarray | None]
 """Reads what a figure is the mean of, image by image; None where that was not kept, or is not as it was."""
@@ -81,20 +81,20 @@ class Cell:
         return [one for one in self.ended if one.status == status]
 
 
-def cells(runs: Sequence[Run], place: Place) -> list[Cell]:
+def cells(runs: Sequence[Run], workspace: Workspace) -> list[Cell]:
     """The runs by data set and method, in the suite's order."""
     grouped: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         grouped.setdefault((run.dataset, run.method), []).append(run)
-    return [_cell(group, place) for group in grouped.values()]
+    return [_cell(group, workspace) for group in grouped.values()]
 
 
-def _cell(runs: Sequence[Run], place: Place) -> Cell:
+def _cell(runs: Sequence[Run], workspace: Workspace) -> Cell:
     ended, failures = [], []
     for run in runs:
-        record = place.record(run)
+        record = workspace.record(run)
         try:
-            if place.done(run):
+            if workspace.done(run):
                 ended.append(_ended(run, record))
             elif failure := record.failure():
                 failures.append(failure)
@@ -128,9 +128,9 @@ def images(record: Record, files: Mapping[str, Sequence[Any]], asked: str, key: 
         return None
 
 
-def trouble(runs: Sequence[Run], place: Place) -> bool:
+def trouble(runs: Sequence[Run], workspace: Workspace) -> bool:
     """Has any of the runs failed or diverged, in this command or an earlier one, or a figure that is no number?"""
-    return any(cell.failures or cell.having("diverged") or _not_finite(cell) for cell in cells(runs, place))
+    return any(cell.failures or cell.having("diverged") or _not_finite(cell) for cell in cells(runs, workspace))
 
 
 def _not_finite(cell: Cell) -> bool:

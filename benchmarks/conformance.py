@@ -18,12 +18,14 @@ from pydantic.errors import PydanticUserError
 from rich.console import Console
 
 from benchmarks import suite
-from benchmarks.command import STOPPED, Several, first_line, named, parse, status
-from benchmarks.display import Screen
+from benchmarks.catalogue import first_line
+from benchmarks.cli import STOPPED, Several, named, parse, status
+from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
-from benchmarks.execute import Place, execute
+from benchmarks.execute import execute
 from benchmarks.settings import constructor_settings, prior_settings, validated
 from benchmarks.suite import Suite
+from benchmarks.workspace import Workspace
 from priors import registry
 from priors.base import Adversarial, Density
 from priors.conformance import LAWS, Trial, Verdict, examine, use
@@ -140,11 +142,11 @@ def training(trial: Trial) -> None:
     """It goes through a short run on 8x8 digits: a VAE and its likelihood or, without a density, a WAE."""
     with tempfile.TemporaryDirectory() as folder:
         (run,) = suite.expand(tiny(trial))
-        place = Place(Path(folder), Path(folder))
-        outcome = execute(run, place)
+        workspace = Workspace(Path(folder), Path(folder))
+        outcome = execute(run, workspace)
         fix = "look at error.txt of the method under `python -m benchmarks.run --suite smoke --dataset digits`"
         demand(outcome.status == "ok", f"{outcome.status}: {outcome.note}", fix)
-        results = place.record(run).read("metrics.json")["metrics"]
+        results = workspace.record(run).read("metrics.json")["metrics"]
     refused = [f"{name}: {one['unsupported']}" for name, one in results.items() if "unsupported" in one]
     demand(not refused, "; ".join(refused), "raise Unsupported only where a figure is undefined")
 

@@ -74,11 +74,11 @@ def write_grid(path: Path, images: Tensor) -> None:
 
 def write_scatter(path: Path, clouds: dict[str, Tensor]) -> None:
     """Two-dimensional points, a marker a cloud."""
-    from benchmarks import look  # matplotlib takes long to import, and few runs need it
+    from benchmarks import style  # matplotlib takes long to import, and few runs need it
 
-    figure, (axes,) = look.panels(1, size=(5, 4))
+    figure, (axes,) = style.panels(1, size=(5, 4))
     for (label, points), marker, colour in zip(clouds.items(), ("o", "x"), ("0.65", "#b2182b"), strict=True):
         axes.scatter(*points.cpu().T.numpy(), s=8, marker=marker, color=colour, linewidths=0.8, label=label)
     axes.set(xlabel="x1", ylabel="x2", aspect="equal")
     axes.legend()
-    look.write(figure, path.with_suffix(""))
+    style.write(figure, path.with_suffix(""))

@@ -9,21 +9,22 @@ from contextlib import suppress
 from filelock import Timeout
 
 from benchmarks.damage import clear, damages, heal, told
-from benchmarks.execute import Place, made_with
+from benchmarks.lifecycle import made_with
 from benchmarks.record import Record
 from benchmarks.settings import Run
 from benchmarks.sources import maker
+from benchmarks.workspace import Workspace
 
 
-def finished(run: Run, place: Place) -> bool:
+def finished(run: Run, workspace: Workspace) -> bool:
     """Has the run ended, with all figures that can be computed here, on the data that are here?"""
-    return place.done(run) and made_with(place.record(run), place.on_cpu.dataset(run))
+    return workspace.done(run) and made_with(workspace.record(run), workspace.on_cpu.dataset(run))
 
 
-def mend(runs: Sequence[Run], place: Place) -> list[str]:
+def mend(runs: Sequence[Run], workspace: Workspace) -> list[str]:
     """Puts aside what is damaged of the records, unless another process holds them; a line each."""
     lines = []
-    for record in map(place.record, runs):
+    for record in map(workspace.record, runs):
         if record.folder.is_dir() and damages(record):
             with suppress(Timeout), record.claim(timeout=0):
                 if wrong := damages(record):
@@ -32,20 +33,20 @@ def mend(runs: Sequence[Run], place: Place) -> list[str]:
     return lines
 
 
-def age(runs: Sequence[Run], place: Place, what: str) -> list[str]:
+def age(runs: Sequence[Run], workspace: Workspace, what: str) -> list[str]:
     """A line for each way in which runs are older than today's sources and versions. what: "keep" or "rerun" them."""
-    older = stale(runs, place)
+    older = stale(runs, workspace)
     if what == "rerun":
-        discard([run for run, _ in older], place)
+        discard([run for run, _ in older], workspace)
     ways = Counter(way for _, way in older)
     return [f"older: {counted(n)} made by {way}: {end(n, what)}" for way, n in ways.items()]
 
 
-def stale(runs: Sequence[Run], place: Place) -> list[tuple[Run, str]]:
+def stale(runs: Sequence[Run], workspace: Workspace) -> list[tuple[Run, str]]:
     """The runs that other sources or versions made or began, each with which."""
     found = []
     for run in runs:
-        made, now = place.record(run).read("made.json"), maker(run)
+        made, now = workspace.record(run).read("made.json"), maker(run)
         if made and made["by"] != [now]:
             found.append((run, differences(made["by"], now)))
     return found
@@ -72,9 +73,9 @@ def differences(by: Sequence[dict[str, str]], now: dict[str, str]) -> str:
     return ", ".join(parts)
 
 
-def discard(runs: Sequence[Run], place: Place) -> None:
+def discard(runs: Sequence[Run], workspace: Workspace) -> None:
     """Takes away all that these runs' figures depend on."""
-    for record in map(place.record, runs):
+    for record in map(workspace.record, runs):
         with record.claim():
             clear(record)
 

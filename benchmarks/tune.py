@@ -19,18 +19,30 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from benchmarks import display, look, suite, table
-from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, place_of, status
+from benchmarks import style, suite, table
+from benchmarks.cli import (
+    Selection,
+    Several,
+    check_least,
+    check_writable,
+    load_plugins,
+    named,
+    parse,
+    status,
+    workspace_of,
+)
+from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
 from benchmarks.machine import device_of, prepare_worker
 from benchmarks.names import check_flag, fitting, slug
+from benchmarks.progress import describe, periodically
 from benchmarks.settings import Run, digest
 from benchmarks.study import result
 from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import parse_range, searched, settings_of
 from benchmarks.study.tuning import STATUS, Tuning, rehearse
-from benchmarks.study.validation import ValidationPlace
+from benchmarks.study.validation import ValidationWorkspace
 from benchmarks.study.workers import start_worker, tidy, work
 from benchmarks.suite import Request, Suite
 from priors.space import Choice, Range
@@ -86,7 +98,7 @@ class Command(Selection):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 every study has a best trial, 1 one has none, 2 wrong usage, 130 stopped by Ctrl-C."""
     try:
-        return status(lambda: tune(parse(Command, arguments, "tune"), display.Screen()))
+        return status(lambda: tune(parse(Command, arguments, "tune"), Screen()))
     except TerminatedWorkerError:
         print("error: A worker was killed (for its memory?): the same command goes on; try fewer.", file=sys.stderr)
         return 1
@@ -112,7 +124,7 @@ def tune(command: Command, console: Console) -> int:
         together = [one for one in ended if one.best and one.tuning.dataset == dataset]
         if len(together) > 1:
             name = study_name(command, chosen, dataset, *(one.tuning.method for one in together))
-            result.write_suite(together, together[0].tuning.place.results / f"{name}.toml")
+            result.write_suite(together, together[0].tuning.workspace.results / f"{name}.toml")
             console.print(f"these methods as one suite: {name}.toml", highlight=False, markup=False, soft_wrap=True)
     return 0 if all(one.best for one in ended) else 1
 
@@ -123,7 +135,7 @@ def tune(command: Command, console: Console) -> int:
 def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
     """Every study, with all checked that can be before hours of work."""
     check(command)
-    plugins, place = load_plugins(command.plugin), make_place(command)
+    plugins, workspace = load_plugins(command.plugin), make_workspace(command)
     extra, known, tunings = dict(map(parse_range, command.space)), set(), []
     overrides = (*command.set, f"protocol.samples=[{command.samples}]")
     for dataset in dict.fromkeys(command.dataset or chosen.datasets):
@@ -134,7 +146,7 @@ def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
             known |= settings_of(base).keys()
             space = searched(chosen, request, base, extra)
             if space:
-                tunings.append(one_study(command, chosen, request, space, place, base))
+                tunings.append(one_study(command, chosen, request, space, workspace, base))
             elif command.method:
                 raise UsageError(f"{method} on {dataset} has nothing to tune: name settings with --space KEY=LOW:HIGH.")
             else:
@@ -146,9 +158,7 @@ def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
 
 def check(command: Command) -> None:
     """Raises UsageError for a number or an objective that cannot be."""
-    for flag in ("trials", "workers", "samples"):
-        if getattr(command, flag) < 1:
-            raise UsageError(f"--{flag} {getattr(command, flag)}: it is 1 or larger.")
+    check_least(command, 1, "trials", "workers", "samples")
     if (command.storage or "").rstrip("/") == "sqlite:":
         raise UsageError(f"--storage {command.storage}: name the file, such as sqlite:///FILE.")
     for name in command.objective:
@@ -156,22 +166,29 @@ def check(command: Command) -> None:
             raise unknown("objective", name, OBJECTIVES)
 
 
-def make_place(command: Command) -> ValidationPlace:
+def make_workspace(command: Command) -> ValidationWorkspace:
     """Where trials happen: in a folder of their own, on validation images."""
-    place = place_of(command)
+    workspace = workspace_of(command)
     check_writable(command.results)
-    return ValidationPlace(command.results / "studies", place.data, place.device, place.options, place.plugins)
+    return ValidationWorkspace(
+        command.results / "studies", workspace.data, workspace.device, workspace.options, workspace.plugins
+    )
 
 
 def one_study(
-    command: Command, chosen: Suite, request: Request, space: dict[str, Range], place: ValidationPlace, base: Run
+    command: Command,
+    chosen: Suite,
+    request: Request,
+    space: dict[str, Range],
+    workspace: ValidationWorkspace,
+    base: Run,
 ) -> Tuning:
     """A method's study on a data set; UsageError where an objective is undefined or the ends of a range are no valid
     settings."""
     name = study_name(command, chosen, base.dataset, base.method)
-    storage = command.storage or f"sqlite:///{(place.results / name).resolve()}.db"
-    prunes = rehearse(base, place.on_cpu.dataset(base), command.objective)
-    tuning = Tuning(name, chosen, request, space, command.objective, command.trials, place, storage, prunes)
+    storage = command.storage or f"sqlite:///{(workspace.results / name).resolve()}.db"
+    prunes = rehearse(base, workspace.on_cpu.dataset(base), command.objective)
+    tuning = Tuning(name, chosen, request, space, command.objective, command.trials, workspace, storage, prunes)
     for key, one in space.items():
         for value in one.values if isinstance(one, Choice) else (one.low, one.high):
             tuning.runs({key: value})
@@ -227,9 +244,9 @@ def carry_out(tuning: Tuning, workers: int) -> None:
 
 def _work(tuning: Tuning, worker: int = 0, workers: int = 1) -> None:
     """One worker's trials, on the device that is its own."""
-    place = replace(tuning.place, device=device_of(tuning.place.device, worker))
-    prepare_worker(place.device, workers)
-    work(replace(tuning, place=place))
+    workspace = replace(tuning.workspace, device=device_of(tuning.workspace.device, worker))
+    prepare_worker(workspace.device, workers)
+    work(replace(tuning, workspace=workspace))
 
 
 class View:
@@ -249,7 +266,7 @@ class View:
         """Looks at the database once a second, whoever carries out the trials."""
         with self.bar:
             try:
-                with display.periodically(self.look, 1):
+                with periodically(self.look, 1):
                     yield
             finally:
                 self.look()
@@ -268,23 +285,23 @@ class View:
         """How far the first trial under way is."""
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
             for one in self.tuning.runs(trial.params):
-                status = self.tuning.place.record(one).reported()
+                status = self.tuning.workspace.record(one).reported()
                 if status and status["stage"] != "done":
-                    return display.describe(status)
+                    return describe(status)
         return ""
 
 
 def conclude(console: Console, ended: result.Ended) -> None:
     """Writes all that a study gives, and says where."""
-    path = ended.tuning.place.results / ended.tuning.name
+    path = ended.tuning.workspace.results / ended.tuning.name
     table.write(ended.frame(), path.with_name(f"{path.name}.csv"))
     if not ended.best:
         line = f"{path.name}: no trial has a figure yet, see {path}.csv"
         console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
         return
     result.write_suite([ended], path.with_name(f"{path.name}.toml"))
-    look.write(result.history(ended), path.with_name(f"{path.name}-history"))
-    look.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
+    style.write(result.history(ended), path.with_name(f"{path.name}-history"))
+    style.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
     lines = [ended.line(trial) for trial in ended.best]
     lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

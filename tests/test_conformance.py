@@ -21,7 +21,7 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 
 from benchmarks import run, suite
-from benchmarks.command import STYLE, load_plugins
+from benchmarks.cli import STYLE, load_plugins
 from benchmarks.conformance import ALL, line, main, training, validation
 from benchmarks.evaluation import METRICS
 from benchmarks.settings import validated

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks import check, suite
-from benchmarks.check import COLUMNS, FINE
+from benchmarks import drift, suite
+from benchmarks.drift import COLUMNS, FINE
 from benchmarks.stats import LEVEL, compare
 from benchmarks.suite import Request
 
@@ -29,7 +29,7 @@ def random() -> np.random.Generator:
 LAWS: dict[str, Callable[[np.random.Generator], Draw]] = {
     "normal": lambda random: random.standard_normal,
     "heavy tails": lambda random: lambda size: random.standard_t(4, size),
-    "tails": lambda random: lambda size: random.standard_t(check.TAILS, size),
+    "tails": lambda random: lambda size: random.standard_t(drift.TAILS, size),
 }
 
 
@@ -116,7 +116,7 @@ def test_repeats_of_an_unchanged_suite(random: np.random.Generator, law: str, ma
     draw, level, alarms = LAWS[law](random), 0.05, 0
     for _ in range(400):
         seeds = draw(size=(60, many + n))
-        found = check.compare(frame(seeds[:, :many]), frame(seeds[:, many:]), level)
+        found = drift.compare(frame(seeds[:, :many]), frame(seeds[:, many:]), level)
         alarms += any(one.verdict not in FINE for one in found)
     assert alarms / 400 < level + 3 * math.sqrt(level * (1 - level) / 400)
 

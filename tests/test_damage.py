@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import execute
+from benchmarks import stages
 from benchmarks.record import Damaged, Record
 from test_run import Bench, forget_plugins
 from workbench import TINY
@@ -143,7 +143,7 @@ def test_a_damaged_checkpoint_is_none(harm: Callable[..., None], bench: Bench, m
     """Training starts from scratch, and ends where it would have."""
     before = bench.csv()
     shutil.rmtree(bench.results)
-    monkeypatch.setattr(execute, "keep", stop)
+    monkeypatch.setattr(stages, "keep", stop)
     assert bench().status == 1
     monkeypatch.undo()
     paths = list(bench.results.glob("runs/tiny/*/checkpoint"))

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import evaluation, suite
+from benchmarks.build import build
 from benchmarks.datasets import Dataset, load
 from benchmarks.evaluation import METRICS, DataOnly, Evaluated
-from benchmarks.execute import build
 from benchmarks.metrics import kernel, manifold, neighbours
 from benchmarks.metrics.annealing import Annealing
 from benchmarks.metrics.figure import Figure
@@ -167,11 +167,11 @@ class Repeats:
     """A model whose images are given ones, in their order, whatever the codes."""
 
     def __init__(self, images: Tensor):
-        self.images, self.place = images, 0
+        self.images, self.workspace = images, 0
 
     def decode(self, z: Tensor) -> Tensor:
-        self.place += len(z)
-        return self.images[self.place - len(z) : self.place]
+        self.workspace += len(z)
+        return self.images[self.workspace - len(z) : self.workspace]
 
 
 def repeating(images: Tensor) -> Evaluated:

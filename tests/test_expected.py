@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.build import build
 from benchmarks.datasets import load
 from benchmarks.evaluation import Evaluated
-from benchmarks.execute import build
 from benchmarks.settings import ModelSettings, ProtocolSettings, Run, TrainingSettings, prior_settings
 from models.likelihoods import Bernoulli
 

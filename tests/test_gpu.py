@@ -13,18 +13,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import execute, suite
+from benchmarks import suite
+from benchmarks.build import build
 from benchmarks.datasets.base import Dataset, Split, draw_once
 from benchmarks.evaluation import METRICS, Evaluated, annealing, codes, critic, points, samples
 from benchmarks.evaluation import subject as subjects
-from benchmarks.execute import Place, build
+from benchmarks.execute import execute
 from benchmarks.features import Features, Network, classifier, inception
+from benchmarks.lifecycle import begin
 from benchmarks.metrics import annealing as chains
 from benchmarks.metrics.annealing import Annealing
+from benchmarks.recall import recall
 from benchmarks.record import Record
 from benchmarks.settings import Run
 from benchmarks.suite import Request
 from benchmarks.train import Trainer
+from benchmarks.workspace import Workspace
 from models.registry import PARTS
 from pretended import Kernels, Refused, pretended_gpu
 from priors.base import Codes
@@ -68,11 +72,13 @@ def stand_in(path: Path, device: torch.device) -> Network:
 
 
 @pytest.fixture
-def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Place:
+def workspace(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """On the card, with less to compute."""
-    monkeypatch.setattr(execute, "_dataset", lambda name, folder, options, rule, device: images().to(device))
+    monkeypatch.setattr(
+        "benchmarks.workspace._dataset", lambda name, folder, options, rule, device: images().to(device)
+    )
     shared = tmp_path_factory.getbasetemp() / "cache"  # the classifier's, trained once for all tests
-    monkeypatch.setattr(Place, "cache", property(lambda self: shared))
+    monkeypatch.setattr(Workspace, "cache", property(lambda self: shared))
     monkeypatch.setattr(classifier, "train", partial(classifier.train, steps=5))
     monkeypatch.setattr(inception, "load", stand_in)
     monkeypatch.setattr(annealing, "HOW", Annealing(steps=2, chains=2, leapfrog=1))
@@ -83,45 +89,45 @@ def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setattr(points, "FEW", 64)  # these images are few enough dimensions then
     for module in (codes, critic, subjects):
         monkeypatch.setattr(module, "CODES", 200)
-    return Place(tmp_path, tmp_path, CARD, inception=tmp_path / "weights")
+    return Workspace(tmp_path, tmp_path, CARD, inception=tmp_path / "weights")
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_whole_run_on_a_gpu(method: str, place: Place, monkeypatch: pytest.MonkeyPatch):
+def test_a_whole_run_on_a_gpu(method: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     """Built and trained for an epoch, taken up from its checkpoint, evaluated by every metric, drawn, and recalled."""
-    run = run_of(place.results, method, "training.epochs=2", "training.batch_size=20")
+    run = run_of(workspace.results, method, "training.epochs=2", "training.batch_size=20")
     run = run.model_copy(update={"metrics": tuple(METRICS)})
     epochs: list[int] = []
     epoch = Trainer.epoch
     monkeypatch.setattr(Trainer, "epoch", lambda self: (epochs.append(self.progress.epoch), epoch(self))[1])
     with pretended_gpu() as kernels:
-        trainer = trainer_of(run, place.dataset(run), place.record(run).folder, epochs=1)
-        execute.begin(run, place.record(run), place.dataset(run))
+        trainer = trainer_of(run, workspace.dataset(run), workspace.record(run).folder, epochs=1)
+        begin(run, workspace.record(run), workspace.dataset(run))
         trainer.run()
-        outcome = execute.execute(run, place)
-        assert outcome.status == "ok", (place.record(run).folder / "error.txt").read_text()
-        subject = execute.recall(run, place)
+        outcome = execute(run, workspace)
+        assert outcome.status == "ok", (workspace.record(run).folder / "error.txt").read_text()
+        subject = recall(run, workspace)
         drawn = subject.model.decode(subject.prior.sample(3))
         assert drawn.device == torch.device(CARD)
         assert kernels.count
     assert epochs == [0, 1]
-    assert (place.record(run).folder / "samples.png").is_file()
-    metrics = place.record(run).read("metrics.json")
+    assert (workspace.record(run).folder / "samples.png").is_file()
+    metrics = workspace.record(run).read("metrics.json")
     assert metrics["protocol"]["device"] == "cuda"
     assert {name for name, found in metrics["metrics"].items() if "figures" in found} >= {"squared_error", "fid", "pms"}
-    assert place.record(run).read("env.json")["device"] == f"pretended {CARD}"
+    assert workspace.record(run).read("env.json")["device"] == f"pretended {CARD}"
 
 
-def test_figures_of_two_devices_are_never_in_one_record(place: Place):
+def test_figures_of_two_devices_are_never_in_one_record(workspace: Workspace):
     """What a CPU has evaluated is evaluated anew where a GPU adds a metric."""
-    run = run_of(place.results, "gaussian").model_copy(update={"metrics": ("squared_error",)})
-    assert execute.execute(run, place.on_cpu).status == "ok"
-    record = place.record(run)
+    run = run_of(workspace.results, "gaussian").model_copy(update={"metrics": ("squared_error",)})
+    assert execute(run, workspace.on_cpu).status == "ok"
+    record = workspace.record(run)
     (before,) = record.read("metrics.json")["metrics"]["squared_error"]["figures"]
     more = run.model_copy(update={"metrics": ("squared_error", "active_units")})
     record.write("metrics.json", told(record, value=-1.0))
     with pretended_gpu():
-        assert execute.execute(more, place).status == "ok"
+        assert execute(more, workspace).status == "ok"
     content = record.read("metrics.json")
     (after,) = content["metrics"]["squared_error"]["figures"]
     assert content["protocol"]["device"] == "cuda"
@@ -136,17 +142,17 @@ def told(record: Record, value: float) -> dict[str, object]:
     return content
 
 
-def test_a_run_on_points_on_a_gpu(place: Place, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_on_points_on_a_gpu(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     """Data that are no images have metrics and a picture of their own."""
     splits = [Split(torch.rand(n, 2), 1.0) for n in (60, 30, 30)]
     data = Dataset("points", *splits, "none", False, None, None, "0" * 8)
-    monkeypatch.setattr(execute, "_dataset", lambda name, folder, options, rule, device: data.to(device))
-    run = run_of(place.results, "gaussian").model_copy(update={"metrics": ("nll", "fd_data", "off_manifold")})
+    monkeypatch.setattr("benchmarks.workspace._dataset", lambda name, folder, options, rule, device: data.to(device))
+    run = run_of(workspace.results, "gaussian").model_copy(update={"metrics": ("nll", "fd_data", "off_manifold")})
     with pretended_gpu():
-        outcome = execute.execute(run, place)
+        outcome = execute(run, workspace)
     assert outcome.status == "ok", outcome.note
-    assert all("figures" in one for one in place.record(run).read("metrics.json")["metrics"].values())
-    assert (place.record(run).folder / "samples.png").is_file()
+    assert all("figures" in one for one in workspace.record(run).read("metrics.json")["metrics"].values())
+    assert (workspace.record(run).folder / "samples.png").is_file()
 
 
 @pytest.mark.parametrize("method", ["mixture", "vampprior", "dp", "aggregate", "two-stage", "implicit"])

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from benchmarks import suite
-from benchmarks.execute import Place, execute
+from benchmarks.execute import execute
 from benchmarks.run import main
 from benchmarks.suite import Request
+from benchmarks.workspace import Workspace
 
 SHORT = ("training.epochs=50", "training.lr=1e-2", "protocol.images=300", "protocol.samples=[10, 1000]")
 
@@ -20,9 +21,9 @@ def excess(folder: Path, method: str, overrides: tuple[str, ...]) -> dict[str, t
     """Estimator to (mean, standard error over examples) of the NLL above the exact one."""
     request = Request(methods=(method,), seeds=(0,), overrides=overrides)
     (run,) = suite.expand(suite.read("ground-truth"), request)
-    place = Place(folder, folder)
-    assert execute(run, place).status == "ok"
-    figures = place.record(run).read("metrics.json")["metrics"]["excess_nll"]["figures"]
+    workspace = Workspace(folder, folder)
+    assert execute(run, workspace).status == "ok"
+    figures = workspace.record(run).read("metrics.json")["metrics"]["excess_nll"]["figures"]
     rows = [f for f in figures if f["metric"] == "excess_nll"]
     assert all(("impossible" in f["note"]) == (f["value"] < -3 * f["error"]) for f in rows)
     return {f["estimator"]: (f["value"], f["error"]) for f in rows}

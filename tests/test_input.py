@@ -18,15 +18,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.text import Text
 
-import benchmarks.execute
-from benchmarks import command, display, escape, names, rehearsal, run, suite, table, tune, wide
+import benchmarks.workspace
+from benchmarks import cli, escape, names, paper, rehearsal, run, suite, table, tune
+from benchmarks.console import Screen
 from benchmarks.errors import UsageError
-from benchmarks.execute import Outcome, Place
+from benchmarks.execute import Outcome
 from benchmarks.plots import __main__ as plots
 from benchmarks.plots import critic, gallery
+from benchmarks.progress import Display
 from benchmarks.report import __main__ as report
 from benchmarks.settings import constructor_settings
 from benchmarks.suite import Request
+from benchmarks.workspace import Workspace
 from priors import registry
 from priors.base import Unsupported
 from priors.normal import DiagonalNormal
@@ -57,7 +60,7 @@ class Bench(Workbench):
 @pytest.fixture
 def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(registry, "_priors", registry.available())
-    benchmarks.execute._dataset.cache_clear()
+    benchmarks.workspace._dataset.cache_clear()
     return Bench(tmp_path, capsys)
 
 
@@ -288,9 +291,9 @@ def test_networks_larger_than_memory_are_not_tried(
 
 
 def test_the_weight_is_that_of_what_is_built(bench: Bench):
-    chosen, place = suite.read(bench.suite(TINY)), Place(bench.results, bench.folder)
+    chosen, workspace = suite.read(bench.suite(TINY)), Workspace(bench.results, bench.folder)
     for one in suite.expand(chosen):
-        data = place.dataset(one)
+        data = workspace.dataset(one)
         model, prior = rehearsal.built(one, data)
         tensors = [*model.parameters(), *model.buffers(), *prior.parameters(), *prior.buffers()]
         distinct = {id(tensor): tensor.numel() * tensor.element_size() for tensor in tensors}
@@ -415,21 +418,21 @@ def test_paper_tables_escape_what_would_end_a_cell():
     made = pd.DataFrame(
         [row | {"method": text} for text in ("a\\|b\nc", "=x{}\\&~^_", "\x1b[2J")], columns=table.COLUMNS
     )
-    across = wide.wide(made)
-    assert "| a\\\\\\|b c |" in wide.as_markdown(across)
-    assert len(wide.as_markdown(across).splitlines()) == 5
-    latex = wide.as_latex(across)
+    across = paper.wide(made)
+    assert "| a\\\\\\|b c |" in paper.as_markdown(across)
+    assert len(paper.as_markdown(across).splitlines()) == 5
+    latex = paper.as_latex(across)
     assert r"=x\{\}\textbackslash{}\&\textasciitilde{}\textasciicircum{}\_ &" in latex
     assert r"a\textbackslash{}|b c &" in latex
-    assert "'=x" in wide.as_csv(across)
-    assert ",-1.50 ± 0.10" in wide.as_csv(across)
-    assert "\x1b" not in wide.as_markdown(across) + latex
+    assert "'=x" in paper.as_csv(across)
+    assert ",-1.50 ± 0.10" in paper.as_csv(across)
+    assert "\x1b" not in paper.as_markdown(across) + latex
 
 
 def test_a_screen_shows_text_as_it_is(bench: Bench, capsys: pytest.CaptureFixture[str]):
     (one, _) = suite.expand(suite.read(bench.suite(TINY)))
-    screen = display.Screen(width=200)
-    shown = display.Display(screen, [one], Place(bench.results, bench.folder), 1)
+    screen = Screen(width=200)
+    shown = Display(screen, [one], Workspace(bench.results, bench.folder), 1)
     shown.ended(Outcome(one, "failed", "\x1b[2J [/] [bold]x \x9b"))
     screen.print("[red]y[/red] :smile: \x07\x1b]0;title")
     out = capsys.readouterr().out
@@ -489,7 +492,7 @@ def test_an_index_of_figures_that_is_none(tmp_path: Path):
 
 def test_streams_take_what_they_lack(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sys, "stdout", None)
-    command.prepare_streams()
+    cli.prepare_streams()
     assert sys.stdout.write("x") == 1
     sys.stdout.close()
     assert "a ± b é € \udcff".encode("ascii", "nearest") == b"a +- b e ? ?"

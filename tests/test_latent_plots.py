@@ -14,14 +14,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from benchmarks import look, suite
+from benchmarks import style, suite
 from benchmarks.datasets import Split
 from benchmarks.evaluation import Evaluated
-from benchmarks.execute import Place, execute
+from benchmarks.execute import execute
 from benchmarks.metrics.latent import draw_codes
 from benchmarks.plots import PLOTS, Results, latent, leakage, plane, posteriors
 from benchmarks.plots.base import Drawing
 from benchmarks.seeds import stream
+from benchmarks.workspace import Workspace
 from priors.base import Unsupported
 
 SUITE = """
@@ -57,10 +58,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Two moons with all methods, the unit vectors with two."""
     folder = tmp_path_factory.mktemp("plane")
     (folder / "plane.toml").write_text(SUITE)
-    chosen, place = suite.read(str(folder / "plane.toml")), Place(folder / "results", folder)
+    chosen, workspace = suite.read(str(folder / "plane.toml")), Workspace(folder / "results", folder)
     runs = [run for run in suite.expand(chosen) if run.dataset == "moons" or run.method in ("gaussian", "flexae")]
-    assert {execute(run, place).status for run in runs} == {"ok"}
-    return Results(chosen, tuple(runs), place)
+    assert {execute(run, workspace).status for run in runs} == {"ok"}
+    return Results(chosen, tuple(runs), workspace)
 
 
 @pytest.fixture(autouse=True)
@@ -287,7 +288,7 @@ def line(figure: Figure, panel: int, method: str) -> tuple[np.ndarray, np.ndarra
 @pytest.mark.parametrize("method", "ab")
 def test_leakage_score_over_thresholds(method: str, found: dict[str, leakage.Densities]):
     """Means over codes, over all methods' range; the mean over few leaking codes is not drawn."""
-    figure = leakage.score(found, look.styles("ab"))
+    figure = leakage.score(found, style.styles("ab"))
     p, q = found[method].p_at_codes.numpy(), found[method].q_at_codes.numpy()
     thresholds, score = line(figure, 0, method)
     _, among = line(figure, 1, method)
@@ -305,7 +306,7 @@ def test_leakage_score_over_thresholds(method: str, found: dict[str, leakage.Den
 def test_shares_at_quantiles(method: str, found: dict[str, leakage.Densities]):
     """Leaks: ln p at codes against ln p at draws. Pockets: ln q at draws against ln q at codes, their own left out."""
     p_at_codes, _, without, p_at_draws, q_at_draws = found[method]
-    figure = leakage.share(found, look.styles("ab"))
+    figure = leakage.share(found, style.styles("ab"))
     for panel, other, own in ((0, p_at_codes, p_at_draws), (1, q_at_draws, without)):
         levels, share = line(figure, panel, method)
         assert (levels[0], levels[-1]) == pytest.approx((1e-3, 1))
@@ -371,6 +372,6 @@ def test_the_same_runs_the_same_bytes(name: str, dataset: str, trained: Results,
     for folder in ("first", "second"):
         torch.rand(3)
         drawings = draw(name, replace(results, recalled={}))
-        files = [look.write(one.figure, tmp_path / folder / one.part, ("png", "svg")) for one in drawings]
+        files = [style.write(one.figure, tmp_path / folder / one.part, ("png", "svg")) for one in drawings]
         written.append([file.read_bytes() for both in files for file in both])
     assert written[0] == written[1]

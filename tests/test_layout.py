@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from benchmarks import train
+from benchmarks.build import build
 from benchmarks.datasets.base import Dataset, Split
-from benchmarks.execute import build
 from benchmarks.record import Record
 from benchmarks.settings import Run
 from benchmarks.train import Trainer

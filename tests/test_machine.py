@@ -90,12 +90,12 @@ def test_a_card_is_tried_in_a_process_of_its_own():
 
 
 def test_a_command_starts_no_cuda(tmp_path: Path):
-    """Neither the check of the data nor the rehearsal of every method, on a place whose device is the GPU."""
-    from benchmarks.execute import Place
-    from benchmarks.run import check_data
+    """Neither the check of the data nor the rehearsal of every method, in a workspace whose device is the GPU."""
+    from benchmarks.campaign import check_data
+    from benchmarks.workspace import Workspace
 
     (run,) = expand(read("smoke"), Request(datasets=("digits",), methods=("vampprior",), seeds=(0,)))
-    present, problems = check_data([run], Place(tmp_path, tmp_path, "cuda"), skip=False)  # it would raise
+    present, problems = check_data([run], Workspace(tmp_path, tmp_path, "cuda"), skip=False)  # it would raise
     assert (present, problems) == ([run], [])
 
 

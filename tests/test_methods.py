@@ -194,8 +194,8 @@ def test_undefined_pairs_say_why_and_what_to_use(method: str, settings: list[str
 def test_flexae_takes_its_turns_in_the_papers_order():
     """Autoencoder, latent critic, P-GEN, image critic, smoothing, encoder: the third and the fourth touch nothing in
     common with the two after them, so this is the order of the paper's step."""
+    from benchmarks.build import build
     from benchmarks.datasets import load
-    from benchmarks.execute import build
 
     (run,) = suite.expand(suite.read("smoke"), Request(datasets=("digits",), methods=("flexae-sr",), seeds=(0,)))
     model, prior = build(run, load("digits", Path()))

@@ -13,12 +13,13 @@ from matplotlib.axes import Axes
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from benchmarks import look, suite
+from benchmarks import style, suite
 from benchmarks.datasets import Dataset
-from benchmarks.execute import Place, execute
+from benchmarks.execute import execute
 from benchmarks.plots import PLOTS, Results, critic, neighbours, samples, traversals
 from benchmarks.plots.base import Drawing
 from benchmarks.seeds import stream
+from benchmarks.workspace import Workspace
 from priors.base import DataCritic, Unsupported
 from priors.normal import DiagonalNormal
 
@@ -65,10 +66,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Results:
     chosen = suite.read(str(folder / "pictures.toml"))
     wanted = suite.Request(("digits",)), suite.Request(("moons", "onehot"), ("gaussian",))
     runs = tuple(run for request in wanted for run in suite.expand(chosen, request))
-    place = Place(folder / "results", folder)
-    assert {execute(run, place).status for run in runs} == {"ok"}
+    workspace = Workspace(folder / "results", folder)
+    assert {execute(run, workspace).status for run in runs} == {"ok"}
     torch.set_flush_denormal(False)
-    return Results(chosen, runs, place)
+    return Results(chosen, runs, workspace)
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +266,7 @@ def test_critic_goes_along_straight_lines_between_codes_of_two_images():
     t = np.arange(25) / 24
     expected = (2 * np.arange(64)[:, None] + t) ** 2
     assert np.allclose(values, expected, rtol=1e-5, atol=1e-6)
-    (axes,) = look.panels(1)[1]
+    (axes,) = style.panels(1)[1]
     critic.lines(axes, values)
     curves = {line.get_label(): line for line in axes.get_lines()}
     assert len(curves) == 65
@@ -300,8 +301,8 @@ def test_what_these_plots_cannot_show(trained: Results):
         ("traversals", trained.on("moons"), "not made of pictures"),
         ("neighbours", trained.on("onehot"), "not made of pictures"),
         ("critic", trained.on("moons"), "not made of pictures"),
-        ("critic", Results(digits.suite, digits.of("gaussian"), digits.place), "critic of data"),
-        *((name, Results(digits.suite, digits.of("data"), digits.place), "has a model") for name in OURS),
+        ("critic", Results(digits.suite, digits.of("gaussian"), digits.workspace), "critic of data"),
+        *((name, Results(digits.suite, digits.of("data"), digits.workspace), "has a model") for name in OURS),
     ):
         with pytest.raises(Unsupported, match=reason):
             PLOTS[name].drawings(part)
@@ -315,9 +316,9 @@ def test_every_axis_has_a_name_and_every_drawing_a_caption(drawn: dict[str, Draw
 
 def test_the_same_runs_make_the_same_bytes(digits: Results, drawn: dict[str, Drawing], tmp_path: Path):
     torch.rand(3)  # the state around is no part of it
-    again = Results(digits.suite, digits.runs, digits.place)
+    again = Results(digits.suite, digits.runs, digits.workspace)
     for name in OURS:
         for one in PLOTS[name].drawings(again):
             pair = (drawn[f"{name} {one.part}".strip()].figure, one.figure)
-            files = [look.write(figure, tmp_path / str(i), ("svg",))[0] for i, figure in enumerate(pair)]
+            files = [style.write(figure, tmp_path / str(i), ("svg",))[0] for i, figure in enumerate(pair)]
             assert files[0].read_bytes() == files[1].read_bytes()

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import look, suite
-from benchmarks.execute import Place, execute
+from benchmarks import style, suite
+from benchmarks.execute import execute
 from benchmarks.plots import PLOTS, Results, gallery
 from benchmarks.plots.__main__ import main
 from benchmarks.plots.base import draws, telling
 from benchmarks.ranks import critical_difference
+from benchmarks.workspace import Workspace
 from priors.base import Unsupported
 
 SUITE = """
@@ -64,10 +65,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     folder = tmp_path_factory.mktemp("plots")
     (folder / "plots.toml").write_text(SUITE)
     chosen = suite.read(str(folder / "plots.toml"))
-    runs, place = suite.expand(chosen), Place(folder / "results", folder)
-    assert {execute(run, place).status for run in runs} == {"ok"}
+    runs, workspace = suite.expand(chosen), Workspace(folder / "results", folder)
+    assert {execute(run, workspace).status for run in runs} == {"ok"}
     torch.set_flush_denormal(False)
-    return Results(chosen, tuple(runs), place)
+    return Results(chosen, tuple(runs), workspace)
 
 
 def drawing(results: Results, name: str, part: str = ""):
@@ -178,7 +179,7 @@ def test_every_axis_has_a_name(results: Results):
 
 
 def test_styles_differ_without_colour():
-    styles = look.styles(map(str, range(24)))
+    styles = style.styles(map(str, range(24)))
     seen = {(one["linestyle"], one["color"]) for one in styles.values()}
     assert len(seen) == 24
     first = [*styles.values()][:10]
@@ -216,7 +217,7 @@ def test_a_trials_figures_say_so(results: Results, tmp_path: Path):
 def test_the_command_draws_and_says_what_it_cannot(
     results: Results, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    folder = results.place.results
+    folder = results.workspace.results
     where = ["--suite", str(folder.parent / "plots.toml"), "--results", str(folder)]
     assert main([*where, "--dataset", "moons", "--figure", "training", "ranks"]) == 0
     out = capsys.readouterr().out

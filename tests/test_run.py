@@ -21,9 +21,9 @@ import pandas as pd
 import pytest
 import torch
 
-import benchmarks.execute
-from benchmarks import datasets, display, methods, suite
-from benchmarks.command import Selection
+import benchmarks.workspace
+from benchmarks import console, datasets, methods, suite
+from benchmarks.cli import Selection
 from benchmarks.evaluation import METRICS
 from benchmarks.record import Record
 from benchmarks.run import Command, main
@@ -529,7 +529,7 @@ def test_nothing_is_cut_off_where_there_is_no_terminal(bench: Bench):
     rows = bench.table().to_dict("records")
     assert rows
     for row in rows:
-        number, error = display.value(
+        number, error = console.value(
             row | {"mean": float(row["mean"]), "stderr": None, "within": float(row["within"])}
         )
         assert number in answer.out
@@ -764,7 +764,7 @@ def test_other_data_make_other_runs(bench: Bench, tmp_path: Path):
     assert "2 already done" in bench().out
     before = bench.table()
     Image.new("L", (8, 8), color=255).save(folder / "00.png")
-    benchmarks.execute._dataset.cache_clear()  # as a new command would
+    benchmarks.workspace._dataset.cache_clear()  # as a new command would
     again = bench()
     assert again.status == 0
     assert "0 already done" in again.out

@@ -12,12 +12,13 @@ import scipy.stats
 import torch
 
 from benchmarks import aggregate, published, standings, suite, table
-from benchmarks.execute import Place, keep
 from benchmarks.metrics.estimator import Estimator
 from benchmarks.metrics.figure import Figure, Remark, remarks
 from benchmarks.settings import Run
 from benchmarks.stats import detectable
 from benchmarks.suite import Request, Suite
+from benchmarks.weights import keep
+from benchmarks.workspace import Workspace
 
 BASE = {
     "name": "made",
@@ -44,7 +45,7 @@ class Bench:
     """Runs as if they had been computed."""
 
     def __init__(self, folder: Path):
-        self.place = Place(folder, folder)
+        self.workspace = Workspace(folder, folder)
 
     def end(
         self, run: Run, figures: list[Any] | str, protocol: str = "p", name: str | None = None, images: Any = None
@@ -53,7 +54,7 @@ class Bench:
         result = {"unsupported": figures} if isinstance(figures, str) else {"figures": figures, "seconds": 2.0}
         metrics = {name or run.metrics[0]: result}
         self.training(run, "ok", cost=[figure(12, "parameters", "exact", error=None)])
-        content, record = {"hash": protocol, "metrics": metrics}, self.place.record(run)
+        content, record = {"hash": protocol, "metrics": metrics}, self.workspace.record(run)
         if images is not None:
             asked, key = next(iter(metrics)), f"{figures[0]['metric']} {figures[0]['estimator']}"
             keep({key: torch.tensor(images)}, record, f"values/{asked}.safetensors")
@@ -61,19 +62,19 @@ class Bench:
         record.write("metrics.json", content)
 
     def training(self, run: Run, status: str, note: str = "", **more: Any) -> None:
-        record = self.place.record(run)
+        record = self.workspace.record(run)
         record.folder.mkdir(parents=True, exist_ok=True)
         record.write("made.json", {"data": "d", "by": [{"sources": "s"}]})
         record.write("training.json", {"status": status, "note": note, **more})
         record.write("done", {"evaluation": run.evaluation, "metrics": run.metrics})
 
     def fail(self, run: Run, text: str) -> None:
-        folder = self.place.record(run).folder
+        folder = self.workspace.record(run).folder
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text(text)
 
     def rows(self, chosen: Suite, request: Request = ALL) -> pd.DataFrame:
-        return aggregate.build(chosen, suite.expand(chosen, request), self.place)[0]
+        return aggregate.build(chosen, suite.expand(chosen, request), self.workspace)[0]
 
     def row(self, chosen: Suite, request: Request = ALL) -> dict[str, Any]:
         (row,) = self.rows(chosen, request).to_dict("records")
@@ -192,7 +193,7 @@ def test_an_undefined_metric_says_why(bench: Bench):
 
 
 def test_seeds_with_different_figures(bench: Bench):
-    """A diagnostic that one seed lacks takes nobody's place and no other figure away."""
+    """A diagnostic that one seed lacks takes nobody's workspace and no other figure away."""
     chosen = made(seeds=2)
     for run, more in zip(suite.expand(chosen), ([figure(0.5, "pareto_k", "is-10")], []), strict=True):
         bench.end(run, [figure(1.0), *more, figure(7.0, estimator="elbo")])
@@ -247,7 +248,7 @@ def test_costs_have_a_table_of_their_own(bench: Bench):
     runs = suite.expand(chosen)
     for run in runs:
         bench.end(run, [figure(1.0)])
-    figures, costs = aggregate.build(chosen, runs, bench.place)
+    figures, costs = aggregate.build(chosen, runs, bench.workspace)
     assert tuple(figures.columns) == table.COLUMNS
     assert costs["metric"].tolist() == ["parameters", "evaluation_time"]
     assert costs["mean"].tolist() == [12.0, 2.0]
@@ -405,8 +406,8 @@ def test_a_standing_tells_its_test(bench: Bench):
         if (run.method, run.seed) != ("gaussian", 2):
             bench.end(run, [figure(values[run.method][run.seed])])
     frame = bench.rows(chosen)
-    table.write(frame, bench.place.results / "made.csv")
-    read, lacking = table.read(bench.place.results / "made.csv", "")
+    table.write(frame, bench.workspace.results / "made.csv")
+    read, lacking = table.read(bench.workspace.results / "made.csv", "")
     assert lacking == ()
     worse, best = read.to_dict("records")
     differences = [4.0, 3.5, 4.0, 4.5]
@@ -430,7 +431,7 @@ def test_the_error_over_images_is_of_pairs_of_models(bench: Bench):
     errors = [np.std(values[1, seed] - values[0, seed], ddof=1) / np.sqrt(20) for seed in range(2)]
     (found,) = bench.rows(chosen)["difference_images"].dropna()
     assert found == pytest.approx(np.mean(errors))
-    path = bench.place.record(suite.expand(chosen)[0]).folder / "values" / "nll.safetensors"
+    path = bench.workspace.record(suite.expand(chosen)[0]).folder / "values" / "nll.safetensors"
     path.write_bytes(b"rubbish")
     (found,) = bench.rows(chosen)["difference_images"].dropna()
     assert found == pytest.approx(errors[1])

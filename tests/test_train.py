@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import execute, train
+from benchmarks import train
+from benchmarks.build import build
 from benchmarks.datasets import Dataset, Split
 from benchmarks.datasets.base import draw_once
 from benchmarks.record import Record
@@ -306,7 +307,7 @@ def run_of(prior: str, seed: int = 0, **training: Any) -> Run:
 
 
 def trainer_of(run: Run, data: Dataset, record: Record) -> Trainer:
-    model, prior = execute.build(run, data)
+    model, prior = build(run, data)
     return Trainer(nn.ModuleDict({"model": model, "prior": prior}), data, run.training, run.seed, record)
 
 
@@ -391,11 +392,11 @@ def test_methods_are_paired_by_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The same first weights and, draw for draw, the same batches for every prior; others for another seed."""
     data = dataset()
     priors = ("gaussian", "vampprior", "mixture")
-    first = {prior: execute.build(run_of(prior), data)[0].state_dict() for prior in priors}
+    first = {prior: build(run_of(prior), data)[0].state_dict() for prior in priors}
     for weights in first.values():
         for name, value in first["gaussian"].items():
             assert torch.equal(weights[name], value)
-    other = execute.build(run_of("gaussian", seed=1), data)[0].state_dict()
+    other = build(run_of("gaussian", seed=1), data)[0].state_dict()
     assert not torch.equal(other["encoder.1.0.linear.weight"], first["gaussian"]["encoder.1.0.linear.weight"])
 
     batches = {prior: seen(prior, 0, tmp_path / prior, monkeypatch) for prior in first}

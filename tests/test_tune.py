@@ -21,13 +21,13 @@ import pandas as pd
 import pytest
 import torch
 
-import benchmarks.execute
+import benchmarks.workspace
 from benchmarks import run, suite
-from benchmarks.command import load_plugins
+from benchmarks.cli import load_plugins
 from benchmarks.datasets import load
 from benchmarks.evaluation import METRICS
 from benchmarks.evaluation.metric import Metric
-from benchmarks.execute import Place, execute
+from benchmarks.execute import execute
 from benchmarks.features import classifier
 from benchmarks.metrics.estimator import Estimator
 from benchmarks.metrics.figure import Figure
@@ -37,6 +37,7 @@ from benchmarks.study.space import parse_range, searched
 from benchmarks.study.validation import held_out
 from benchmarks.suite import Request
 from benchmarks.tune import main
+from benchmarks.workspace import Workspace
 from priors import registry
 from priors.space import Choice, Float, Int
 from workbench import TINY, Answer, Workbench
@@ -114,9 +115,9 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
 def forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Plug-ins and data of a test are gone after it."""
     monkeypatch.setattr(registry, "_priors", registry.available())
-    benchmarks.execute._dataset.cache_clear()
+    benchmarks.workspace._dataset.cache_clear()
     yield
-    benchmarks.execute._dataset.cache_clear()
+    benchmarks.workspace._dataset.cache_clear()
     for name in [name for name in sys.modules if name.startswith("priorbench_plugin_")]:
         del sys.modules[name]
 
@@ -228,14 +229,14 @@ def test_no_trial_meets_a_test_image(bench: Bench, monkeypatch: pytest.MonkeyPat
         labels = (*data.labels[:2], torch.full_like(data.labels[2], -1))
         return replace(data, test=Untouchable(), labels=labels)
 
-    benchmarks.execute._dataset.cache_clear()
-    monkeypatch.setattr(benchmarks.execute, "load", poisoned)
+    benchmarks.workspace._dataset.cache_clear()
+    monkeypatch.setattr(benchmarks.workspace, "load", poisoned)
     other = bench.other()
     assert other(*arguments, *less).status == 0
     assert other.file(".csv").read_bytes() == clean
 
     chosen = suite.expand(suite.read(str(other.folder / "tiny.toml")), Request(("digits",), ("vampprior",), (3,)))
-    outcome = execute(chosen[0], Place(other.folder / "plain", other.folder / "data"))  # the poison does work
+    outcome = execute(chosen[0], Workspace(other.folder / "plain", other.folder / "data"))  # the poison does work
     assert "the test split was touched" in outcome.note
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from benchmarks.execute import Outcome, Place
+from benchmarks.execute import Outcome
 from benchmarks.executors.local import local
 from benchmarks.executors.serial import serial
 from benchmarks.settings import Run
+from benchmarks.workspace import Workspace
 
-Executor = Callable[[Sequence[Run], Place, int], Iterator[Outcome]]
+Executor = Callable[[Sequence[Run], Workspace, int], Iterator[Outcome]]
 
 EXECUTORS: dict[str, Executor] = {"local": local, "serial": serial}

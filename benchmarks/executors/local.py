@@ -5,34 +5,35 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 
-from benchmarks.execute import Outcome, Place, failed
+from benchmarks.execute import Outcome, failed
 from benchmarks.executors.nursery import Ended, Lost, Nursery
 from benchmarks.settings import Run
+from benchmarks.workspace import Workspace
 
 
-def local(runs: Sequence[Run], place: Place, workers: int = 1) -> Iterator[Outcome]:
+def local(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
     """Outcomes in the order in which runs end.
 
     A run whose process is killed, for its memory as a rule, is tried once more when it has the machine to itself.
     """
     killed: list[Run] = []
-    for ended in carry_out(runs, place, workers):
+    for ended in carry_out(runs, workspace, workers):
         if ended.signal == signal.SIGKILL and workers > 1:
             killed.append(ended.run)
         else:
-            yield outcome(ended, place)
-    for ended in carry_out(killed, place, 1):
-        yield outcome(ended, place)
+            yield outcome(ended, workspace)
+    for ended in carry_out(killed, workspace, 1):
+        yield outcome(ended, workspace)
 
 
-def carry_out(runs: Sequence[Run], place: Place, workers: int) -> Iterator[Ended]:
+def carry_out(runs: Sequence[Run], workspace: Workspace, workers: int) -> Iterator[Ended]:
     """Every run once. Where the nursery itself is killed, each of those under way is tried alone, which tells whose
     doing it was, and the others go on."""
     left, suspects = {run.name: run for run in runs}, []
     while left:
         chosen = suspects[:1] or list(left.values())
         try:
-            with Nursery(place) as nursery:
+            with Nursery(workspace) as nursery:
                 for ended in nursery.raise_all(chosen, 1 if suspects else workers):
                     del left[ended.run.name]
                     yield ended
@@ -45,15 +46,15 @@ def carry_out(runs: Sequence[Run], place: Place, workers: int) -> Iterator[Ended
         suspects = suspects[1:]
 
 
-def outcome(ended: Ended, place: Place) -> Outcome:
+def outcome(ended: Ended, workspace: Workspace) -> Outcome:
     """The run's own word on how it ended, or what its process's end says."""
-    return ended.outcome or failed(ended.run, place, why(ended, place), ended.seconds)
+    return ended.outcome or failed(ended.run, workspace, why(ended, workspace), ended.seconds)
 
 
-def why(ended: Ended, place: Place) -> str:
+def why(ended: Ended, workspace: Workspace) -> str:
     """What became of a process that ended before its run did."""
-    if ended.signal == signal.SIGALRM and place.seconds:
-        return f"not done after {place.seconds / 60:g} minutes, the longest that a run may take"
+    if ended.signal == signal.SIGALRM and workspace.seconds:
+        return f"not done after {workspace.seconds / 60:g} minutes, the longest that a run may take"
     if ended.signal == signal.SIGKILL:
         return "its process was killed: out of memory? Try fewer workers"
     if ended.signal:

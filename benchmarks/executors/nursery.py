@@ -21,10 +21,11 @@ from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
 from benchmarks.datasets.vision import torchvision
-from benchmarks.execute import Outcome, Place, execute, failed
+from benchmarks.execute import Outcome, execute, failed
 from benchmarks.machine import commit, device_of, prepare_worker
 from benchmarks.settings import Run
 from benchmarks.sources import own_sources
+from benchmarks.workspace import Workspace
 from priors import registry
 from priors.registry import in_one_line
 
@@ -65,16 +66,16 @@ class Lost(RuntimeError):
 
 
 class Nursery:
-    """The command's end: `with Nursery(place) as nursery`, within which `raise_all` carries out runs."""
+    """The command's end: `with Nursery(workspace) as nursery`, within which `raise_all` carries out runs."""
 
-    def __init__(self, place: Place):
-        self.place = place.absolute()
+    def __init__(self, workspace: Workspace):
+        self.workspace = workspace.absolute()
         self.groups: dict[str, int] = {}
 
     def __enter__(self) -> Nursery:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=nurse, args=(theirs, self.place))
+        self.process = context.Process(target=nurse, args=(theirs, self.workspace))
         with interrupts_ignored(), one_thread():
             self.process.start()
         theirs.close()
@@ -144,7 +145,7 @@ class Child:
         return Ended(self.run, self.said, os.waitstatus_to_exitcode(status), time.monotonic() - self.start)
 
 
-def nurse(command: Connection, place: Place) -> None:
+def nurse(command: Connection, workspace: Workspace) -> None:
     """Forks a process for every run that the command sends, and tells how it ended; ends with the command.
 
     Ends are looked for, not waited for at the pipe: what a run has forked may hold the pipe open.
@@ -158,7 +159,7 @@ def nurse(command: Connection, place: Place) -> None:
             pipes = {child.pipe: child for child in children if child.listening}
             for ready in wait([command, *pipes], LOOK_SECONDS):
                 if ready is command:
-                    child = begin(*command.recv(), place, [command, *(child.pipe for child in children)])
+                    child = begin(*command.recv(), workspace, [command, *(child.pipe for child in children)])
                     children.append(child)
                     command.send(Begun(child.run.name, child.pid))
                 else:
@@ -181,37 +182,37 @@ def warm_up() -> None:
             step()
 
 
-def begin(run: Run, number: int, workers: int, place: Place, others: Sequence[Connection]) -> Child:
+def begin(run: Run, number: int, workers: int, workspace: Workspace, others: Sequence[Connection]) -> Child:
     """Forks. The data are loaded before, so that all runs on them share one copy.
 
     number: of the run among those under way, which decides on its GPU where there are several.
     """
     with suppress(Exception):  # the run meets the same error, and tells it
-        place.on_cpu.dataset(run)
+        workspace.on_cpu.dataset(run)
     ours, theirs = get_context("fork").Pipe()
     pid = os.fork()
     if pid == 0:
         for pipe in (ours, *others):
             pipe.close()
-        live(run, replace(place, device=device_of(place.device, number)), workers, theirs)
+        live(run, replace(workspace, device=device_of(workspace.device, number)), workers, theirs)
     theirs.close()
     with suppress(OSError):  # here as well as in the child: whoever comes first
         os.setpgid(pid, pid)
     return Child(run, pid, ours)
 
 
-def live(run: Run, place: Place, workers: int, nursery: Connection) -> None:
+def live(run: Run, workspace: Workspace, workers: int, nursery: Connection) -> None:
     """The life of a run's process, one of so many at once, which never returns."""
     code = 1
     try:
         with suppress(OSError):
             os.setpgid(0, 0)
         threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
-        prepare_worker(place.device, workers)
-        nursery.send(execute(run, place))
+        prepare_worker(workspace.device, workers)
+        nursery.send(execute(run, workspace))
         code = 0
     except BaseException as error:  # a Ctrl-C of its own making: the command's does not come here
-        nursery.send(failed(run, place, in_one_line(error), details=traceback.format_exc()))
+        nursery.send(failed(run, workspace, in_one_line(error), details=traceback.format_exc()))
     finally:
         os._exit(code)
 

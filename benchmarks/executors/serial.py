@@ -10,23 +10,24 @@ from contextlib import contextmanager
 
 import torch
 
-from benchmarks.execute import Outcome, Place, execute
+from benchmarks.execute import Outcome, execute
 from benchmarks.machine import prepare_worker
 from benchmarks.settings import Run
+from benchmarks.workspace import Workspace
 
 
-def serial(runs: Sequence[Run], place: Place, workers: int = 1) -> Iterator[Outcome]:
+def serial(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
     """`workers` is there for the common signature. What ends the process itself, ends the command with it."""
-    prepare_worker(place.device)
+    prepare_worker(workspace.device)
     with alarms_raised():
         for run in runs:
-            with put_back(place):
-                outcome = execute(run, place.absolute())
+            with put_back(workspace):
+                outcome = execute(run, workspace.absolute())
             yield outcome
 
 
 @contextmanager
-def put_back(place: Place) -> Iterator[None]:
+def put_back(workspace: Workspace) -> Iterator[None]:
     """What a run may have set for its whole process is as before afterwards."""
     folder, dtype, gradients = os.getcwd(), torch.get_default_dtype(), torch.is_grad_enabled()
     try:
@@ -35,7 +36,7 @@ def put_back(place: Place) -> Iterator[None]:
         os.chdir(folder)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(gradients)
-        prepare_worker(place.device)
+        prepare_worker(workspace.device)
 
 
 @contextmanager

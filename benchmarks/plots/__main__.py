@@ -9,14 +9,10 @@ from typing import Annotated
 
 from rich.console import Console
 
-from benchmarks import suite
-from benchmarks.command import Selection, named, parse, place_of, status
-from benchmarks.display import Screen
-from benchmarks.errors import UsageError, unknown
-from benchmarks.execute import Place
-from benchmarks.machine import prepare_worker
-from benchmarks.plots import PLOTS, Results, gallery
-from benchmarks.settings import Run
+from benchmarks.cli import Selection, named, parse, status
+from benchmarks.console import Screen
+from benchmarks.plots import PLOTS
+from benchmarks.plots.drawing import draw
 
 
 @dataclass(frozen=True)
@@ -53,30 +49,8 @@ def list_plots(console: Console) -> int:
 
 def plots(command: Command, console: Console) -> int:
     """Draws, and tells every figure as it is written."""
-    for name in command.figure:
-        if name not in PLOTS:
-            raise unknown("figure", name, PLOTS)
-    chosen = suite.read(command.suite)
-    place = place_of(command)
-    prepare_worker(place.device)
-    runs = finished(suite.expand(chosen, command.request()), place, command)
-    folder = command.results / "figures" / command.output(chosen)
-    with console.status("drawing"):
-        for shown in gallery.draw(Results(chosen, runs, place), folder, command.figure or tuple(PLOTS)):
-            what = f"{folder / shown.file}.png" if shown.file else f"no {shown.plot}: {shown.caption}"
-            console.print(what, highlight=False, markup=False, soft_wrap=True, style=None if shown.file else "dim")
+    draw(command, console, command.figure)
     return 0
-
-
-def finished(wanted: Sequence[Run], place: Place, command: Selection) -> tuple[Run, ...]:
-    """Those of the runs that have ended well; UsageError where none has."""
-    runs = tuple(run for run in wanted if place.done(run) and place.record(run).read("training.json")["status"] == "ok")
-    if not runs:
-        raise UsageError(
-            f"No run of {command.suite} has ended below {command.results}: run it first by "
-            f"`python -m benchmarks.run --suite {command.suite}` with the same flags."
-        )
-    return runs
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.evaluation import Evaluated
-from benchmarks.execute import Place, recall
 from benchmarks.metrics.estimator import Estimator
+from benchmarks.recall import recall
 from benchmarks.record import Record
 from benchmarks.settings import Run
 from benchmarks.suite import Suite
+from benchmarks.workspace import Workspace
 
 IDENTITY = ("dataset", "method", "seed")
 
@@ -28,7 +29,7 @@ class Results:
 
     suite: Suite
     runs: tuple[Run, ...]
-    place: Place
+    workspace: Workspace
     recalled: dict[str, Evaluated] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -55,11 +56,11 @@ class Results:
     def evaluated(self, run: Run) -> Evaluated:
         """The run's trained model and prior, with what its metrics shared."""
         if run.name not in self.recalled:
-            self.recalled[run.name] = recall(run, self.place)
+            self.recalled[run.name] = recall(run, self.workspace)
         return self.recalled[run.name]
 
     def record(self, run: Run) -> Record:
-        return self.place.record(run)
+        return self.workspace.record(run)
 
     def history(self, run: Run) -> pd.DataFrame:
         """The training curve, a row an epoch; empty where nothing was trained."""
@@ -149,7 +150,7 @@ class Plot:
 
     def drawings(self, results: Results) -> list[Drawing]:
         """All of them, in the project's look; Unsupported where these runs have none."""
-        with look.rules(), torch.no_grad():
+        with style.rules(), torch.no_grad():
             return list(self.draw(results))
 
     @property

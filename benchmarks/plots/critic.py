@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.evaluation import Evaluated
 from benchmarks.evaluation.subject import CHUNK
 from benchmarks.plots.base import Drawing, Results, plot
@@ -44,7 +44,7 @@ def critic(results: Results) -> Iterator[Drawing]:
         pictures = evaluated.decoded(shown.flatten(0, 1), "critic")
         show(below, pictures, shown.shape[1], rows=[f"pair {i + 1}" for i in range(len(shown))])
         below.set_anchor("N")
-    look.legend(figure, grid[0])
+    style.legend(figure, grid[0])
     text = (
         f"Above: the critic of data D at G(z) = E[x|z] on straight lines between codes z ~ q(z|x) of {len(z)} pairs of "
         "test images; black: the mean over pairs in a band of one standard error. D is low on real data, and the prior "
@@ -77,8 +77,8 @@ def lines(axes: Axes, values: Tensor) -> None:
     t = torch.linspace(0, 1, STEPS)
     axes.plot(t, values[SHOWN:].T, color="0.8", linewidth=0.5)
     for i, line in enumerate(values[:SHOWN]):
-        style = {"marker": look.MARKERS[i], "markevery": EVERY, "markerfacecolor": "white"}
-        axes.plot(t, line, color="0.45", linewidth=0.8, label=f"pair {i + 1}", **style)
+        how = {"marker": style.MARKERS[i], "markevery": EVERY, "markerfacecolor": "white"}
+        axes.plot(t, line, color="0.45", linewidth=0.8, label=f"pair {i + 1}", **how)
     mean = values.mean(0)
     error = values.std(0) / len(values) ** 0.5 if len(values) > 1 else torch.zeros_like(mean)
     axes.fill_between(t, mean - error, mean + error, color="0.5", linewidth=0, zorder=3)

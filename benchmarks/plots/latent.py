@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.evaluation import Evaluated
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds
@@ -49,7 +49,7 @@ GREYS = ("0.92", "0.81", "0.66")
 POOL, MARKED = 1000, 5
 """Draws of the prior, and codes, among which pockets and leaks are looked for, and how many of them are marked."""
 
-POCKETS = {"marker": "X", "s": 46, "facecolor": look.COLOURS[1], "edgecolor": "white", "linewidth": 0.7}
+POCKETS = {"marker": "X", "s": 46, "facecolor": style.COLOURS[1], "edgecolor": "white", "linewidth": 0.7}
 LEAKS = {"marker": "^", "s": 34, "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
 
 
@@ -78,8 +78,8 @@ def figure(models: Mapping[str, Evaluated]) -> Figure:
     """A column a method: its latent space, the data's where that is a plane, the generation space where it has one."""
     plane, flows = rows(models)
     heights = [1, *[FLAT] * plane, *[1] * flows]
-    size = (look.PANEL, (sum(heights) * look.PANEL + LEGEND) / len(heights))
-    made, grid = look.panels(len(heights) * len(models), len(models), size, height_ratios=heights)
+    size = (style.PANEL, (sum(heights) * style.PANEL + LEGEND) / len(heights))
+    made, grid = style.panels(len(heights) * len(models), len(models), size, height_ratios=heights)
     for column, (method, evaluated) in zip(grid.reshape(len(heights), -1).T, models.items(), strict=True):
         column[0].set_title(method)
         with stream(evaluated.seed, "plot of latent spaces"):
@@ -91,7 +91,7 @@ def figure(models: Mapping[str, Evaluated]) -> Figure:
                 show(column[-1], generation_space(space, evaluated.prior))
             elif flows:
                 column[-1].set_axis_off()
-    look.legend(made, grid, across=3 * len(models) // 2)
+    style.legend(made, grid, across=3 * len(models) // 2)
     return made
 
 
@@ -179,6 +179,6 @@ def decoded(axes: Axes, evaluated: Evaluated, space: Space) -> None:
 
 
 def mark(axes: Axes, pockets: Tensor, leaks: Tensor) -> None:
-    for points, style, label in ((pockets, POCKETS, "pockets"), (leaks, LEAKS, "leaks")):
+    for points, how, label in ((pockets, POCKETS, "pockets"), (leaks, LEAKS, "leaks")):
         if len(points):
-            axes.scatter(*points.T.cpu(), **style, label=label, zorder=3)
+            axes.scatter(*points.T.cpu(), **how, label=label, zorder=3)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.evaluation import Evaluated
 from benchmarks.evaluation.subject import CODES
 from benchmarks.metrics import latent
@@ -73,7 +73,7 @@ def leakage(results: Results) -> Iterator[Drawing]:
             reasons[method] = str(reason)
     if not found:
         raise Unsupported("; ".join(dict.fromkeys(reasons.values())) or "none of these runs has a model")
-    shown, styles = {method: models[method] for method in found}, look.styles(models)
+    shown, styles = {method: models[method] for method in found}, style.styles(models)
     about = f"{results.datasets[0]}, {seeds(shown)}"
     yield Drawing(score(found, styles), f"Leakage score on {about}. {SCORE}{notes(shown, reasons)}", "score")
     yield Drawing(share(found, styles), f"Leaks and pockets on {about}. {SHARE}{notes(shown, reasons)}", "share")
@@ -100,7 +100,7 @@ def score(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure
     low = min(one.p_at_codes.quantile(LEAST).item() for one in found.values())
     high = max(one.p_at_codes.max().item() for one in found.values())
     thresholds = torch.linspace(low, high, STEPS).tolist()
-    figure, (left, right) = look.panels(2, size=SIZE)
+    figure, (left, right) = style.panels(2, size=SIZE)
     for method, one in found.items():
         at = latent.leakage(one.p_at_codes, one.q_at_codes, thresholds)
         among = [leak.among.value if leak.share.value * CODES >= FEW else math.nan for leak in at]
@@ -111,14 +111,14 @@ def score(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure
     for axes in (left, right):
         axes.set_xlabel("threshold τ of ln p(z), nats")
         axes.locator_params(axis="x", nbins=6)
-    look.legend(figure, [left])
+    style.legend(figure, [left])
     return figure
 
 
 def share(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure:
     """Codes below quantiles of ln p at the prior's draws, and the prior's draws below quantiles of ln q at codes."""
     levels = torch.logspace(math.log10(LEAST), 0, STEPS, dtype=torch.float64)
-    figure, (left, right) = look.panels(2, size=SIZE, sharex=True, sharey=True)
+    figure, (left, right) = style.panels(2, size=SIZE, sharex=True, sharey=True)
     for method, one in found.items():
         curve(left, levels, below(one.p_at_codes, one.p_at_draws, levels), method, styles[method])
         curve(right, levels, below(one.q_at_draws, one.without, levels), method, styles[method])
@@ -127,7 +127,7 @@ def share(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure
     for axes in (left, right):
         diagonal(axes, levels)
         axes.tick_params(labelleft=True)
-    look.legend(figure, [left])
+    style.legend(figure, [left])
     return figure
 
 

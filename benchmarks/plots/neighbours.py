@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.evaluation import Evaluated
 from benchmarks.evaluation.memorisation import LEVELS
 from benchmarks.metrics.neighbours import nearest
@@ -44,7 +44,7 @@ def shown(models: Mapping[str, Evaluated]) -> dict[str, Tensor]:
 
 def over_nearest(images: Mapping[str, Tensor], training: Tensor) -> Figure:
     """A panel a method: two rows of images, and the distance between them as a number below."""
-    figure, grid = look.panels(len(images), across=2, size=(4.2, 1.5))
+    figure, grid = style.panels(len(images), across=2, size=(4.2, 1.5))
     count = len(next(iter(images.values())))
     found = nearest(torch.cat([*images.values()]), training)
     distance, index = (part.split(count) for part in found)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.datasets import Split
 from benchmarks.evaluation.subject import CHUNK
 from benchmarks.plots.base import Drawing, Results, plot
@@ -78,13 +78,13 @@ def names(x: Tensor) -> list[str]:
 
 def figure(drawn: Mapping[str, tuple[Law, Tensor]], names: Sequence[str]) -> Figure:
     """A panel a method: the prior, and draws (point, draw, 2)."""
-    size = (look.PANEL + 0.4, look.PANEL + LEGEND)
-    made, grid = look.panels(len(drawn), across=3, size=size)
+    size = (style.PANEL + 0.4, style.PANEL + LEGEND)
+    made, grid = style.panels(len(drawn), across=3, size=size)
     for axes, (method, (prior, z)) in zip(grid, drawn.items(), strict=True):
         window = square(torch.cat([within(prior.draws), z.flatten(0, 1)]))
         panel(axes, prior, z, window, names)
         axes.set_title(method)
-    look.legend(made, grid)
+    style.legend(made, grid)
     return made
 
 
@@ -95,6 +95,6 @@ def panel(axes: Axes, prior: Law, z: Tensor, window: Tensor, names: Sequence[str
     else:
         cloud(axes, prior.draws, "draws of the prior", color="0.85", s=3)
     colours = matplotlib.colormaps["viridis"](torch.linspace(0, 0.9, len(names)).numpy())
-    for points, name, colour, marker in zip(z, names, colours, look.MARKERS, strict=False):
+    for points, name, colour, marker in zip(z, names, colours, style.MARKERS, strict=False):
         cloud(axes, points, name, s=6, color=[colour], marker=marker)
     frame(axes, window, "z")

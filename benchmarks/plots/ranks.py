@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.ranks import Friedman, cliques, critical_difference, friedman
 from benchmarks.stats import LEVEL
@@ -39,7 +39,7 @@ def diagram(metric: str, estimator: str, direction: str, scores: pd.DataFrame) -
     difference = critical_difference(len(names), found.datasets)
     bars = cliques(found.average_ranks, difference)
     lines = (len(names) + 1) // 2 + len(bars)
-    figure, (axes,) = look.panels(1, size=(6.0, STEP * (lines + 4)))
+    figure, (axes,) = style.panels(1, size=(6.0, STEP * (lines + 4)))
     axes.set(xlim=(0.8, len(names) + 0.2), ylim=(-lines - 1, 2.2))
     scale(axes, len(names), difference)
     for depth, members in enumerate(bars):

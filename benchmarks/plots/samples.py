@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.evaluation import Evaluated
 from benchmarks.pictures import POINTS, reconstructions
 from benchmarks.plots.base import Drawing, Results, plot
@@ -69,7 +69,7 @@ def least_covered(models: Mapping[str, Evaluated]) -> dict[str, Tensor]:
 
 def grids(images: Mapping[str, Tensor]) -> Figure:
     """A square of pictures a method."""
-    figure, grid = look.panels(len(images), across=5, size=(2.0, 2.2))
+    figure, grid = style.panels(len(images), across=5, size=(2.0, 2.2))
     for axes, (method, some) in zip(grid, images.items(), strict=True):
         show(axes, some, SIDE)
         axes.set_title(method)
@@ -109,7 +109,7 @@ def clouds(points: Mapping[str, Tensor], test: Tensor) -> Figure:
     margin = 0.4 * (test.amax(0) - test.amin(0))
     low, high = test.amin(0) - margin, test.amax(0) + margin
     width, height = (high - low).tolist()
-    figure, grid = look.panels(len(points), size=(look.PANEL, look.PANEL * height / width + 0.5))
+    figure, grid = style.panels(len(points), size=(style.PANEL, style.PANEL * height / width + 0.5))
     limits = dict(zip(("xlim", "ylim"), torch.stack([low, high]).T.tolist(), strict=True))
     for axes, (method, some) in zip(grid, points.items(), strict=True):
         axes.scatter(*test.cpu().T, s=4, color="0.8", linewidths=0)

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.plots.base import Drawing, Results, label, mean_and_error, plot
 from benchmarks.settings import Run
 from priors.base import Unsupported
@@ -58,8 +58,8 @@ def flat(run: Run) -> Settings:
 def over(results: Results, headlines: pd.DataFrame, key: str, values: Mapping[str, float]) -> Figure:
     """A panel a headline figure."""
     metrics = list(dict.fromkeys(headlines["metric"]))
-    styles = look.styles(method for method in results.methods if method not in values)
-    figure, grid = look.panels(len(metrics), across=3, size=(3.2, 2.7))
+    styles = style.styles(method for method in results.methods if method not in values)
+    figure, grid = style.panels(len(metrics), across=3, size=(3.2, 2.7))
     for axes, metric in zip(grid, metrics, strict=True):
         rows = headlines[headlines["metric"] == metric]
         table = mean_and_error(rows)
@@ -73,7 +73,7 @@ def over(results: Results, headlines: pd.DataFrame, key: str, values: Mapping[st
             axes.set_xscale("log", base=2)
             axes.set_xticks(at, [f"{value:g}" for value in at])
             axes.minorticks_off()
-    look.legend(figure, grid)
+    style.legend(figure, grid)
     return figure
 
 

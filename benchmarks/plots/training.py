@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.plots.base import Drawing, Results, plot
 from priors.base import Unsupported
 
@@ -42,8 +42,8 @@ def training(results: Results) -> Iterator[Drawing]:
 
 def panels(results: Results, shown: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """A panel a loss, in it a line a method."""
-    styles = look.styles(results.methods)
-    figure, grid = look.panels(len(shown), across=3, size=(3.3, 2.5))
+    styles = style.styles(results.methods)
+    figure, grid = style.panels(len(shown), across=3, size=(3.3, 2.5))
     for axes, (name, curves) in zip(grid, shown.items(), strict=True):
         for method, curve in curves.items():
             line(axes, curve, method, styles[method])
@@ -51,7 +51,7 @@ def panels(results: Results, shown: Mapping[str, Mapping[str, pd.DataFrame]]) ->
         axes.set(xlabel="epoch", ylabel=unit(name), title=name)
         if name == "vae" + VALIDATION:
             least_loss(axes, results)
-    look.legend(figure, grid)
+    style.legend(figure, grid)
     return figure
 
 
@@ -104,7 +104,7 @@ def unit(name: str) -> str:
 def least_loss(axes: Axes, results: Results) -> None:
     """A line at the data's own -ln p(x), where the law is known: no model's expected loss is lower."""
     run = results.runs[0]
-    data = results.place.dataset(run)
+    data = results.workspace.dataset(run)
     if data.log_prob is not None:
         least = -data.log_prob(data.validation[:]).mean().item()
         axes.axhline(least, color="0.4", linewidth=0.8, label="the data's own")

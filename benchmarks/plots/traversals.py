@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks import style
 from benchmarks.datasets import Dataset
 from benchmarks.evaluation import Evaluated
 from benchmarks.evaluation.subject import CODES
@@ -88,7 +88,7 @@ def paths(evaluated: Evaluated, a: Tensor, b: Tensor) -> dict[str, Tensor]:
 
 def moves(models: Mapping[str, Evaluated]) -> Figure:
     """A panel a method: rows are dimensions, columns shifts."""
-    figure, grid = look.panels(len(models), across=3, size=(3.2, 2.6))
+    figure, grid = style.panels(len(models), across=3, size=(3.2, 2.6))
     for axes, (method, evaluated) in zip(grid, models.items(), strict=True):
         dimensions, z = moved(evaluated)
         images = evaluated.decoded(z.flatten(0, 1), "traversals")

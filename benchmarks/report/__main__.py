@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import pandas as pd
 from rich.console import Console
 
 from benchmarks import stats, suite, table
-from benchmarks.command import Selection, parse, place_of, status
+from benchmarks.cli import Selection, parse, status, workspace_of
+from benchmarks.console import LEGEND, Screen
 from benchmarks.datasets import DataError
-from benchmarks.display import LEGEND, Screen
 from benchmarks.errors import UsageError
 from benchmarks.evaluation import METRICS
-from benchmarks.plots import __main__ as drawing
+from benchmarks.plots import drawing
 from benchmarks.record import write_atomically
 from benchmarks.report import glossary, page, pictures, provenance, rows, settings, tables
 from benchmarks.report.absent import absent
@@ -93,9 +93,8 @@ def older(lacking: Sequence[str]) -> list[str]:
 
 def draw(command: Command, console: Console) -> list[str]:
     """Draws all figures anew; what is to be told where they cannot be."""
-    selection = {field.name: getattr(command, field.name) for field in fields(Selection)}
     try:
-        drawing.plots(drawing.Command(**selection), console)
+        drawing.draw(command, console)
     except (UsageError, DataError) as reason:
         told = f"Figures could not be drawn anew, so that they may be older than the table. {reason}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)
@@ -105,7 +104,7 @@ def draw(command: Command, console: Console) -> list[str]:
 
 def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Sequence[str]) -> dict[str, Any]:
     """All that the page shows, by the template's names."""
-    name, place = command.output(chosen), place_of(command)
+    name, workspace = command.output(chosen), workspace_of(command)
     trial = rows.trial(frame)
     cells = provenance.cells(chosen, command.request(), frame)
     datasets = tuple(frame["dataset"].unique())
@@ -119,7 +118,7 @@ def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Se
         "caveats": [*told, *provenance.caveats(cells, trial)],
         "command": provenance.invocation(command, provenance.flags(chosen, command, frame)),
         "methods": provenance.methods_of(chosen, frame),
-        "facts": provenance.facts(cells, place),
+        "facts": provenance.facts(cells, workspace),
         "agrees": f"{1 - stats.LEVEL:.0%}",
         "legend": LEGEND,
         "level": f"{stats.LEVEL:g}",

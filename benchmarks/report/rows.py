@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.display import value
+from benchmarks.console import value
 from benchmarks.notes import text
 from benchmarks.table import DIGITS
 

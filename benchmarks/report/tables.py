@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pandas as pd
 
-from benchmarks.display import mark, of_one_seed, ordered, pairs, published_value, rounded
+from benchmarks.console import mark, of_one_seed, ordered, pairs, published_value, rounded
 from benchmarks.metrics.estimator import Estimator
 from benchmarks.notes import Notes, shared, text
 from benchmarks.report.rows import Number, Row, count, exact, mean

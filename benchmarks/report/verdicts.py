@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.display import published_value
+from benchmarks.console import published_value
 from benchmarks.notes import text
 from benchmarks.published import VERDICTS
 from benchmarks.report.rows import Number, Row, count, exact, mean, records

@@ -26,7 +26,7 @@ import torch
 import tyro
 from torch import Tensor, nn
 
-from benchmarks.command import STOPPED, status
+from benchmarks.cli import STOPPED, status
 from benchmarks.datasets import load
 from benchmarks.machine import peak_memory, prepare_worker, reset_peak_memory
 from benchmarks.metrics.frechet import frechet, moments

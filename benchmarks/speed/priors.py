@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 import tyro
 
-from benchmarks.command import DATA, STOPPED, status
+from benchmarks.cli import DATA, STOPPED, status
 from benchmarks.machine import prepare_worker
 from benchmarks.speed.step import make_trainer, timed
 from priors.base import parameter_count

@@ -10,17 +10,18 @@ from pathlib import Path
 from torch import nn
 
 from benchmarks import suite
-from benchmarks.execute import Place, build
+from benchmarks.build import build
 from benchmarks.record import Record
 from benchmarks.suite import Request
 from benchmarks.train import Trainer
+from benchmarks.workspace import Workspace
 
 
 def make_trainer(method: str, data: Path, *overrides: str) -> Trainer:
     """Of the suite iop-table2's networks and settings: D = 40, gated layers 500-500, batches of 100, one thread."""
     request = Request(datasets=("mnist",), methods=(method,), seeds=(0,), overrides=overrides)
     (run,) = suite.expand(suite.read("iop-table2"), request)
-    dataset = Place(Path(tempfile.gettempdir()), data).dataset(run)
+    dataset = Workspace(Path(tempfile.gettempdir()), data).dataset(run)
     model, prior = build(run, dataset)
     both = nn.ModuleDict({"model": model, "prior": prior})
     return Trainer(both, dataset, run.training, run.seed, Record(Path(tempfile.mkdtemp(prefix="priorbench-"))))

@@ -21,7 +21,7 @@ import tyro
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.command import DATA, STOPPED, status
+from benchmarks.cli import DATA, STOPPED, status
 from benchmarks.machine import peak_memory, prepare_worker, reset_peak_memory
 from benchmarks.speed.step import make_trainer, timed
 

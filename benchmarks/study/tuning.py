@@ -21,13 +21,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from benchmarks import suite
 from benchmarks.datasets import Dataset
 from benchmarks.errors import UsageError
-from benchmarks.execute import Place, execute
+from benchmarks.execute import execute
 from benchmarks.rehearsal import built
 from benchmarks.settings import Run, digest
 from benchmarks.study.objective import OBJECTIVES
 from benchmarks.study.space import contains, declared, settings_of, suggest
-from benchmarks.study.validation import CutShort, Failed, ValidationPlace
+from benchmarks.study.validation import CutShort, Failed, ValidationWorkspace
 from benchmarks.suite import Request, Suite
+from benchmarks.workspace import Workspace
 from models.base import Autoencoder
 from models.vae import VAE
 from priors import registry
@@ -52,7 +53,7 @@ class Tuning:
     """All that a study's trials depend on, and where it is kept.
 
     request: one data set and one method, the seeds over which a trial's figure is averaged, and the command's own
-    overrides. space: the keys searched. trials: N, of the whole study. place: its `results` is the folder of the
+    overrides. space: the keys searched. trials: N, of the whole study. workspace: its `results` is the folder of the
     studies. storage: a database's URL. prunes: trials are compared by their validation losses along the way.
     """
 
@@ -62,7 +63,7 @@ class Tuning:
     space: Mapping[str, Range]
     objectives: tuple[str, ...]
     trials: int
-    place: ValidationPlace
+    workspace: ValidationWorkspace
     storage: str
     prunes: bool = False
 
@@ -76,7 +77,7 @@ class Tuning:
 
     @property
     def locks(self) -> Path:
-        return self.place.results / "locks" / self.name
+        return self.workspace.results / "locks" / self.name
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -103,7 +104,7 @@ class Tuning:
 
     def identity(self) -> str:
         """Of all that figures depend on: trials of different ones are never compared."""
-        data = self.place.on_cpu.dataset(self.runs({})[0])
+        data = self.workspace.on_cpu.dataset(self.runs({})[0])
         runs = [(run.hash8, run.evaluation) for run in self.runs({})]
         space = {key: repr(one) for key, one in self.space.items()}
         return digest({"runs": runs, "space": space, "objectives": self.objectives, "data": data.digest})
@@ -180,7 +181,7 @@ class Tuning:
             runs, figures = self.runs(settings), []
             for index, run in enumerate(runs):
                 follow = partial(self.follow, trial, known, index * run.training.epochs)
-                figures.append(self.figures(run, replace(self.place, follow=follow)))
+                figures.append(self.figures(run, replace(self.workspace, follow=follow)))
         except CutShort:
             raise optuna.TrialPruned from None
         except (Failed, UsageError) as reason:
@@ -191,12 +192,12 @@ class Tuning:
         trial.set_user_attr("errors", [max(one["error"] or 0.0 for one in column) for column in columns])
         return tuple(sum(one["value"] for one in column) / len(column) for column in columns)
 
-    def figures(self, run: Run, place: Place) -> list[dict[str, Any]]:
+    def figures(self, run: Run, workspace: Workspace) -> list[dict[str, Any]]:
         """The first figure of each objective's metric on the validation images; Failed where one is missing."""
-        outcome = execute(run, place)
+        outcome = execute(run, workspace)
         if outcome.status != "ok":
             raise Failed(f"{outcome.status}: {outcome.note}")
-        told = place.record(run).read("metrics.json")["metrics"]
+        told = workspace.record(run).read("metrics.json")["metrics"]
         chosen = []
         for metric in run.metrics:
             if "unsupported" in told[metric]:

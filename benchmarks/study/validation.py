@@ -1,4 +1,4 @@
-"""Where a trial runs: in a place in which no run meets a test image."""
+"""Where a trial runs: in a workspace in which no run meets a test image."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from benchmarks.datasets import Dataset
 from benchmarks.datasets.base import FIXED_DRAW, draw_once
 from benchmarks.errors import Stop
-from benchmarks.execute import Place
 from benchmarks.record import Record
 from benchmarks.settings import Run
+from benchmarks.workspace import Workspace
 
 
 def held_out(data: Dataset) -> Dataset:
@@ -46,8 +46,8 @@ def silent(status: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class ValidationPlace(Place):
-    """A place in which no run meets a test image."""
+class ValidationWorkspace(Workspace):
+    """A workspace in which no run meets a test image."""
 
     follow: Callable[[Mapping[str, Any]], None] = silent
 

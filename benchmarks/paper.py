@@ -7,13 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import display, escape
+from benchmarks import escape
+from benchmarks.console import mark, value
 
 
 def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = True) -> pd.DataFrame:
     """The tidy table with a row a method and a column a data set, metric and estimator.
 
-    A cell is "mean ± s.e." with the mark of its standing (`display.LEGEND`), or "-" where there is no figure. `metrics`
+    A cell is "mean ± s.e." with the mark of its standing (`console.LEGEND`), or "-" where there is no figure. `metrics`
     keeps only these, in their order. With `published` a paper's figure stands in a column of its own after ours, where
     there is any.
     """
@@ -36,8 +37,8 @@ def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = Tru
 
 def cell(row: dict[str, Any]) -> str:
     """A mean to two digits of its standard error, with the error and the mark."""
-    mean, error = display.value(row)
-    return " ".join(filter(None, (mean, error and f"± {error}", display.mark(row))))
+    mean, error = value(row)
+    return " ".join(filter(None, (mean, error and f"± {error}", mark(row))))
 
 
 def as_csv(table: pd.DataFrame) -> str:

@@ -17,12 +17,12 @@ from benchmarks import suite
 from benchmarks.datasets import DataError, Options
 from benchmarks.errors import UsageError, cut
 from benchmarks.escape import in_line
-from benchmarks.execute import Place
 from benchmarks.features import inception
 from benchmarks.machine import device
 from benchmarks.names import check_flag
 from benchmarks.settings import digest
 from benchmarks.suite import Request, Suite
+from benchmarks.workspace import Workspace
 from priors import registry
 from priors.registry import PluginError, in_one_line
 
@@ -149,20 +149,28 @@ class Selection:
         return "-".join(part for part in parts if part)
 
 
-def place_of(where: Selection, weights: Path | None = None) -> Place:
-    """The place that the flags name; UsageError for a device that cannot be used.
+def workspace_of(where: Selection, weights: Path | None = None) -> Workspace:
+    """The workspace that the flags name; UsageError for a device that cannot be used.
 
     weights: file of the Inception network, where another one than torch's cache is meant.
     """
     plugins = tuple(str(path.resolve()) for path in where.plugin)
     options = Options(where.download, where.any_checksum)
-    return Place(where.results, where.data, device(where.device), options, plugins, inception.find(weights))
+    return Workspace(where.results, where.data, device(where.device), options, plugins, inception.find(weights))
 
 
 def load_plugins(paths: Sequence[Path]) -> dict[str, str]:
     """Imports plug-ins; the SHA-256 of the file by every prior's name."""
     registry.load_entry_points()
     return {name: suite.plugin_digest(path) for path in paths for name in registry.load_plugin(path)}
+
+
+def check_least(command: object, least: int, *flags: str) -> None:
+    """Raises UsageError where one of these flags is given a smaller number."""
+    for flag in flags:
+        number = getattr(command, flag)
+        if number is not None and number < least:
+            raise UsageError(f"--{flag} {number}: it is {least} or larger.")
 
 
 def check_writable(folder: Path) -> None:
@@ -175,8 +183,3 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"Results cannot be written to {folder}: {reason}; choose another with --results.") from None
-
-
-def first_line(thing: Callable[..., object] | type) -> str:
-    """Of a docstring."""
-    return (thing.__doc__ or "").strip().splitlines()[0] if thing.__doc__ else ""

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmarks import table, wide
+from benchmarks import paper, table
 from benchmarks.run import main
 
 
@@ -31,7 +31,7 @@ FRAME = pd.DataFrame(ROWS, columns=table.COLUMNS)
 
 
 def test_methods_down_and_figures_across():
-    found = wide.wide(FRAME)
+    found = paper.wide(FRAME)
     assert list(found.index) == ["gaussian", "vampprior", "dp", "lars", "pgen", "PixelCNN"]
     ours, theirs, distance = found.columns
     assert found[ours].tolist() == [
@@ -44,25 +44,25 @@ def test_methods_down_and_figures_across():
 
 def test_what_is_unreliable_is_marked_and_what_is_better_too():
     marked = pd.DataFrame([row("a", 1.0, estimator="is-10+unreliable"), row("b", 2.0, standing_label="better")])
-    found = wide.wide(marked.reindex(columns=table.COLUMNS))
+    found = paper.wide(marked.reindex(columns=table.COLUMNS))
     assert [found.loc["a"].iloc[0], found.loc["b"].iloc[1]] == ["1.000 ± 0.034 !", "2.000 ± 0.034 +"]
 
 
 def test_metrics_are_chosen_and_ordered():
-    found = wide.wide(FRAME, ["fd_classifier", "nll"], published=False)
+    found = paper.wide(FRAME, ["fd_classifier", "nll"], published=False)
     assert [key[1] for key in found.columns] == ["fd_classifier", "nll"]
-    assert [key[1] for key in wide.wide(FRAME, ["fd_classifier"]).columns] == ["fd_classifier"]
+    assert [key[1] for key in paper.wide(FRAME, ["fd_classifier"]).columns] == ["fd_classifier"]
 
 
 def test_formats_hold_every_cell_and_escape():
-    found = wide.wide(FRAME)
-    csv = wide.as_csv(found).splitlines()
+    found = paper.wide(FRAME)
+    csv = paper.as_csv(found).splitlines()
     assert csv[0] == "method,mnist nll is-10,mnist nll published,mnist fd_classifier classifier-10000"
     assert csv[2] == "vampprior,79.700 ± 0.034 *,-,-"
-    markdown = wide.as_markdown(found.rename(index={"dp": "a|b"}))
+    markdown = paper.as_markdown(found.rename(index={"dp": "a|b"}))
     assert markdown.splitlines()[1].count("---") == 4
     assert "| a\\|b | 79.710 ± 0.034 = | - | - |" in markdown
-    latex = wide.as_latex(found)
+    latex = paper.as_latex(found)
     assert latex.count(r"\\") >= 6 + 3
     assert r"79.900 $\pm$ 0.034 ?" in latex
     assert r"fd\_classifier" in latex
@@ -70,7 +70,7 @@ def test_formats_hold_every_cell_and_escape():
     assert r"\toprule" in latex
 
 
-@pytest.mark.parametrize("form", wide.FORMATS)
+@pytest.mark.parametrize("form", paper.FORMATS)
 def test_the_command_prints_a_committed_table(form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     FRAME.to_csv(tmp_path / "made.csv", index=False)
     arguments = ["table", "--suite", "made", "--results", str(tmp_path), "--metric", "nll", "--format", form]
