@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priors.base import Batch, Host, OptimiserSettings, Player, Unsupported
-from priors.energy import Energy, rows
+from priors.energy import Energy
+from priors.importance import rows
 from priors.networks import mlp
 from priors.normal import log_standard_normal
 from priors.registry import register
@@ -115,4 +116,4 @@ class Implicit(Energy):
             return torch.cat([self.encode(part).sample() for part in x.split(rows(x))])
 
     def conventions(self) -> Mapping[str, float]:
-        return {} if self.fitted is None else {"unnormalised": self.estimate.value}
+        return {} if self.fitted is None else {"unnormalised": self.fitted.kept.value}

@@ -12,8 +12,10 @@ from torch.distributions import Distribution
 
 from priors import normalisers
 from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
-from priors.energy import Energy, LogZ, log_mean, rows
+from priors.energy import Energy
+from priors.importance import rows
 from priors.latent_gan import LatentGAN, gap
+from priors.log_z import LogZ, log_z_of
 from priors.networks import data_critic
 from priors.normal import log_standard_normal
 from priors.normalisers import Terms
@@ -186,7 +188,7 @@ class Pullback(Energy, DataCritic):
         """ln Z-hat = ln E f(z) / (q(z|x_j) / N) over the N training images x_j, z ~ q(z|x_j) (VAEPP, eq. 8)."""
         count = q.batch_shape[0]
         z = q.sample((max(1, self.draws // count),))
-        mean = log_mean((self.log_f(z) - q.log_prob(z)).flatten())
+        mean = log_z_of((self.log_f(z) - q.log_prob(z)).flatten())
         return LogZ(mean.value + math.log(count), mean.error, mean.effective)
 
     def conventions(self) -> Mapping[str, float]:

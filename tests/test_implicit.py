@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn import functional as F
 
-from priors import energy, make
+from priors import importance, make
 from priors.base import Batch, Codes, Host, Unsupported
 from priors.fitting import play
 from priors.implicit import Implicit
@@ -199,7 +199,7 @@ def moments_of_codes(host: Host) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("sampling", ["resampling", "mcmc", "ancestral"])
 def test_draws_follow_the_density_or_for_ancestral_the_codes(sampling, monkeypatch):
-    monkeypatch.setattr(energy, "ROWS", 999)
+    monkeypatch.setattr(importance, "ROWS", 999)
     host = toy_host(dtype=torch.float64)
     prior = build(host, sampling=sampling, oversample=20, moves=5)
     prior.fit(toy_codes(host))

@@ -11,7 +11,7 @@ from benchmarks.evaluation.subject import CHUNK, CODES, Subject, in_chunks
 from benchmarks.metrics.figure import Figure
 from models.posteriors import TruncatedNormal
 from priors.base import DataCritic, Unsupported, density
-from priors.energy import as_normal
+from priors.defensive import as_normal
 from priors.normal import log_standard_normal
 
 IMAGES = 64

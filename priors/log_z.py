@@ -1,0 +1,150 @@
+"""Estimates of ln Z: a value with its error and diagnostics, made of log weights, and the choice between two."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from priors.pareto import RELIABLE, pareto_k
+
+SHARE = 0.01
+"""Of the mixture's draws the least that must count for its estimate to be called one."""
+
+GROUPS = 16
+"""Independent groups of particles, whose spread is the annealed estimate's error."""
+
+WIDER = 1.0875
+"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
+
+AGREEING = 0.5
+"""Share of the groups that must count for the annealed estimate to be called one."""
+
+FAR = 4.0
+"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
+
+QUICK = (2000, 256)
+"""Draws and particles of the estimates that validation takes."""
+
+POOL = 1000
+"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
+
+GROUPS = 16
+"""Independent groups of particles, whose spread is the annealed estimate's error."""
+
+WIDER = 1.0875
+"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
+
+AGREEING = 0.5
+"""Share of the groups that must count for the annealed estimate to be called one."""
+
+FAR = 4.0
+"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
+
+QUICK = (2000, 256)
+"""Draws and particles of the estimates that validation takes."""
+
+POOL = 1000
+"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
+
+WIDER = 1.0875
+"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
+
+AGREEING = 0.5
+"""Share of the groups that must count for the annealed estimate to be called one."""
+
+FAR = 4.0
+"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
+
+QUICK = (2000, 256)
+"""Draws and particles of the estimates that validation takes."""
+
+POOL = 1000
+"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
+
+AGREEING = 0.5
+"""Share of the groups that must count for the annealed estimate to be called one."""
+
+FAR = 4.0
+"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
+
+QUICK = (2000, 256)
+"""Draws and particles of the estimates that validation takes."""
+
+POOL = 1000
+"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
+
+FAR = 4.0
+"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
+
+QUICK = (2000, 256)
+"""Draws and particles of the estimates that validation takes."""
+
+POOL = 1000
+"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
+
+
+class LogZ(NamedTuple):
+    """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), the shape k-hat of
+    their tail (`priors.pareto`), 0 where there are too few draws for one, and the least share that makes it an
+    estimate."""
+
+    value: float
+    error: float
+    effective: float
+    pareto_k: float = 0.0
+    least: float = SHARE
+
+    @property
+    def lower(self) -> float:
+        """Two errors below: of two estimates that are both unbiased for Z the one to be kept has the larger."""
+        return self.value - 2 * self.error
+
+    @property
+    def reliable(self) -> bool:
+        """Do as many of the draws count, and is their tail short enough for its variance to be finite?"""
+        return self.effective >= self.least and self.pareto_k <= RELIABLE
+
+
+class Estimates(NamedTuple):
+    """ln Z by importance sampling from the defensive mixture, and by sequential Monte Carlo from N(0, I)."""
+
+    mixture: LogZ
+    annealed: LogZ
+
+    @property
+    def kept(self) -> LogZ:
+        """The estimate of the larger lower end, value - 2 errors; the other where that one is not reliable, the other
+        is, and they agree."""
+        best, other = sorted(self, key=lambda one: one.lower, reverse=True)
+        return other if other.reliable and not best.reliable and self.agree else best
+
+    @property
+    def agree(self) -> bool:
+        """Are the two no further apart than FAR of their errors?"""
+        a, b = self
+        return abs(a.value - b.value) <= FAR * math.hypot(a.error, b.error)
+
+
+def log_z_of(*strata: Tensor) -> LogZ:
+    """ln of the mean weight from log weights, (n_k,) each: equally probable strata of one size, or one set of draws.
+
+    The error is the delta method's, with the variance within strata alone. The logarithm of an unbiased estimate is
+    biased by about -error^2 / 2, which is not corrected.
+    """
+    largest = torch.cat(strata).max()
+    weights = [(stratum.double() - largest).exp() for stratum in strata]
+    mean = sum(w.mean() for w in weights) / len(weights)
+    variance = sum(w.var() / len(w) for w in weights) / len(weights) ** 2
+    w = torch.cat(weights)
+    effective = w.sum().square() / (len(w) * w.square().sum())
+    tail = pareto_k(torch.cat(strata).double()[None]).nan_to_num(0.0)
+    return LogZ((largest + mean.log()).item(), (variance.sqrt() / mean).item(), effective.item(), tail.item())
+
+
+def by_groups(log_z: Tensor) -> LogZ:
+    """ln of the mean over GROUPS independent groups of particles, (GROUPS,)."""
+    found = log_z_of(log_z)
+    return found._replace(error=WIDER * found.error, pareto_k=0.0, least=AGREEING)
