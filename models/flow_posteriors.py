@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from zuko.lazy import LazyTransform
 
 from priors import sizes
-from priors.flows import in_full
-from priors.normal import DiagonalNormal
+from priors.parts.flows import in_full
+from priors.parts.normal import DiagonalNormal
 
 MIRRORED = 128
 """Pairs of noises e and -e that a flow's mean and variance are taken over."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from priors.normal import LOG_2PI
+from priors.parts.normal import LOG_2PI
 
 
 class Likelihood(nn.Module, ABC):

@@ -14,8 +14,8 @@ from zuko.lazy import LazyComposedTransform, LazyTransform
 
 from models.flow_posteriors import FlowedNormal, Planar, gated
 from priors.base import Unsupported
-from priors.flows import autoregressive, univariate
-from priors.normal import DiagonalNormal
+from priors.parts.flows import autoregressive, univariate
+from priors.parts.normal import DiagonalNormal
 
 Range = tuple[float, float]
 RANGE = (-12.0, 4.0)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from priors.base import Codes, Host, Unsupported
-from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity, mixture_of
+from priors.parts.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
 from priors.space import Int
 

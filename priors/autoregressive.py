@@ -5,7 +5,7 @@ from __future__ import annotations
 from zuko.transforms import MonotonicAffineTransform
 
 from priors.base import Host
-from priors.flows import Flow, Shape, autoregressive, univariate
+from priors.parts.flows import Flow, Shape, autoregressive, univariate
 from priors.registry import register
 from priors.space import Choice, Int
 

@@ -14,7 +14,7 @@ from zuko.transforms import DependentTransform
 from zuko.utils import unpack
 
 from priors.base import Host
-from priors.flows import Flow, Shape, bounded, univariate
+from priors.parts.flows import Flow, Shape, bounded, univariate
 from priors.registry import register
 from priors.space import Choice, Int
 

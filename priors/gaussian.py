@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from priors.base import Density, Host
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal
 from priors.registry import register
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from priors.base import Codes, Density, Host
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal
 from priors.registry import register
 from priors.space import Choice, Int
 

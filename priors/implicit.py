@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priors.base import Batch, Host, OptimiserSettings, Player, Unsupported
-from priors.energy import Energy
-from priors.importance import rows
-from priors.networks import mlp
-from priors.normal import log_standard_normal
+from priors.parts.energy import Energy
+from priors.parts.importance import rows
+from priors.parts.networks import mlp
+from priors.parts.normal import log_standard_normal
 from priors.registry import register
 from priors.space import Float, Int
 

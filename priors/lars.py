@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from priors import sizes
 from priors.base import Codes, Density, Host, Known
-from priors.networks import code_critic
-from priors.normal import log_standard_normal
+from priors.parts.networks import code_critic
+from priors.parts.normal import log_standard_normal
 from priors.registry import register
 from priors.space import Int
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from priors.base import Host
-from priors.normal import NormalMixture, NormalMixtureDensity
+from priors.parts.normal import NormalMixture, NormalMixtureDensity
 from priors.registry import register
 from priors.space import Float, Int
 

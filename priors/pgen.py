@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from priors.base import Adversarial, Batch, Host, OptimiserSettings, Player
-from priors.networks import code_critic, mlp
-from priors.penalties import wgan_gp
+from priors.parts.networks import code_critic, mlp
+from priors.parts.penalties import wgan_gp
 from priors.registry import register
 from priors.space import Float, Int
 

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from priors import normalisers
 from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
-from priors.energy import Energy
-from priors.importance import rows
-from priors.latent_gan import LatentGAN, gap
-from priors.log_z import LogZ, log_z_of
-from priors.networks import data_critic
-from priors.normal import log_standard_normal
-from priors.normalisers import Terms
-from priors.penalties import PENALTIES
+from priors.parts import normalisers
+from priors.parts.energy import Energy
+from priors.parts.importance import rows
+from priors.parts.latent_gan import LatentGAN, gap
+from priors.parts.log_z import LogZ, log_z_of
+from priors.parts.networks import data_critic
+from priors.parts.normal import log_standard_normal
+from priors.parts.normalisers import Terms
+from priors.parts.penalties import PENALTIES
+from priors.parts.residual import residual_critic
 from priors.registry import register
-from priors.residual import residual_critic
 from priors.space import Choice, Float
 
 

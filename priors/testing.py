@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from priors.base import Codes, Host
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 
 
 def toy_host(latent_dim: int = 2, data_dim: int = 6, dtype: torch.dtype = torch.float32, count: int = 500) -> Host:

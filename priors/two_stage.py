@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from priors import sizes
 from priors.base import Batch, Codes, Density, Host, Known, OptimiserSettings, Player
-from priors.fitting import play
-from priors.networks import mlp
-from priors.normal import DiagonalNormal, log_mean_exp, log_standard_normal
+from priors.parts.fitting import play
+from priors.parts.networks import mlp
+from priors.parts.normal import DiagonalNormal, log_mean_exp, log_standard_normal
 from priors.registry import register
 from priors.space import Float, Int
 

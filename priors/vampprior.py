@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from priors.base import Host, Unsupported
-from priors.normal import NormalMixture, NormalMixtureDensity, mixture_of
+from priors.parts.normal import NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
 from priors.space import Choice, Int
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from largest import Largest
-from priors import normal, registry
+from priors import registry
 from priors.aggregate import Aggregate
 from priors.base import Codes, Host, Unsupported
-from priors.normal import DiagonalNormal, mixture_of
+from priors.parts import normal
+from priors.parts.normal import DiagonalNormal, mixture_of
 from priors.testing import toy_codes, toy_host
 
 

@@ -17,7 +17,7 @@ from benchmarks import check, run
 from benchmarks.check import COLUMNS, FINE, LEVEL, compare, main, tolerance
 from benchmarks.executors import EXECUTORS, serial
 from priors.gaussian import Gaussian
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal
 from workbench import TINY, Workbench, write
 
 SMOKE = Path(__file__).parent.parent / "results" / "baselines" / "smoke.csv"

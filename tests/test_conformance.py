@@ -32,7 +32,7 @@ from priors.conformance import LAWS, Law, Trial, Verdict, examine, judge, use
 from priors.conformance.agreement import chi_squared, regions
 from priors.conformance.training import originals
 from priors.conformance.trial import grid
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 from priors.pullback import Pullback
 from priors.space import Float
 

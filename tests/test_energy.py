@@ -12,15 +12,15 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Laplace, MixtureSameFamily, Normal
 
-from priors import importance, log_z, normal
 from priors.base import Codes, Unsupported
-from priors.defensive import Defensive, as_normal
-from priors.energy import Energy
-from priors.importance import log_normaliser
-from priors.log_z import Estimates, LogZ, log_z_of
-from priors.mcmc import ais
-from priors.networks import code_critic
-from priors.normal import DiagonalNormal, NormalMixture, log_standard_normal
+from priors.parts import importance, log_z, normal
+from priors.parts.defensive import Defensive, as_normal
+from priors.parts.energy import Energy
+from priors.parts.importance import log_normaliser
+from priors.parts.log_z import Estimates, LogZ, log_z_of
+from priors.parts.mcmc import ais
+from priors.parts.networks import code_critic
+from priors.parts.normal import DiagonalNormal, NormalMixture, log_standard_normal
 from priors.testing import toy_codes, toy_host
 
 

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn import functional as F
 
-from priors import importance, make
+from priors import make
 from priors.base import Batch, Codes, Host, Unsupported
-from priors.fitting import play
 from priors.implicit import Implicit
-from priors.normal import DiagonalNormal, NormalMixture, log_standard_normal
+from priors.parts import importance
+from priors.parts.fitting import play
+from priors.parts.normal import DiagonalNormal, NormalMixture, log_standard_normal
 from priors.testing import toy_codes, toy_host
 
 

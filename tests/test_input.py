@@ -29,7 +29,7 @@ from benchmarks.settings import constructor_settings
 from benchmarks.suite import Request
 from priors import registry
 from priors.base import Unsupported
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 from priors.registry import in_one_line
 from workbench import TINY, Answer, Workbench
 

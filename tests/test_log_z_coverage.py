@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from priors.base import Codes
-from priors.energy import Energy
-from priors.networks import code_critic
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.energy import Energy
+from priors.parts.networks import code_critic
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 
 REPEATS = 60
 """Fits a case."""

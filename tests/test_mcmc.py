@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from priors.log_z import log_z_of
-from priors.mcmc import ais, hmc, mala, tune
-from priors.normal import log_standard_normal
+from priors.parts.log_z import log_z_of
+from priors.parts.mcmc import ais, hmc, mala, tune
+from priors.parts.normal import log_standard_normal
 
 MEAN = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 COVARIANCE = torch.tensor([[1.0, 0.6, 0.0], [0.6, 0.8, -0.3], [0.0, -0.3, 0.5]], dtype=torch.float64)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from priors import registry
 from priors.base import Batch, Host, OptimiserSettings, Unsupported, density
-from priors.fitting import play
-from priors.networks import Scalar
-from priors.normal import DiagonalNormal
+from priors.parts.fitting import play
+from priors.parts.networks import Scalar
+from priors.parts.normal import DiagonalNormal
 from priors.pgen import PGen
 from priors.testing import toy_host
 

@@ -20,7 +20,7 @@ from benchmarks.plots import PLOTS, Results, critic, neighbours, samples, traver
 from benchmarks.plots.base import Drawing
 from benchmarks.seeds import stream
 from priors.base import DataCritic, Unsupported
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 
 SUITE = """
 title = "Pictures"

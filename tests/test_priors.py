@@ -18,7 +18,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from largest import Largest
 from priors import registry
 from priors.base import Density, Host, Player, Prior, Unsupported, density, parameter_count
-from priors.normal import ROUNDING, DiagonalNormal, NormalMixture
+from priors.parts.normal import ROUNDING, DiagonalNormal, NormalMixture
 from priors.space import Choice
 from priors.testing import toy_codes, toy_host
 

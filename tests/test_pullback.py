@@ -16,11 +16,11 @@ from models.posteriors import NormalPosterior
 from models.vae import VAE
 from priors import registry
 from priors.base import Batch, Codes, Host, Unsupported
-from priors.latent_gan import LatentGAN
-from priors.normal import DiagonalNormal, log_standard_normal
-from priors.penalties import PENALTIES
+from priors.parts.latent_gan import LatentGAN
+from priors.parts.normal import DiagonalNormal, log_standard_normal
+from priors.parts.penalties import PENALTIES
+from priors.parts.residual import ResidualBlock, residual_critic
 from priors.pullback import Pullback
-from priors.residual import ResidualBlock, residual_critic
 from priors.testing import toy_codes, toy_host
 
 TINY = {"width": 8, "gan_steps": 2, "mala_steps": 3}

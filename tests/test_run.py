@@ -58,7 +58,7 @@ import torch
 from torch import nn
 
 from priors.base import Density, Host
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 from priors.registry import register
 
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from priors import importance, sizes
+from priors import sizes
+from priors.parts import importance
 
 CARD = torch.device("cuda", 1)
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from priors import tempering
-from priors.log_z import log_z_of
-from priors.normal import DiagonalNormal, log_standard_normal
-from priors.tempering import Step, along, annealed, measured, move, next_temperature, path, resample
+from priors.parts import tempering
+from priors.parts.log_z import log_z_of
+from priors.parts.normal import DiagonalNormal, log_standard_normal
+from priors.parts.tempering import Step, along, annealed, measured, move, next_temperature, path, resample
 
 
 def normal(n: int, dim: int = 40) -> Tensor:

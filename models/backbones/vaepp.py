@@ -13,7 +13,7 @@ from itertools import pairwise
 from torch import nn
 
 from models.backbones.base import Backbone, Shape, Size, check_widths, image_size
-from priors.residual import ResidualBlock
+from priors.parts.residual import ResidualBlock
 
 CODE_CHANNELS = 16
 """Of the map that vaepp-cifar's decoder starts from where the code has not the right size itself: the paper's."""

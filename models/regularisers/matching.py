@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from models.regularisers.base import Coded, Networks, Regulariser
 from models.regularisers.mmd import imq, mmd2, rbf
 from priors.base import Adversarial, Batch, Host, OptimiserSettings, Player, Prior, Unsupported
-from priors.networks import code_critic
-from priors.penalties import wgan_gp
+from priors.parts.networks import code_critic
+from priors.parts.penalties import wgan_gp
 from priors.space import Float
 
 

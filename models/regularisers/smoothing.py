@@ -9,8 +9,8 @@ from torch import Tensor
 
 from models.regularisers.base import Coded, Networks, Regulariser
 from priors.base import Batch, Host, OptimiserSettings, Player, Prior
-from priors.networks import data_critic
-from priors.penalties import interpolate, wgan_gp
+from priors.parts.networks import data_critic
+from priors.parts.penalties import interpolate, wgan_gp
 from priors.space import Float
 
 BETAS = (0.5, 0.9)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Unsupported
-from priors.normal import DiagonalNormal, log_standard_normal, mixture_of
+from priors.parts.normal import DiagonalNormal, log_standard_normal, mixture_of
 
 
 class Defensive(nn.Module):

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from priors.mcmc import LogDensity, proposed, value_and_gradient
-from priors.normal import log_mean_exp, log_standard_normal
+from priors.parts.mcmc import LogDensity, proposed, value_and_gradient
+from priors.parts.normal import log_mean_exp, log_standard_normal
 
 LEAPFROG = 5
 """Steps of a proposal: fewer walk at random, and more gain less than further temperatures."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from priors.pareto import RELIABLE, pareto_k
+from priors.parts.pareto import RELIABLE, pareto_k
 
 SHARE = 0.01
 """Of the mixture's draws the least that must count for its estimate to be called one."""
@@ -88,7 +88,7 @@ POOL = 1000
 
 class LogZ(NamedTuple):
     """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), the shape k-hat of
-    their tail (`priors.pareto`), 0 where there are too few draws for one, and the least share that makes it an
+    their tail (`priors.parts.pareto`), 0 where there are too few draws for one, and the least share that makes it an
     estimate."""
 
     value: float

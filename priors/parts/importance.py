@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from priors import sizes
-from priors.defensive import Defensive
-from priors.log_z import LogZ, log_z_of
+from priors.parts.defensive import Defensive
+from priors.parts.log_z import LogZ, log_z_of
 
 ROWS = 1024
 """Codes whose ln f is computed at a time on a CPU."""

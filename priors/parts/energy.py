@@ -10,12 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from priors import mcmc, tempering
 from priors.base import Codes, Density, Known
-from priors.defensive import Defensive, as_normal
-from priors.importance import drawn, log_normaliser, log_weights, rows
-from priors.log_z import GROUPS, Estimates, LogZ, by_groups
-from priors.normal import DiagonalNormal, normal_like
+from priors.parts import mcmc, tempering
+from priors.parts.defensive import Defensive, as_normal
+from priors.parts.importance import drawn, log_normaliser, log_weights, rows
+from priors.parts.log_z import GROUPS, Estimates, LogZ, by_groups
+from priors.parts.normal import DiagonalNormal, normal_like
 
 QUICK = (2000, 256)
 """Draws and particles of the estimates that validation takes."""

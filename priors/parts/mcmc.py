@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal
 
 LogDensity = Callable[[Tensor], Tensor]
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Host
-from priors.defensive import log_defensive, moments_of
-from priors.mcmc import LogDensity
-from priors.normal import log_mean_exp, log_standard_normal, mixture_of, normal_like
-from priors.tempering import ACCEPTED, Step, effective_share, measured, move, resample
+from priors.parts.defensive import log_defensive, moments_of
+from priors.parts.mcmc import LogDensity
+from priors.parts.normal import log_mean_exp, log_standard_normal, mixture_of, normal_like
+from priors.parts.tempering import ACCEPTED, Step, effective_share, measured, move, resample
 
 COUNTED = 0.5
 """Effective share of the particles below which they are resampled."""

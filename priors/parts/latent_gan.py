@@ -11,9 +11,9 @@ from torch.distributions import Distribution
 from torch.nn.utils.parametrizations import weight_norm
 
 from priors.base import Batch, OptimiserSettings, Player
-from priors.fitting import play
-from priors.networks import Scalar, mlp
-from priors.penalties import Critic, wgan_gp
+from priors.parts.fitting import play
+from priors.parts.networks import Scalar, mlp
+from priors.parts.penalties import Critic, wgan_gp
 
 BATCH = 128
 SETTINGS = OptimiserSettings(lr=1e-4, betas=(0.5, 0.999))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from priors.networks import Scalar
+from priors.parts.networks import Scalar
 
 SLOPE = 0.2
 """Of the leaky ReLU below zero."""

@@ -13,7 +13,7 @@ from zuko.lazy import LazyComposedTransform, LazyTransform
 from zuko.transforms import MonotonicRQSTransform
 
 from priors.base import Density
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal
 
 Shape = Literal["affine", "spline"]
 
