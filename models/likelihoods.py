@@ -121,6 +121,7 @@ class GaussianFixed(Gaussian):
     """A variance that is given, 1/2 by default: then ln p(x|z) = -SSE + const."""
 
     outputs = 1
+    fixed: Tensor
 
     def __init__(
         self,

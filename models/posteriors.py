@@ -9,20 +9,20 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import constraints
 from zuko.lazy import LazyComposedTransform, LazyTransform
 
 from models.flow_posteriors import FlowedNormal, Planar, gated
-from priors.base import Unsupported
+from priors.base import Index, IndexedDistribution, Unsupported
 from priors.parts.flows import autoregressive, univariate
-from priors.parts.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal, Shape
 
 Range = tuple[float, float]
 RANGE = (-12.0, 4.0)
 
 
 class Posterior(nn.Module, ABC):
-    """Turns `outputs` numbers an image into q(z|x). The distribution is indexed like a tensor over its batch.
+    """Turns `outputs` numbers an image into q(z|x).
 
     log_variance_range: the log variance is clipped to it, a guard against a variance of zero or infinity in float32;
     a well-trained posterior stays inside.
@@ -40,7 +40,7 @@ class Posterior(nn.Module, ABC):
         return 2 * self.latent_dim
 
     @abstractmethod
-    def forward(self, h: Tensor) -> Distribution:
+    def forward(self, h: Tensor) -> IndexedDistribution:
         """h (B, outputs) -> q, batch (B,), event (D,)."""
 
     def normal(self, h: Tensor) -> DiagonalNormal:
@@ -140,7 +140,7 @@ ROUNDING = 1e-6
 """A draw at the very edge may land outside by float32's rounding, relative to z and to the cut: it counts as inside."""
 
 
-class TruncatedNormal(Distribution):
+class TruncatedNormal(IndexedDistribution):
     """A diagonal normal given that every dimension lies within two standard deviations of its mean.
 
     ln q(z) = ln N(z) - D ln 0.9545 inside, -inf outside. Draws go through the inverse of the distribution function and
@@ -167,10 +167,10 @@ class TruncatedNormal(Distribution):
         """The normal that it was cut from."""
         return self.law
 
-    def __getitem__(self, index: object) -> TruncatedNormal:
+    def __getitem__(self, index: Index) -> TruncatedNormal:
         return TruncatedNormal(self.law[index])
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         mean = self.law.mean
         u = torch.rand((*sample_shape, *mean.shape), dtype=mean.dtype, device=mean.device)
         noise = math.sqrt(2) * torch.erfinv(KEPT * (2 * u - 1))
@@ -184,7 +184,7 @@ class TruncatedNormal(Distribution):
         return torch.where(inside, log_q, -torch.inf)
 
 
-class Point(Distribution):
+class Point(IndexedDistribution):
     """A code without spread, batch (B,), event (D,)."""
 
     arg_constraints = {}
@@ -203,13 +203,13 @@ class Point(Distribution):
     def variance(self) -> Tensor:
         return torch.zeros_like(self.z)
 
-    def __getitem__(self, index: object) -> Point:
+    def __getitem__(self, index: Index) -> Point:
         return Point(self.z[index])
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Shape = ()) -> Tensor:
         return self.z.expand(*sample_shape, *self.z.shape)
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: Shape = ()) -> Tensor:
         return self.rsample(sample_shape).detach()  # a view keeps its gradient even under no_grad
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from priors.base import Codes, Host, Unsupported
+from priors.parts.checks import at_least
 from priors.parts.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
 from priors.space import Int
@@ -32,26 +33,26 @@ class Aggregate(NormalMixtureDensity):
 
     space = {"components": Int(50, 5000, log=True)}
     images: Tensor
-    mean: Tensor | None
-    log_variance: Tensor | None
+    mean: Tensor
+    log_variance: Tensor
 
     def __init__(self, host: Host, *, components: int = 500):
         super().__init__()
-        if components < 1:
-            raise ValueError(f"aggregate needs components >= 1, not {components}")
+        at_least("aggregate", 1, components=components)
         if not host.stochastic:
             raise Unsupported("aggregate mixes posteriors q(z|x), and this model's encoder is deterministic: use a VAE")
         self.components = min(components, host.count)
         self.encode, self.examples = host.encode, host.examples
         self.register_buffer("images", host.examples(self.components))
-        self.register_buffer("mean", None, persistent=False)  # (N, D) once fitted: the codes again, hence no state
-        self.register_buffer("log_variance", None, persistent=False)
+        none = torch.empty(0, host.latent_dim)  # (N, D) once fitted: the codes again, hence no state
+        self.register_buffer("mean", none, persistent=False)
+        self.register_buffer("log_variance", none.clone(), persistent=False)
 
     def law(self) -> NormalMixture:
         """All posteriors once fitted, in float64; before, those of the images drawn at construction."""
-        if self.mean is None:
-            return mixture_of(self.encode(self.images), "aggregate")
-        return mixture_of(DiagonalNormal(self.mean, self.log_variance), "aggregate")
+        if len(self.mean):
+            return mixture_of(DiagonalNormal(self.mean, self.log_variance), "aggregate")
+        return mixture_of(self.encode(self.images), "aggregate")
 
     def sample(self, n: int) -> Tensor:
         return super().sample(n).to(self.images.dtype)

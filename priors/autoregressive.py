@@ -5,6 +5,7 @@ from __future__ import annotations
 from zuko.transforms import MonotonicAffineTransform
 
 from priors.base import Host
+from priors.parts.checks import at_least
 from priors.parts.flows import Flow, Shape, autoregressive, univariate
 from priors.registry import register
 from priors.space import Choice, Int
@@ -36,7 +37,6 @@ class Autoregressive(Flow):
         transform: Shape = "affine",
         bins: int = 8,
     ):
-        if layers < 1:
-            raise ValueError(f"autoregressive needs layers >= 1, not {layers}")
+        at_least("autoregressive", 1, layers=layers)
         kind = univariate(MonotonicAffineTransform, transform, bins)
         super().__init__(host.latent_dim, autoregressive(host.latent_dim, layers, widths, kind))

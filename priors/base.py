@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -20,6 +20,21 @@ from priors.space import Range
 
 class Unsupported(ValueError):
     """This pair is undefined (a density asked of a prior that has none, say): the table shows '-' and the reason."""
+
+
+Index = int | slice | Tensor
+"""What picks images of a batch: a number, a range, or numbers or truth values (N,)."""
+
+
+class IndexedDistribution(Distribution, ABC):
+    """A law over codes, batch (N,), event (D,), that is indexed over its batch like a tensor.
+
+    Every posterior q(z|x) is one: `q[:10]` is the posterior of the first ten images.
+    """
+
+    @abstractmethod
+    def __getitem__(self, index: Index) -> Self:
+        """The same law of these images."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +52,7 @@ class Host:
     count: int
     bounded: bool
     stochastic: bool
-    encode: Callable[[Tensor], Distribution]
+    encode: Callable[[Tensor], IndexedDistribution]
     decode: Callable[[Tensor], Tensor]
     examples: Callable[[int], Tensor]
 
@@ -90,10 +105,10 @@ class Player(NamedTuple):
 class Codes:
     """The training set as codes, for what is fitted once after training. `encode` gives them; it is called once."""
 
-    encode: Callable[[], Distribution]
+    encode: Callable[[], IndexedDistribution]
 
     @cached_property
-    def posterior(self) -> Distribution:
+    def posterior(self) -> IndexedDistribution:
         """q(z|x) of all N training images, batch (N,), event (D,)."""
         return self.encode()
 
@@ -168,9 +183,14 @@ class Density(Prior):
     """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator."""
 
     certainty: ClassVar[Literal["exact", "estimate", "bound"]] = "exact"
-    reliable: bool = True
-    """Once fitted: is the estimate of its normaliser one, by its own diagnostics? Else figures that it takes part in
-    are called "unreliable", shown, and never ranked."""
+
+    @property
+    def reliable(self) -> bool:
+        """Once fitted: is the estimate of its normaliser one, by its own diagnostics?
+
+        Where it is not, figures that the density takes part in are called "unreliable", shown, and never ranked.
+        """
+        return True
 
     @property
     def log_prob_error(self) -> float:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from priors import sizes
 from priors.base import Codes, Density, Host, Known
+from priors.parts.checks import at_least, layered
 from priors.parts.networks import code_critic
 from priors.parts.normal import log_standard_normal
 from priors.registry import register
@@ -54,11 +55,9 @@ class LARS(Density):
         final_draws: int = 1_000_000,
     ):
         super().__init__()
-        for name, value, least in (("truncation", truncation, 1), ("draws", draws, 1), ("final_draws", final_draws, 2)):
-            if value < least:
-                raise ValueError(f"lars needs {name} >= {least}, not {value}")
-        if not widths or min(widths) < 1:
-            raise ValueError(f"lars needs widths of one layer or more, each >= 1, not {widths}")
+        at_least("lars", 1, truncation=truncation, draws=draws)
+        at_least("lars", 2, final_draws=final_draws)
+        layered("lars", widths=widths)
         self.latent_dim, self.truncation, self.draws, self.final_draws = host.latent_dim, truncation, draws, final_draws
         self.widths = widths
         self.network = code_critic(host.latent_dim, widths, nn.Tanh)

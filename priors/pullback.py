@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 
 from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
 from priors.parts import normalisers
+from priors.parts.checks import above, at_least, layered
 from priors.parts.energy import Energy
 from priors.parts.importance import rows
 from priors.parts.latent_gan import LatentGAN, gap
@@ -86,15 +87,9 @@ class Pullback(Energy, DataCritic):
         mala_step: float = 1e-3,
         gan_steps: int = 2000,
     ):
-        counts = {"proposals": proposals, "width": width, "mala_steps": mala_steps, "gan_steps": gan_steps}
-        for name, value in counts.items():
-            if value < 1:
-                raise ValueError(f"pullback needs {name} >= 1, not {value}")
-        for name, value in {"scale": scale, "critic_lr": critic_lr, "mala_step": mala_step}.items():
-            if value <= 0:
-                raise ValueError(f"pullback needs {name} > 0, not {value}")
-        if not channels or min(channels) < 1:
-            raise ValueError(f"pullback needs channels of one layer or more, each >= 1, not {channels}")
+        at_least("pullback", 1, proposals=proposals, width=width, mala_steps=mala_steps, gan_steps=gan_steps)
+        above("pullback", 0, scale=scale, critic_lr=critic_lr, mala_step=mala_step)
+        layered("pullback", channels=channels)
         if not host.stochastic:
             raise Unsupported("pullback estimates Z from q(z|x), and this model's encoder is deterministic: use a VAE")
         super().__init__(

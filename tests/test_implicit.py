@@ -92,7 +92,7 @@ def test_the_player_owns_all_and_leaves_the_encoder_alone():
     assert set(map(id, player.parameters)) == set(map(id, prior.parameters()))
     assert prior.shared_parameters() == ()
     loss, _ = player.loss(Batch(torch.rand(7, 6, dtype=torch.float64)))
-    toy = tuple(host.encode.__self__.parameters())
+    toy = tuple(host.autoencoder.parameters())
     gradients = torch.autograd.grad(loss, (*player.parameters, *toy), allow_unused=True)
     own, encoders = gradients[: len(player.parameters)], gradients[len(player.parameters) :]
     assert all(gradient.abs().max() > 0 for gradient in own)

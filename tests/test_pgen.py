@@ -76,7 +76,7 @@ def test_a_turn_has_gradients_of_its_own_network_and_none_of_the_encoder(who):
     gradients = torch.autograd.grad(loss, player.parameters, retain_graph=True)
     if who == "generator":
         assert all(gradient.abs().max() > 0 for gradient in gradients)
-    others = [*host.encode.__self__.parameters(), *(prior.generator.parameters() if who == "critic" else ())]
+    others = [*host.autoencoder.parameters(), *(prior.generator.parameters() if who == "critic" else ())]
     assert all(gradient is None for gradient in torch.autograd.grad(loss, others, allow_unused=True))
 
 

@@ -54,7 +54,7 @@ class Shifted(Density):
 
 
 def networks(host: Host) -> Networks:
-    toy = host.encode.__self__
+    toy = host.autoencoder
     return Networks(tuple(toy.encoder.parameters()), tuple(toy.decoder.parameters()))
 
 

@@ -38,8 +38,8 @@ class Stage(NamedTuple):
     def up(self, inputs: int, outputs: int, size: Size, bias: bool = True) -> nn.ConvTranspose2d:
         """The transposed convolution from `after(size)` back to `size`."""
         least = ((side - 1) * self.stride - 2 * self.padding + self.kernel for side in self.after(size))
-        extra = tuple(side - reached for side, reached in zip(size, least, strict=True))
-        return nn.ConvTranspose2d(inputs, outputs, *self, output_padding=extra, bias=bias)
+        below, right = (side - reached for side, reached in zip(size, least, strict=True))
+        return nn.ConvTranspose2d(inputs, outputs, *self, output_padding=(below, right), bias=bias)
 
 
 def sizes(size: Size, stages: Sequence[Stage]) -> list[Size]:

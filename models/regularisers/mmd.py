@@ -24,7 +24,7 @@ def imq(latent_dim: int, scales: Sequence[float] = SCALES) -> Kernel:
     2 D is E r^2 of two draws of N(0, I) in D dimensions; for another variance of the prior multiply the scales by it.
     """
     constants = [2 * latent_dim * scale for scale in scales]
-    return lambda r2: sum(c / (c + r2) for c in constants)
+    return lambda r2: sum((c / (c + r2) for c in constants), r2.new_zeros(()))
 
 
 def mmd2(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:

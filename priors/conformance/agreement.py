@@ -16,16 +16,16 @@ from priors.conformance.trial import DRAWS, ERRORS, LIKELY, Trial, grid
 
 def normalised(trial: Trial) -> Density:
     """The fitted prior, unless its density is a bound: then the grid has nothing to say."""
-    if trial.kind.certainty == "bound":
+    if trial.density.certainty == "bound":
         raise Silent("a bound of a density need not integrate to 1")
-    return trial.fitted
+    return trial.density
 
 
 @law(Density, after=POINTWISE)
 def certainty(trial: Trial) -> None:
     """certainty is exact, estimate or bound; log_prob_error is finite, 0 if exact, above 0 for an estimate."""
     kinds = ("exact", "estimate", "bound")
-    found, error = trial.kind.certainty, trial.fitted.log_prob_error
+    found, error = trial.density.certainty, trial.density.log_prob_error
     demand(found in kinds, f"certainty = {found!r}", f"write one of {', '.join(kinds)}")
     demand(math.isfinite(error) and error >= 0, f"log_prob_error = {error}", "give a standard error in nats")
     fix = "say `estimate` and give ln Z's standard error, or say `exact` and give none"
@@ -39,7 +39,7 @@ def mass(trial: Trial) -> None:
 
     That of a bound to no more than 1.
     """
-    error, bound = trial.fitted.log_prob_error, trial.kind.certainty == "bound"
+    error, bound = trial.density.log_prob_error, trial.density.certainty == "bound"
     log_mass = (trial.log_p + grid().area.log()).logsumexp(0).item()
     if bound:
         log_mass = max(0.0, log_mass)

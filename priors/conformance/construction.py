@@ -8,7 +8,7 @@ from typing import Any
 
 from priors import registry
 from priors.conformance.law import Silent, demand, law
-from priors.conformance.trial import Trial, network
+from priors.conformance.trial import Trial
 from priors.space import Choice, Range
 
 
@@ -40,7 +40,7 @@ def builds(trial: Trial) -> None:
 @law(after=(builds,))
 def host_apart(trial: Trial) -> None:
     """The autoencoder is no part of the prior: it is neither saved nor trained with it."""
-    theirs = {id(one) for one in (*network(trial.host).modules(), *network(trial.host).parameters())}
+    theirs = {id(one) for one in (*trial.host.autoencoder.modules(), *trial.host.autoencoder.parameters())}
     found = [type(one).__name__ for one in trial.fitted.modules() if id(one) in theirs]
     found += [name for name, one in trial.fitted.named_parameters() if id(one) in theirs]
     fix = "keep `host.encode` and `host.decode` themselves, not the network behind them: nn.Module adopts a module"

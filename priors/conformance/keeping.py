@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from priors.base import Density, Known, Prior
+from priors.base import Density, Known, Prior, density
 from priors.conformance.construction import SOUND
 from priors.conformance.density import POINTWISE
 from priors.conformance.law import Silent, demand, law
@@ -69,7 +69,7 @@ def behaviour(prior: Prior) -> Tensor:
 @law(Density, after=(*POINTWISE, state))
 def precision(trial: Trial) -> None:
     """In float32 it is the same density."""
-    double, single = trial.build().eval(), trial.build(host=small_host(dtype=torch.float32)).eval()
+    double, single = (density(trial.build(host=host)).eval() for host in (None, small_host(dtype=torch.float32)))
     single.load_state_dict(double.state_dict())
     z = points(50)
     a, b = double.log_prob(z), single.log_prob(z.float()).double()
@@ -80,7 +80,7 @@ def precision(trial: Trial) -> None:
 @law(Density, after=SOUND)
 def conventions(trial: Trial) -> None:
     """conventions() gives finite shifts in nats, by name."""
-    told = trial.fitted.conventions()
+    told = trial.density.conventions()
     if not told:
         raise Silent("its paper has no normalisation of its own")
     wrong = [name for name, shift in told.items() if not math.isfinite(shift)]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from priors.base import Prior
 from priors.conformance.construction import SOUND
 from priors.conformance.law import Broken, Silent, demand, law
-from priors.conformance.trial import CLOSE, ERRORS, Trial, network, small_host
+from priors.conformance.trial import CLOSE, ERRORS, Trial, small_host
 
 
 @law(after=SOUND)
@@ -28,8 +28,8 @@ def forms(trial: Trial) -> Iterator[tuple[Prior, Tensor, int]]:
     for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]:
         for latent_dim, dtype in ((2, torch.float32), (2, torch.float64), (5, torch.float32)):
             host = small_host(latent_dim, dtype, device)
-            yield trial.build(host=host).eval(), next(network(host).parameters()), latent_dim
-    yield trial.fitted, next(network(trial.host).parameters()), 2
+            yield trial.build(host=host).eval(), next(host.autoencoder.parameters()), latent_dim
+    yield trial.fitted, next(trial.host.autoencoder.parameters()), 2
 
 
 def check_draws(z: Tensor, shape: tuple[int, int], like: Tensor) -> None:

@@ -13,7 +13,7 @@ from priors.base import Batch, DataCritic, Density, Host, Player, Prior
 from priors.conformance.construction import SOUND
 from priors.conformance.law import Silent, demand, law
 from priors.conformance.samples import learned, moved
-from priors.conformance.trial import Trial, network
+from priors.conformance.trial import Trial
 
 
 @law(after=SOUND)
@@ -44,7 +44,7 @@ def turns(trial: Trial) -> None:
         raise Silent("nothing is learned in training")
     batch = Batch(trial.host.examples(50))
     for player in players:
-        take_turn(player, batch, [*prior.parameters(), *network(trial.host).parameters()])
+        take_turn(player, batch, [*prior.parameters(), *trial.host.autoencoder.parameters()])
 
 
 def model_player(prior: Prior, host: Host) -> list[Player]:
@@ -54,8 +54,10 @@ def model_player(prior: Prior, host: Host) -> list[Player]:
     def loss(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         q = host.encode(batch.x)
         z = q.rsample()
-        dense = isinstance(prior, Density)
-        value = prior.divergence(batch.x, q, z).mean() if dense else (prior.rsample(len(z)) + 1).sin().mean()
+        if isinstance(prior, Density):
+            value = prior.divergence(batch.x, q, z).mean()
+        else:
+            value = (prior.rsample(len(z)) + 1).sin().mean()
         penalty = prior.penalty(batch)
         return value if penalty is None else value + penalty, {}
 

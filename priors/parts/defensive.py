@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ class Defensive(nn.Module):
 
     Its posteriors move with the module but are not in its state: they are the codes again.
     """
+
+    mean: Tensor
+    log_variance: Tensor
 
     def __init__(self, components: DiagonalNormal):
         super().__init__()
@@ -48,6 +52,15 @@ def log_defensive(z: Tensor, log_q: Tensor) -> Tensor:
     return torch.logaddexp(log_standard_normal(z), log_q) - math.log(2)
 
 
+@runtime_checkable
+class Truncated(Protocol):
+    """A law that was cut from a diagonal normal."""
+
+    def untruncated(self) -> DiagonalNormal:
+        """The normal that it was cut from."""
+        ...
+
+
 def as_normal(q: Distribution) -> DiagonalNormal:
     """The diagonal normal with q's mean and variance, batch (N,), event (D,): q itself where it is one.
 
@@ -62,7 +75,6 @@ def as_normal(q: Distribution) -> DiagonalNormal:
 
 def moments_of(q: Distribution) -> DiagonalNormal:
     """`as_normal` of codes that are known to have a density: nothing is read from the device, as training asks."""
-    untruncated = getattr(q, "untruncated", None)
-    if untruncated is not None:
-        return moments_of(untruncated())
+    if isinstance(q, Truncated):
+        return q.untruncated()
     return q if isinstance(q, DiagonalNormal) else DiagonalNormal(q.mean, q.variance.log())

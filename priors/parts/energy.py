@@ -12,6 +12,7 @@ from torch import Tensor
 
 from priors.base import Codes, Density, Known
 from priors.parts import mcmc, tempering
+from priors.parts.checks import at_least
 from priors.parts.defensive import Defensive, as_normal
 from priors.parts.importance import drawn, log_normaliser, log_weights, rows
 from priors.parts.log_z import GROUPS, Estimates, LogZ, by_groups
@@ -69,11 +70,10 @@ class Energy(Density):
         moves: int = 100,
     ):
         super().__init__()
-        least = {"draws": (draws, 4), "particles": (particles, 4 * GROUPS)}
-        least |= {"oversample": (oversample, 1), "moves": (moves, 1)}
-        for name, (value, fewest) in least.items():
-            if value < fewest:
-                raise ValueError(f"{type(self).__name__.lower()} needs {name} >= {fewest}, not {value}")
+        own_name = type(self).__name__.lower()
+        at_least(own_name, 4, draws=draws)
+        at_least(own_name, 4 * GROUPS, particles=particles)
+        at_least(own_name, 1, oversample=oversample, moves=moves)
         self.draws, self.selection = draws, selection
         self.sampling, self.oversample, self.moves = sampling, oversample, moves
         self.register_buffer("log_z", torch.zeros(()))

@@ -13,7 +13,7 @@ from zuko.lazy import LazyComposedTransform, LazyTransform
 from zuko.transforms import MonotonicRQSTransform
 
 from priors.base import Density
-from priors.parts.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal, normal_like
 
 Shape = Literal["affine", "spline"]
 
@@ -27,6 +27,7 @@ class Flow(Density):
     """z0 = g(z) ~ N(0, I), so p(z) = N(g(z) | 0, I) |det dg/dz|: exact, and its draws carry the gradient."""
 
     reparameterised = True
+    origin: Tensor
 
     def __init__(self, latent_dim: int, steps: Sequence[LazyTransform]):
         super().__init__()
@@ -39,7 +40,7 @@ class Flow(Density):
             return log_standard_normal(z0) + log_det
 
     def rsample(self, n: int) -> Tensor:
-        return self.from_base(torch.randn(n, len(self.origin), dtype=self.origin.dtype, device=self.origin.device))
+        return self.from_base(normal_like(self.origin, n))
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
@@ -97,7 +98,7 @@ def autoregressive(
         MaskedAutoregressiveTransform(
             latent_dim,
             context,
-            order=order if k % 2 == 0 else order.flip(0),
+            order=order if k % 2 == 0 else order.flip(0),  # type: ignore[arg-type]  # zuko names the class of old
             hidden_features=[max(width, latent_dim) for width in widths],
             activation=activation,
             **kind,

@@ -136,8 +136,8 @@ def log_z_of(*strata: Tensor) -> LogZ:
     """
     largest = torch.cat(strata).max()
     weights = [(stratum.double() - largest).exp() for stratum in strata]
-    mean = sum(w.mean() for w in weights) / len(weights)
-    variance = sum(w.var() / len(w) for w in weights) / len(weights) ** 2
+    mean = torch.stack([w.mean() for w in weights]).mean()
+    variance = torch.stack([w.var() / len(w) for w in weights]).sum() / len(weights) ** 2
     w = torch.cat(weights)
     effective = w.sum().square() / (len(w) * w.square().sum())
     tail = pareto_k(torch.cat(strata).double()[None]).nan_to_num(0.0)

@@ -140,10 +140,15 @@ def ais(
     log_weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     for b, next_b in pairwise(temperatures):
         if b > 0:
-            z, _ = moved(lambda z, b=b: (1 - b) * log_start(z) + b * log_f(z), z, 1, step_size, leapfrog)
+            z, _ = moved(between(log_start, log_f, b), z, 1, step_size, leapfrog)
         with torch.no_grad():
             log_weight += (next_b - b) * (log_f(z) - log_start(z)).double()
     return log_weight
+
+
+def between(log_start: LogDensity, log_end: LogDensity, b: float) -> LogDensity:
+    """(1 - b) log_start + b log_end."""
+    return lambda z: (1 - b) * log_start(z) + b * log_end(z)
 
 
 def value_and_gradient(log_f: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:

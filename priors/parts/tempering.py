@@ -116,7 +116,8 @@ def next_temperature(ratio: Tensor, b: float) -> float:
 
 def path(log_f: LogDensity, start: Tensor, rows: int, size: float = 0.3) -> list[Step]:
     """Temperatures up to 1 and step sizes, found by pilot particles that start from N(0, I), (n, D)."""
-    cloud, b, steps = measured(log_f, start, rows), 0.0, []
+    cloud, b = measured(log_f, start, rows), 0.0
+    steps: list[Step] = []
     while b < 1:
         following = next_temperature(cloud.ratio, b) if len(steps) < MOST else 1.0
         weight = (following - b) * cloud.ratio[None].double()
