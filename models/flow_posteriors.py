@@ -15,7 +15,7 @@ from zuko.lazy import LazyTransform
 from priors import sizes
 from priors.base import Index, IndexedDistribution
 from priors.parts.flows import in_full
-from priors.parts.normal import DiagonalNormal, Shape
+from priors.parts.normal import DiagonalNormal, SampleShape
 
 MIRRORED = 128
 """Pairs of noises e and -e that a flow's mean and variance are taken over."""
@@ -59,7 +59,7 @@ class FlowedNormal(IndexedDistribution):
     def __getitem__(self, index: Index) -> FlowedNormal:
         return FlowedNormal(self.base[index], self.flow, self.context[index])
 
-    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         e = self.base.rsample(sample_shape)
         with in_full(e):
             z, log_det = self.flow(self.context).call_and_ladj(e)

@@ -14,8 +14,8 @@ from zuko.lazy import LazyComposedTransform, LazyTransform
 
 from models.flow_posteriors import FlowedNormal, Planar, gated
 from priors.base import Index, IndexedDistribution, Unsupported
-from priors.parts.flows import autoregressive, univariate
-from priors.parts.normal import DiagonalNormal, Shape
+from priors.parts.flows import autoregressive_layers, univariate
+from priors.parts.normal import DiagonalNormal, SampleShape
 
 Range = tuple[float, float]
 RANGE = (-12.0, 4.0)
@@ -109,7 +109,7 @@ class IAFPosterior(FlowPosterior):
     def __init__(self, latent_dim: int, log_variance_range: Range = RANGE, flows: int = 4):
         kind = univariate(gated)
         widths = 2 * (max(64, 2 * latent_dim),)
-        steps = autoregressive(latent_dim, flows, widths, kind, context=latent_dim, activation=nn.ELU)
+        steps = autoregressive_layers(latent_dim, flows, widths, kind, context=latent_dim, activation=nn.ELU)
         super().__init__(latent_dim, log_variance_range, steps)
 
 
@@ -170,7 +170,7 @@ class TruncatedNormal(IndexedDistribution):
     def __getitem__(self, index: Index) -> TruncatedNormal:
         return TruncatedNormal(self.law[index])
 
-    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         mean = self.law.mean
         u = torch.rand((*sample_shape, *mean.shape), dtype=mean.dtype, device=mean.device)
         noise = math.sqrt(2) * torch.erfinv(KEPT * (2 * u - 1))
@@ -206,10 +206,10 @@ class Point(IndexedDistribution):
     def __getitem__(self, index: Index) -> Point:
         return Point(self.z[index])
 
-    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         return self.z.expand(*sample_shape, *self.z.shape)
 
-    def sample(self, sample_shape: Shape = ()) -> Tensor:
+    def sample(self, sample_shape: SampleShape = ()) -> Tensor:
         return self.rsample(sample_shape).detach()  # a view keeps its gradient even under no_grad
 
     def log_prob(self, z: Tensor) -> Tensor:

@@ -113,8 +113,8 @@ class Codes:
         return self.encode()
 
 
-class Known(NamedTuple):
-    """A figure that a prior knows of itself once fitted: a learned beta, ln Z, an acceptance rate.
+class Diagnostic(NamedTuple):
+    """A number that a prior knows of itself once fitted: a learned beta, ln Z, an acceptance rate.
 
     error: its standard error, where it is an estimate.
     """
@@ -169,8 +169,8 @@ class Prior(nn.Module, ABC):
         keeps a buffer that says that it is done.
         """
 
-    def report(self) -> Sequence[Known]:
-        """What the fitted prior knows of itself, for the table."""
+    def report(self) -> Sequence[Diagnostic]:
+        """The diagnostics of the fitted prior, for the table."""
         return ()
 
     def shared_parameters(self) -> tuple[nn.Parameter, ...]:

@@ -14,7 +14,7 @@ from zuko.transforms import DependentTransform
 from zuko.utils import unpack
 
 from priors.base import Host
-from priors.parts.flows import Flow, Shape, bounded, univariate
+from priors.parts.flows import Flow, TransformKind, bounded, univariate
 from priors.registry import register
 from priors.space import Choice, Int
 
@@ -44,7 +44,7 @@ class DecoupledFlow(Flow):
         *,
         couplings: int = 6,
         widths: tuple[int, ...] = (64, 64),
-        transform: Shape = "affine",
+        transform: TransformKind = "affine",
         bins: int = 8,
     ):
         if host.latent_dim < 2:

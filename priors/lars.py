@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from priors import sizes
-from priors.base import Codes, Density, Host, Known
+from priors.base import Codes, Density, Diagnostic, Host
 from priors.parts.checks import at_least, layered
 from priors.parts.networks import code_critic
 from priors.parts.normal import log_standard_normal
@@ -131,5 +131,5 @@ class LARS(Density):
         log_z, log_last = self.log_ends(self.acceptance)
         return (-log_last.expm1() * self.acceptance_error / log_z.exp()).item()
 
-    def report(self) -> Sequence[Known]:
-        return (Known("acceptance", self.acceptance.item(), error=self.acceptance_error.item()),)
+    def report(self) -> Sequence[Diagnostic]:
+        return (Diagnostic("acceptance", self.acceptance.item(), error=self.acceptance_error.item()),)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
+from priors.base import Batch, Codes, DataCritic, Diagnostic, Host, OptimiserSettings, Player, Unsupported
 from priors.parts import normalisers
 from priors.parts.checks import above, at_least, layered
 from priors.parts.energy import Energy
@@ -202,8 +202,8 @@ class Pullback(Energy, DataCritic):
         z = self.gan.sample(n)
         return self.walked(z, *self.gan_moves) if self.gan_moves else z
 
-    def report(self) -> Sequence[Known]:
+    def report(self) -> Sequence[Diagnostic]:
         if self.fitted is None:
-            return (Known("beta", self.beta.item()),)
-        z_hat = Known("log_z_hat", self.log_z_hat.item(), "nats", self.log_z_hat_error.item())
-        return (Known("beta", self.beta.item()), *super().report(), z_hat)
+            return (Diagnostic("beta", self.beta.item()),)
+        z_hat = Diagnostic("log_z_hat", self.log_z_hat.item(), "nats", self.log_z_hat_error.item())
+        return (Diagnostic("beta", self.beta.item()), *super().report(), z_hat)

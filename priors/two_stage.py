@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from priors import sizes
-from priors.base import Batch, Codes, Density, Host, Known, OptimiserSettings, Player
+from priors.base import Batch, Codes, Density, Diagnostic, Host, OptimiserSettings, Player
 from priors.parts.checks import above, at_least, layered
 from priors.parts.fitting import play
 from priors.parts.networks import mlp
@@ -170,8 +170,8 @@ class TwoStage(Density):
         """-ELBO of codes `batch.x`, nats a code."""
         return -self.bound(batch.x, torch.randn_like(batch.x)[None]).mean(), {}
 
-    def report(self) -> Sequence[Known]:
-        return (Known("gamma", self.log_gamma.exp().item()),) if self.is_fitted else ()
+    def report(self) -> Sequence[Diagnostic]:
+        return (Diagnostic("gamma", self.log_gamma.exp().item()),) if self.is_fitted else ()
 
 
 def _reread(prior: TwoStage, _: object) -> None:

@@ -303,8 +303,8 @@ def test_the_weight_is_that_of_what_is_built(bench: Bench):
 CLASS = """
 import sys
 import torch
+from priors import register
 from priors.gaussian import Gaussian
-from priors.registry import register
 
 @register("own")
 class Own(Gaussian):

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from priors.base import Density, Known, Prior, density
+from priors.base import Density, Diagnostic, Prior, density
 from priors.conformance.construction import SOUND
 from priors.conformance.density import POINTWISE
 from priors.conformance.law import Silent, demand, law
@@ -89,9 +89,10 @@ def conventions(trial: Trial) -> None:
 
 @law(after=SOUND)
 def report(trial: Trial) -> None:
-    """report() gives named finite figures."""
+    """report() gives named finite diagnostics."""
     told = trial.fitted.report()
     if not told:
         raise Silent("it has nothing to tell of itself")
-    wrong = [str(one) for one in told if not (isinstance(one, Known) and math.isfinite(one.value))]
-    demand(not wrong, f"not a finite figure: {', '.join(wrong)}", 'give Known("name", float, "unit"), once it is known')
+    wrong = [str(one) for one in told if not (isinstance(one, Diagnostic) and math.isfinite(one.value))]
+    fix = 'give Diagnostic("name", float, "unit"), once it is known'
+    demand(not wrong, f"not a finite diagnostic: {', '.join(wrong)}", fix)

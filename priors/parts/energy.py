@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from priors.base import Codes, Density, Known
+from priors.base import Codes, Density, Diagnostic
 from priors.parts import mcmc, tempering
 from priors.parts.checks import at_least
 from priors.parts.defensive import Defensive, as_normal
@@ -186,17 +186,17 @@ class Energy(Density):
         """The step size at which MALA accepts 57 % on draws that are not moved yet."""
         return mcmc.tune(lambda z, a: mcmc.mala(self.log_f, z, 1, a), self.start(POOL), target=0.57)
 
-    def report(self) -> Sequence[Known]:
+    def report(self) -> Sequence[Diagnostic]:
         if self.fitted is None:
             return ()
         mixture, annealed = self.fitted
-        known = [
-            Known("log_z", self.fitted.kept.value, "nats", self.fitted.kept.error),
-            Known("log_z_mixture", mixture.value, "nats", mixture.error),
-            Known("log_z_mixture_effective", mixture.effective),
-            Known("log_z_mixture_pareto_k", mixture.pareto_k),
-            Known("log_z_annealed", annealed.value, "nats", annealed.error),
-            Known("log_z_annealed_effective", annealed.effective),
-            Known("log_z_disagreement", annealed.value - mixture.value, "nats"),
+        told = [
+            Diagnostic("log_z", self.fitted.kept.value, "nats", self.fitted.kept.error),
+            Diagnostic("log_z_mixture", mixture.value, "nats", mixture.error),
+            Diagnostic("log_z_mixture_effective", mixture.effective),
+            Diagnostic("log_z_mixture_pareto_k", mixture.pareto_k),
+            Diagnostic("log_z_annealed", annealed.value, "nats", annealed.error),
+            Diagnostic("log_z_annealed_effective", annealed.effective),
+            Diagnostic("log_z_disagreement", annealed.value - mixture.value, "nats"),
         ]
-        return known if self.acceptance is None else [*known, Known("mcmc_acceptance", self.acceptance)]
+        return told if self.acceptance is None else [*told, Diagnostic("mcmc_acceptance", self.acceptance)]

@@ -15,7 +15,8 @@ from zuko.transforms import MonotonicRQSTransform
 from priors.base import Density
 from priors.parts.normal import log_standard_normal, normal_like
 
-Shape = Literal["affine", "spline"]
+TransformKind = Literal["affine", "spline"]
+"""How a flow moves one dimension."""
 
 
 def in_full(z: Tensor) -> torch.autocast:
@@ -62,7 +63,9 @@ class Flow(Density):
         return self.from_base(torch.lerp(self.to_base(a)[None], self.to_base(b)[None], share))
 
 
-def univariate(affine: Callable[[Tensor, Tensor], Transform], shape: Shape = "affine", bins: int = 8) -> dict[str, Any]:
+def univariate(
+    affine: Callable[[Tensor, Tensor], Transform], shape: TransformKind = "affine", bins: int = 8
+) -> dict[str, Any]:
     """What zuko must know of one dimension's transformation: `affine`, or a rational-quadratic spline.
 
     The spline acts on [-5, 5] and leaves what lies outside as it is (Durkan et al. 2019).
@@ -80,7 +83,7 @@ def bounded(t: Tensor, s: Tensor) -> AffineTransform:
     return AffineTransform(t.tanh(), s.tanh().exp())
 
 
-def autoregressive(
+def autoregressive_layers(
     latent_dim: int,
     layers: int,
     widths: Sequence[int],

@@ -15,7 +15,7 @@ from priors.base import Density, Index, IndexedDistribution, Unsupported
 
 LOG_2PI = math.log(2 * math.pi)
 
-Shape = torch.Size | list[int] | tuple[int, ...]
+SampleShape = torch.Size | list[int] | tuple[int, ...]
 """Of draws, as torch's distributions take it."""
 
 SIDE = 512
@@ -66,7 +66,7 @@ class DiagonalNormal(IndexedDistribution):
     def __getitem__(self, index: Index) -> DiagonalNormal:
         return DiagonalNormal(self.mean[index], self.log_variance[index])
 
-    def rsample(self, sample_shape: Shape = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         shape = (*sample_shape, *self.mean.shape)
         noise = torch.randn(shape, dtype=self.mean.dtype, device=self.mean.device)
         return self.mean + (0.5 * self.log_variance).exp() * noise
