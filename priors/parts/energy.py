@@ -24,9 +24,6 @@ QUICK = (2000, 256)
 POOL = 1000
 """Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
 
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
 
 class Energy(Density):
     """p(z) = f(z) / Z for a positive f that a subclass gives by `log_f`.

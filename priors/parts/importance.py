@@ -17,51 +17,6 @@ ROWS = 1024
 CATEGORIES = 2**24
 """Most that `torch.multinomial` draws from."""
 
-SHARE = 0.01
-"""Of the mixture's draws the least that must count for its estimate to be called one."""
-
-GROUPS = 16
-"""Independent groups of particles, whose spread is the annealed estimate's error."""
-
-WIDER = 1.0875
-"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
-
-AGREEING = 0.5
-"""Share of the groups that must count for the annealed estimate to be called one."""
-
-FAR = 4.0
-"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
-
-QUICK = (2000, 256)
-"""Draws and particles of the estimates that validation takes."""
-
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
-CATEGORIES = 2**24
-"""Most that `torch.multinomial` draws from."""
-
-SHARE = 0.01
-"""Of the mixture's draws the least that must count for its estimate to be called one."""
-
-GROUPS = 16
-"""Independent groups of particles, whose spread is the annealed estimate's error."""
-
-WIDER = 1.0875
-"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
-
-AGREEING = 0.5
-"""Share of the groups that must count for the annealed estimate to be called one."""
-
-FAR = 4.0
-"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
-
-QUICK = (2000, 256)
-"""Draws and particles of the estimates that validation takes."""
-
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
 
 def log_normaliser(log_f: Callable[[Tensor], Tensor], proposal: Defensive, draws: int) -> LogZ:
     """ln Z = ln E_r[f(z) / r(z)] by importance sampling, exactly half of the draws from each side of r.

@@ -25,66 +25,6 @@ AGREEING = 0.5
 FAR = 4.0
 """Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
 
-QUICK = (2000, 256)
-"""Draws and particles of the estimates that validation takes."""
-
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
-GROUPS = 16
-"""Independent groups of particles, whose spread is the annealed estimate's error."""
-
-WIDER = 1.0875
-"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
-
-AGREEING = 0.5
-"""Share of the groups that must count for the annealed estimate to be called one."""
-
-FAR = 4.0
-"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
-
-QUICK = (2000, 256)
-"""Draws and particles of the estimates that validation takes."""
-
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
-WIDER = 1.0875
-"""Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
-
-AGREEING = 0.5
-"""Share of the groups that must count for the annealed estimate to be called one."""
-
-FAR = 4.0
-"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
-
-QUICK = (2000, 256)
-"""Draws and particles of the estimates that validation takes."""
-
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
-AGREEING = 0.5
-"""Share of the groups that must count for the annealed estimate to be called one."""
-
-FAR = 4.0
-"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
-
-QUICK = (2000, 256)
-"""Draws and particles of the estimates that validation takes."""
-
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
-FAR = 4.0
-"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
-
-QUICK = (2000, 256)
-"""Draws and particles of the estimates that validation takes."""
-
-POOL = 1000
-"""Fewest proposals that draws are resampled from: few proposals would leave the draws near the proposal's law."""
-
 
 class LogZ(NamedTuple):
     """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), the shape k-hat of
