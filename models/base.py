@@ -106,4 +106,4 @@ class Autoencoder(nn.Module, ABC):
 
     @abstractmethod
     def validation_loss(self, x: Tensor, prior: Prior) -> Tensor:
-        """The figure that early stopping watches, in nats an image, (B,)."""
+        """The loss that early stopping watches, in nats an image, (B,)."""

@@ -21,13 +21,13 @@ MIRRORED = 128
 """Pairs of noises e and -e that a flow's mean and variance are taken over."""
 
 ELEMENTS = 2**18
-"""Numbers that go through the flow at a time for them on a CPU."""
+"""Numbers that go through the flow at a time on a CPU, where the mean and the variance are computed."""
 
 LAYERS = 32
-"""Numbers that a flow's networks and steps make of each at once, about."""
+"""About how many numbers a flow's networks and steps hold at once for each number that goes through."""
 
 KEPT = 2.0
-"""Added to the gate's argument, so that a flow starts by keeping most of its input (Kingma et al. 2016, section 3)."""
+"""What the gate's argument is raised by: a flow starts by keeping most of its input (Kingma et al. 2016, section 3)."""
 
 
 class Draw(NamedTuple):

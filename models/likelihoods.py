@@ -22,7 +22,7 @@ class Likelihood(nn.Module, ABC):
 
     outputs: ClassVar[int]
     discrete: ClassVar[bool]
-    """ln p(x|z) is a probability of grey levels, not a density on [0, 1]; bits/dim differ by 8 bits."""
+    """Is ln p(x|z) a probability of grey levels, and no density on [0, 1]? In bits a dimension the two are 8 apart."""
 
     def __init__(self, data_shape: tuple[int, ...]):
         super().__init__()

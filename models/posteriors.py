@@ -130,10 +130,10 @@ CUT = 2.0
 """Standard deviations on either side that the truncated normal keeps."""
 
 KEPT = math.erf(CUT / math.sqrt(2))
-"""Mass of a dimension inside the cut, 0.9545."""
+"""The probability that a dimension lies inside the cut, 0.9545."""
 
 SHRINK = 1 - 2 * CUT * math.exp(-0.5 * CUT**2) / math.sqrt(2 * math.pi) / KEPT
-"""Variance of a standard normal cut off at CUT."""
+"""The variance of a standard normal that is cut off at CUT."""
 
 
 ROUNDING = 1e-6

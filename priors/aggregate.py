@@ -61,11 +61,11 @@ class Aggregate(NormalMixtureDensity):
         return self.law().log_prob_in_chunks(z).to(z.dtype)
 
     def frozen(self) -> Callable[[Tensor], Tensor]:
-        """In float64."""
+        """The same function in float64."""
         return self.law().double().log_prob_in_chunks
 
     def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
-        """As every prior's, under the posteriors of images drawn afresh in training."""
+        """The same estimate as every prior's; in training, p is the mixture over images drawn afresh."""
         if not self.training:
             return super().divergence(x, q, z)
         fresh = mixture_of(self.encode(self.examples(self.components)), "aggregate")

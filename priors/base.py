@@ -23,7 +23,7 @@ class Unsupported(ValueError):
 
 
 Index = int | slice | Tensor
-"""What picks images of a batch: a number, a range, or numbers or truth values (N,)."""
+"""What picks images of a batch: a number, a range, or a tensor of numbers (n,) or of truth values (N,)."""
 
 
 class IndexedDistribution(Distribution, ABC):
@@ -134,7 +134,7 @@ class Prior(nn.Module, ABC):
 
     space: ClassVar[Mapping[str, Range]] = {}
     reparameterised: ClassVar[bool] = False
-    """Do draws by `rsample` carry the gradient of what the prior learns? (True where it learns nothing.)"""
+    """Do draws by `rsample` carry the gradient of what the prior learns? This is True where it learns nothing, too."""
 
     @abstractmethod
     def sample(self, n: int) -> Tensor:
@@ -154,7 +154,7 @@ class Prior(nn.Module, ABC):
 
     def before_validation(self, codes: Codes) -> Mapping[str, float]:
         """Called before every validation of a training, in evaluation mode: what a validation loss needs beside the
-        weights, such as ln Z. Returns figures for the training's history."""
+        weights, such as ln Z. Returns numbers for the training's history."""
         return {}
 
     @property
@@ -165,7 +165,7 @@ class Prior(nn.Module, ABC):
     def fit(self, codes: Codes) -> None:
         """Called after training, on the weights that are kept: for a GMM, a second stage, log Z.
 
-        It is called again, on the state that it left, whenever a trained run gets further figures: what takes long
+        It is called again, on the state that it left, whenever a trained run gets further metrics: what takes long
         keeps a buffer that says that it is done.
         """
 
@@ -188,7 +188,7 @@ class Density(Prior):
     def reliable(self) -> bool:
         """Once fitted: is the estimate of its normaliser one, by its own diagnostics?
 
-        Where it is not, figures that the density takes part in are called "unreliable", shown, and never ranked.
+        Where it is not, metrics that the density takes part in are called "unreliable", shown, and never ranked.
         """
         return True
 
@@ -200,7 +200,7 @@ class Density(Prior):
     def conventions(self) -> Mapping[str, float]:
         """ln p under a paper's own normalisation minus `log_prob`, in nats, by the convention's name.
 
-        Such a figure is shown beside the normalised one, under its own name, and never ranked with it.
+        Such a value is shown beside the normalised one, under its own name, and never ranked with it.
         """
         return {}
 
@@ -250,5 +250,5 @@ def density(prior: Prior) -> Density:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Number of trained scalars."""
+    """The number of scalars that are trained."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

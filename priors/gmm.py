@@ -69,7 +69,7 @@ class GMM(Density):
         return log_mixture(z, self.log_weight, self.mean, self.scale)
 
     def frozen(self) -> Callable[[Tensor], Tensor]:
-        """In float64: a full covariance may be all but singular."""
+        """The same function in float64: a full covariance may be all but singular."""
         law = [part.double() for part in (self.log_weight, self.mean, self.scale)]
         return lambda z: log_mixture(z.double(), *law)
 

@@ -18,7 +18,7 @@ from priors.registry import register
 from priors.space import Int
 
 ROWS = 2**14
-"""Draws of the proposal that the acceptance is computed of at a time on a CPU."""
+"""How many draws of the proposal the acceptance is computed of at a time on a CPU."""
 
 MEMORY = 0.9
 """What the running average of Z keeps of itself at every step of training."""
@@ -107,7 +107,7 @@ class LARS(Density):
         return acceptance.log(), (self.truncation - 1) * torch.log1p(-acceptance)
 
     def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
-        """As every prior's, with Z from fresh draws in training."""
+        """The same estimate as every prior's; in training, Z comes from fresh draws."""
         if not self.training:
             return super().divergence(x, q, z)
         acceptance = self.accept(self.proposals(self.draws)).mean()

@@ -17,7 +17,7 @@ from priors.parts.energy import Energy
 from priors.parts.importance import rows
 from priors.parts.latent_gan import LatentGAN, gap
 from priors.parts.log_z import LogZ, log_z_of
-from priors.parts.networks import data_critic
+from priors.parts.networks import Scalar, data_critic
 from priors.parts.normal import log_standard_normal
 from priors.parts.normalisers import Terms
 from priors.parts.penalties import PENALTIES
@@ -101,8 +101,7 @@ class Pullback(Energy, DataCritic):
             oversample=oversample,
             moves=moves,
         )
-        plain = critic == "plain"
-        self.critic = data_critic(host.data_shape, channels, width) if plain else residual_critic(host.data_shape)
+        self.critic = image_critic(critic, host.data_shape, channels, width)
         self.s = nn.Parameter(torch.zeros(()))
         self.gan = LatentGAN(host.latent_dim) if sampling in ("gan", "mala") else None
         self.gan_moves, self.gan_steps = (mala_steps, mala_step) if sampling == "mala" else None, gan_steps
@@ -207,3 +206,8 @@ class Pullback(Energy, DataCritic):
             return (Diagnostic("beta", self.beta.item()),)
         z_hat = Diagnostic("log_z_hat", self.log_z_hat.item(), "nats", self.log_z_hat_error.item())
         return (Diagnostic("beta", self.beta.item()), *super().report(), z_hat)
+
+
+def image_critic(kind: str, data_shape: tuple[int, ...], channels: tuple[int, ...], width: int) -> Scalar:
+    """The critic D, x (B, *data_shape) -> (B,), by its name in the prior's settings: "plain" or "residual"."""
+    return data_critic(data_shape, channels, width) if kind == "plain" else residual_critic(data_shape)

@@ -17,13 +17,13 @@ from priors.registry import register
 from priors.space import Float, Int
 
 ROWS = 2**14
-"""Decoded u at a time on a CPU."""
+"""How many u are decoded at a time on a CPU."""
 
 CODES, SETS = 64, 64
 """Draws of the prior, and sets of noise, that the error of the chosen set is estimated from."""
 
 GAMMA_PACE = 100.0
-"""Learning rate of ln gamma over that of the networks: Adam moves a parameter by its rate a step at most."""
+"""The learning rate of ln gamma over that of the networks: Adam moves a parameter by its rate a step at most."""
 
 
 @register("two-stage")
@@ -130,7 +130,7 @@ class TwoStage(Density):
 
     @torch.no_grad()
     def spread_over_noise(self) -> float:
-        """The deviation above."""
+        """What `log_prob_error` says, computed afresh."""
         generator, like = torch.Generator().manual_seed(0), self.mean
 
         def normal(*shape: int) -> Tensor:
@@ -141,7 +141,7 @@ class TwoStage(Density):
         return torch.stack(means).std().item()
 
     def fit(self, codes: Codes) -> None:
-        """Trains the second VAE."""
+        """Trains the second VAE on codes of the training images, once."""
         if self.is_fitted:
             return
         q = codes.posterior

@@ -10,7 +10,7 @@ from torch import nn
 
 Shape = tuple[int, ...]
 Size = tuple[int, int]
-"""(height, width)."""
+"""The height and the width of images, in pixels."""
 
 
 class Backbone(NamedTuple):
@@ -33,6 +33,7 @@ class Stage(NamedTuple):
         return height, width
 
     def down(self, inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
+        """The convolution from `inputs` channels to `outputs`."""
         return nn.Conv2d(inputs, outputs, *self, bias=bias)
 
     def up(self, inputs: int, outputs: int, size: Size, bias: bool = True) -> nn.ConvTranspose2d:

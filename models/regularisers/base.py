@@ -38,7 +38,7 @@ class Coded:
     networks: Networks
 
     def demand_kl(self) -> Tensor:
-        """The KL, or Unsupported."""
+        """The KL term, a scalar in nats; Unsupported where the model has none."""
         if self.kl is None:
             raise Unsupported("this regulariser weighs the KL term, which only a VAE has: use model.type = 'vae'")
         return self.kl

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 Kernel = Callable[[Tensor], Tensor]
-"""Squared distances r^2 (N, M) -> k(r^2), (N, M)."""
+"""A kernel as a function of squared distances, r^2 (N, M) -> k(r^2) (N, M)."""
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def rbf(bandwidth2: float) -> Kernel:
-    """exp(-r^2 / bandwidth2)."""
+    """The Gaussian kernel exp(-r^2 / bandwidth2)."""
     return lambda r2: (-r2 / bandwidth2).exp()
 
 

@@ -1,4 +1,4 @@
-"""The class and its constructor."""
+"""Laws of the class and its constructor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from priors import registry
-from priors.conformance.law import Silent, demand, law
+from priors.conformance.law import NotApplicable, demand, law
 from priors.conformance.trial import Trial
 from priors.space import Choice, Range
 
@@ -48,14 +48,14 @@ def host_apart(trial: Trial) -> None:
 
 
 SOUND = (host_apart,)
-"""What every further law needs."""
+"""The laws that every further law needs."""
 
 
 @law(after=SOUND)
 def space(trial: Trial) -> None:
     """`space` names settings of the constructor, and the prior works at both ends of every range."""
     if not trial.kind.space:
-        raise Silent("it declares no tunable setting")
+        raise NotApplicable("it declares no tunable setting")
     for key, allowed in trial.kind.space.items():
         demand(key in registry.settings_of(trial.kind), f"there is no setting '{key}'", "name a constructor's keyword")
         for value in ends(allowed):
@@ -64,4 +64,5 @@ def space(trial: Trial) -> None:
 
 
 def ends(allowed: Range) -> Sequence[Any]:
+    """The values that a range ends at, or all values of a choice."""
     return allowed.values if isinstance(allowed, Choice) else (allowed.low, allowed.high)

@@ -1,4 +1,4 @@
-"""The log-density as a function."""
+"""Laws of the log-density as a function."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rows(trial: Trial) -> None:
 
 
 POINTWISE = (rows,)
-"""What every further law of a density needs."""
+"""The laws that every further law of a density needs."""
 
 
 @law(Density, after=POINTWISE)

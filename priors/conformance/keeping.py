@@ -1,4 +1,4 @@
-"""What is kept, and what is told."""
+"""Laws of what is kept, and of what is told."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from priors.base import Density, Diagnostic, Prior, density
 from priors.conformance.construction import SOUND
 from priors.conformance.density import POINTWISE
-from priors.conformance.law import Silent, demand, law
+from priors.conformance.law import NotApplicable, demand, law
 from priors.conformance.samples import seed
 from priors.conformance.trial import Trial, points, same, small_host
 
@@ -44,8 +44,9 @@ def fitted_state(trial: Trial) -> None:
 
 
 def refuse_unfitted(trial: Trial) -> None:
+    """Raises NotApplicable for a prior that has no `fit` of its own."""
     if trial.kind.fit is Prior.fit:
-        raise Silent("it fits nothing after training")
+        raise NotApplicable("it fits nothing after training")
 
 
 def reloaded(trial: Trial, prior: Prior) -> Prior:
@@ -82,7 +83,7 @@ def conventions(trial: Trial) -> None:
     """conventions() gives finite shifts in nats, by name."""
     told = trial.density.conventions()
     if not told:
-        raise Silent("its paper has no normalisation of its own")
+        raise NotApplicable("its paper has no normalisation of its own")
     wrong = [name for name, shift in told.items() if not math.isfinite(shift)]
     demand(not wrong, f"not finite: {', '.join(wrong)}", "give ln p so normalised minus log_prob, once it is known")
 
@@ -92,7 +93,7 @@ def report(trial: Trial) -> None:
     """report() gives named finite diagnostics."""
     told = trial.fitted.report()
     if not told:
-        raise Silent("it has nothing to tell of itself")
+        raise NotApplicable("it has nothing to tell of itself")
     wrong = [str(one) for one in told if not (isinstance(one, Diagnostic) and math.isfinite(one.value))]
     fix = 'give Diagnostic("name", float, "unit"), once it is known'
     demand(not wrong, f"not a finite diagnostic: {', '.join(wrong)}", fix)

@@ -20,7 +20,7 @@ class Broken(Exception):
         self.fix = fix
 
 
-class Silent(Exception):
+class NotApplicable(Exception):
     """The law says nothing about this prior, and why."""
 
 

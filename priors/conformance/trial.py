@@ -69,7 +69,7 @@ class Trial:
 
     @cached_property
     def fitted(self) -> Prior:
-        """In float64."""
+        """The prior as it is after training, in float64."""
         return self.fit(self.build())
 
     @cached_property
@@ -91,7 +91,7 @@ class Trial:
 
     @cached_property
     def share(self) -> Tensor:
-        """The probability of every cell, normalised over the grid: a wrong constant is the law `mass`'s affair."""
+        """The probability of every cell, normalised over the grid: the law `mass` alone looks at the constant."""
         return (self.log_p + grid().area.log()).softmax(0)
 
 

@@ -37,7 +37,7 @@ class Defensive(nn.Module):
         return torch.randn_like(z), z
 
     def sample(self, n: int) -> Tensor:
-        """(n, D)."""
+        """n draws from r, (n, D)."""
         normal, posterior = self.sides(n)
         return torch.where(torch.rand_like(normal[:, :1]) < 0.5, normal, posterior)
 

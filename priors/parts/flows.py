@@ -58,7 +58,7 @@ class Flow(Density):
             return self.transform().inv(z0)
 
     def traverse(self, a: Tensor, b: Tensor, steps: int) -> Tensor:
-        """From a (D,) to b (D,) by the straight line from g(a) to g(b), (steps, D): dpVAE's traversal (Figure 5)."""
+        """The way from a to b, (D,) each, that is straight from g(a) to g(b), (steps, D): as dpVAE's (Figure 5)."""
         share = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None]
         return self.from_base(torch.lerp(self.to_base(a)[None], self.to_base(b)[None], share))
 

@@ -12,10 +12,10 @@ from priors.parts.defensive import Defensive
 from priors.parts.log_z import LogZ, log_z_of
 
 ROWS = 1024
-"""Codes whose ln f is computed at a time on a CPU."""
+"""How many codes' ln f is computed at a time on a CPU."""
 
 CATEGORIES = 2**24
-"""Most that `torch.multinomial` draws from."""
+"""The largest number of categories that `torch.multinomial` draws from."""
 
 
 def log_normaliser(log_f: Callable[[Tensor], Tensor], proposal: Defensive, draws: int) -> LogZ:

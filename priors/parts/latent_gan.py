@@ -74,12 +74,12 @@ class LatentGAN(nn.Module):
         )
 
     def generated(self, n: int) -> Tensor:
-        """Standardised codes (n, D)."""
+        """n draws of the generator, standardised codes (n, D)."""
         return self.generator(normal_like(self.mean, n))
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        """(n, D)."""
+        """n draws of the generator as codes, (n, D)."""
         return self.mean + self.scale * self.generated(n)
 
 

@@ -11,25 +11,28 @@ from torch import Tensor
 from priors.parts.pareto import RELIABLE, pareto_k
 
 SHARE = 0.01
-"""Of the mixture's draws the least that must count for its estimate to be called one."""
+"""The least share of the mixture's draws that must count for its estimate to be called one."""
 
 GROUPS = 16
-"""Independent groups of particles, whose spread is the annealed estimate's error."""
+"""The number of independent groups of particles, whose spread gives the annealed estimate's error."""
 
 WIDER = 1.0875
 """Student's 0.975 quantile of 15 degrees of freedom over the normal's: 1.96 errors are then a 95 % interval."""
 
 AGREEING = 0.5
-"""Share of the groups that must count for the annealed estimate to be called one."""
+"""The least share of the groups that must count for the annealed estimate to be called one."""
 
 FAR = 4.0
-"""Errors of their difference by which the annealed estimate is above a mixture's that has missed a part of Z."""
+"""Errors of their difference up to which two estimates agree: beyond, the lower one has missed a part of Z."""
 
 
 class LogZ(NamedTuple):
-    """ln Z in nats, its standard error, the effective share of the draws, (sum w)^2 / (n sum w^2), the shape k-hat of
-    their tail (`priors.parts.pareto`), 0 where there are too few draws for one, and the least share that makes it an
-    estimate."""
+    """An estimate of ln Z in nats, from n draws of weights w.
+
+    error: its standard error, in nats. effective: the share of the draws that count, (sum w)^2 / (n sum w^2).
+    pareto_k: the shape k-hat of the weights' tail (`pareto`), 0 where there are too few draws for one.
+    least: the effective share from which on it is called an estimate.
+    """
 
     value: float
     error: float

@@ -54,7 +54,7 @@ def hmc(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: in
 
 
 def moved(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: int) -> tuple[Tensor, Tensor]:
-    """As `hmc`, with the acceptance left on the device, for callers that do not ask for it."""
+    """The same as `hmc`, with the acceptance left on the device, for callers that do not ask for it."""
     at = Point(z, *value_and_gradient(log_f, z))
     total = torch.zeros((), dtype=z.dtype, device=z.device)
     for _ in range(steps):
@@ -147,7 +147,7 @@ def ais(
 
 
 def between(log_start: LogDensity, log_end: LogDensity, b: float) -> LogDensity:
-    """(1 - b) log_start + b log_end."""
+    """ln f_b = (1 - b) log_start + b log_end, (n, D) -> (n,)."""
     return lambda z: (1 - b) * log_start(z) + b * log_end(z)
 
 

@@ -16,7 +16,7 @@ from priors.base import Density, Index, IndexedDistribution, Unsupported
 LOG_2PI = math.log(2 * math.pi)
 
 SampleShape = torch.Size | list[int] | tuple[int, ...]
-"""Of draws, as torch's distributions take it."""
+"""The shape of draws, as torch's distributions take it."""
 
 SIDE = 512
 """Codes, and components, whose pairs are computed at a time on a CPU where they are many: 2 MiB, what a cache holds."""
@@ -129,7 +129,7 @@ class NormalMixture:
         return torch.cat(total).reshape(z.shape[:-1]).to(self.mean.dtype)
 
     def sample(self, n: int) -> Tensor:
-        """(n, D): a component drawn by its weight, then a draw from it."""
+        """n draws, (n, D): a component is drawn by its weight, then a code from it."""
         k = torch.multinomial(self.log_weight.exp(), n, replacement=True)
         return DiagonalNormal(self.mean[k], self.log_variance[k]).sample()
 
@@ -172,6 +172,6 @@ class NormalMixtureDensity(Density):
         return self.law().log_prob(z)
 
     def frozen(self) -> Callable[[Tensor], Tensor]:
-        """In float64: an evaluation meets narrower components than training does."""
+        """The same function in float64: an evaluation meets narrower components than training does."""
         law = self.law().double()
         return lambda z: law.log_prob(z.double())

@@ -19,7 +19,7 @@ COUNTED = 0.5
 """Effective share of the particles below which they are resampled."""
 
 PACE = 0.05
-"""Of the step size's adaptation: slow beside the moves, so that it hardly disturbs them."""
+"""The rate at which the step size adapts: slow beside the moves, so that it hardly disturbs them."""
 
 
 class Terms(NamedTuple):

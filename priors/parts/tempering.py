@@ -23,10 +23,10 @@ LEAPFROG = 5
 """Steps of a proposal: fewer walk at random, and more gain less than further temperatures."""
 
 COUNTED = 0.98
-"""Effective share of the particles after one temperature, by which the next is chosen."""
+"""The effective share of the particles that the next temperature is to leave."""
 
 ACCEPTED = 0.65
-"""Share of proposals that a step size is adapted to (Beskos et al. 2013)."""
+"""The acceptance that a step size is adapted to (Beskos et al. 2013)."""
 
 MOST = 1000
 """Temperatures after which a path ends with one step to b = 1: f is then beyond it, and the groups' spread says so."""
@@ -41,10 +41,11 @@ class Cloud(NamedTuple):
 
     @property
     def log_f(self) -> Tensor:
-        """ln f, (n,)."""
+        """ln f at the particles, (n,)."""
         return self.ratio + log_standard_normal(self.z)
 
     def chosen(self, index: Tensor) -> Cloud:
+        """The particles of these numbers, index (m,), equal ones among them."""
         return Cloud(*(part[index] for part in self))
 
 
