@@ -24,7 +24,7 @@ from benchmarks.seeds import seed_for
 from benchmarks.settings import Schedule, TrainingSettings
 from priors import sizes
 from priors.base import Batch, Codes, Player
-from priors.fitting import differentiate
+from priors.parts.fitting import differentiate
 
 CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints: what a kill can cost."""

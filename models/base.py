@@ -13,8 +13,8 @@ from torch.distributions import Distribution
 from models.backbones import Backbone
 from models.likelihoods import Likelihood
 from models.posteriors import Posterior
-from models.regularisers.base import Coded, Networks, Regulariser
-from priors.base import Batch, Host, Player, Prior
+from models.regularisers.base import Coded, Networks, Regulariser, Regularisers
+from priors.base import Batch, Host, IndexedDistribution, Player, Prior
 
 
 class Indexed(Protocol):
@@ -32,17 +32,17 @@ class Autoencoder(nn.Module, ABC):
         super().__init__()
         self.encoder, self.decoder = backbone.encoder, backbone.decoder
         self.posterior, self.likelihood = posterior, likelihood
-        self.regularisers = nn.ModuleList()
+        self.regularisers = Regularisers()
 
     def regularise(self, regularisers: Sequence[Regulariser]) -> None:
         """Adds terms to the objective; they are built on this model's `host`, hence after it."""
         self.regularisers.extend(regularisers)
 
-    def encode(self, x: Tensor) -> Distribution:
+    def encode(self, x: Tensor) -> IndexedDistribution:
         """x (B, *data_shape) -> q(z|x), batch (B,), event (D,)."""
         return self.posterior(self.encoder(x).to(x.dtype))
 
-    def encode_all(self, x: Indexed, chunk: int = 1000) -> Distribution:
+    def encode_all(self, x: Indexed, chunk: int = 1000) -> IndexedDistribution:
         """q(z|x) of all images, batch (N,), in chunks and without a gradient. x is indexed by slices."""
         with torch.no_grad():
             parts = [self.encoder(x[i : i + chunk]) for i in range(0, len(x), chunk)]
@@ -106,4 +106,4 @@ class Autoencoder(nn.Module, ABC):
 
     @abstractmethod
     def validation_loss(self, x: Tensor, prior: Prior) -> Tensor:
-        """The figure that early stopping watches, in nats an image, (B,)."""
+        """The loss that early stopping watches, in nats an image, (B,)."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from priors.normal import LOG_2PI
+from priors.parts.normal import LOG_2PI
 
 
 class Likelihood(nn.Module, ABC):
@@ -22,7 +22,7 @@ class Likelihood(nn.Module, ABC):
 
     outputs: ClassVar[int]
     discrete: ClassVar[bool]
-    """ln p(x|z) is a probability of grey levels, not a density on [0, 1]; bits/dim differ by 8 bits."""
+    """Is ln p(x|z) a probability of grey levels, and no density on [0, 1]? In bits a dimension the two are 8 apart."""
 
     def __init__(self, data_shape: tuple[int, ...]):
         super().__init__()
@@ -121,6 +121,7 @@ class GaussianFixed(Gaussian):
     """A variance that is given, 1/2 by default: then ln p(x|z) = -SSE + const."""
 
     outputs = 1
+    fixed: Tensor
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ class AE(Autoencoder):
         return (self.autoencoder("ae", self.networks, prior), *self.regulariser_players(prior))
 
     def autoencoder(self, name: str, parameters: tuple[nn.Parameter, ...], prior: Prior) -> Player:
+        """The player that descends the model's loss in these parameters."""
         return Player(name, parameters, lambda batch: self.loss(batch, prior))
 
     def loss(self, batch: Batch, prior: Prior) -> tuple[Tensor, Mapping[str, Tensor]]:

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from largest import Largest
-from priors import normal, registry
+from priors import registry
 from priors.aggregate import Aggregate
 from priors.base import Codes, Host, Unsupported
-from priors.normal import DiagonalNormal, mixture_of
+from priors.parts import normal
+from priors.parts.normal import DiagonalNormal, mixture_of
 from priors.testing import toy_codes, toy_host
 
 
@@ -91,11 +92,11 @@ def test_before_fit_it_mixes_the_posteriors_of_images_drawn_at_construction():
         expected = reference(host.encode(images)).log_prob(z)
         torch.testing.assert_close(prior.log_prob(z), expected, rtol=1e-10, atol=1e-10)
         with torch.no_grad():
-            host.encode.__self__.encoder.bias += 1.0  # it follows the encoder
+            host.autoencoder.encoder.bias += 1.0  # it follows the encoder
     prior.fit(toy_codes(host))
     fitted = prior.log_prob(z)
     with torch.no_grad():
-        host.encode.__self__.encoder.bias += 1.0
+        host.autoencoder.encoder.bias += 1.0
     assert torch.equal(prior.log_prob(z), fitted)  # the fitted one does not
     assert len(given) == 1
 
@@ -112,7 +113,7 @@ def test_training_draws_images_afresh_and_its_gradient_reaches_the_encoder():
     assert len(given) == 3
     assert not torch.equal(given[1], given[2])
     estimate.mean().backward()
-    assert all(p.grad.abs().max() > 0 for p in host.encode.__self__.encoder.parameters())
+    assert all(p.grad.abs().max() > 0 for p in host.autoencoder.encoder.parameters())
     torch.testing.assert_close(prior.eval().divergence(x, q, z), q.log_prob(z) - prior.log_prob(z))
     assert len(given) == 3
 

@@ -17,8 +17,8 @@ from benchmarks.metrics import annealing as module
 from benchmarks.metrics.annealing import Annealing, Bounds, Joint, bounds, lower_bound, tuned_step
 from benchmarks.seeds import seed_for
 from models.likelihoods import Bernoulli
-from priors.mcmc import hmc
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.mcmc import hmc
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 
 FLOAT = torch.float64
 

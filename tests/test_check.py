@@ -17,7 +17,7 @@ from benchmarks.check import main
 from benchmarks.drift import COLUMNS
 from benchmarks.executors import EXECUTORS, serial
 from priors.gaussian import Gaussian
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal
 from workbench import TINY, Workbench, write
 
 SMOKE = Path(__file__).parent.parent / "results" / "baselines" / "smoke.csv"

@@ -27,12 +27,12 @@ from benchmarks.evaluation import METRICS
 from benchmarks.settings import validated
 from benchmarks.suite import Request, Suite
 from priors import registry
-from priors.base import Batch, Codes, Density, Host, Known, Player, Prior, Unsupported
+from priors.base import Batch, Codes, Density, Diagnostic, Host, Player, Prior, Unsupported
 from priors.conformance import LAWS, Law, Trial, Verdict, examine, judge, use
 from priors.conformance.agreement import chi_squared, regions
 from priors.conformance.training import originals
 from priors.conformance.trial import grid
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 from priors.pullback import Pullback
 from priors.space import Float
 
@@ -85,8 +85,8 @@ class Sound(Density):
     def conventions(self) -> dict[str, float]:
         return {"halved": math.log(2)}
 
-    def report(self) -> tuple[Known, ...]:
-        return (Known("scale", self.log_scale.exp().mean().item()),)
+    def report(self) -> tuple[Diagnostic, ...]:
+        return (Diagnostic("scale", self.log_scale.exp().mean().item()),)
 
 
 def unlike_sound(**changes: Any) -> type[Prior]:
@@ -308,7 +308,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "what is fitted is not saved": ({"fit": fit_beside_the_state, "law": moved_law}, "fitted-state"),
     "a difference of large numbers": ({"log_prob": cancelling}, "precision"),
     "an infinite convention": ({"conventions": lambda self: {"lost": math.inf}}, "conventions"),
-    "an infinite figure": ({"report": lambda self: (Known("lost", math.nan),)}, "report"),
+    "an infinite figure": ({"report": lambda self: (Diagnostic("lost", math.nan),)}, "report"),
 }
 
 
@@ -572,8 +572,8 @@ def test_draws_alone_train_a_wasserstein_autoencoder(regulariser, monkeypatch):
 # The command
 
 PLUGIN = '''
+from priors import register
 from priors.gaussian import Gaussian
-from priors.registry import register
 
 @register("off")
 class Off(Gaussian):

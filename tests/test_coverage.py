@@ -34,7 +34,7 @@ from benchmarks.metrics.manifold import manifold_means
 from benchmarks.settings import ProtocolSettings
 from priors import registry
 from priors.base import DataCritic, Density
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 from priors.testing import toy_codes, toy_host
 
 pytestmark = pytest.mark.slow

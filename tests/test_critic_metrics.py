@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.evaluation import METRICS, Evaluated
 from benchmarks.settings import ProtocolSettings
 from priors.base import DataCritic, Density, Unsupported
-from priors.normal import LOG_2PI, DiagonalNormal
+from priors.parts.normal import LOG_2PI, DiagonalNormal
 from priors.registry import make
 from priors.testing import toy_host
 

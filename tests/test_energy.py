@@ -12,12 +12,15 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, Laplace, MixtureSameFamily, Normal
 
-from priors import energy, normal
 from priors.base import Codes, Unsupported
-from priors.energy import Defensive, Energy, LogZ, as_normal, log_mean, log_normaliser
-from priors.mcmc import ais
-from priors.networks import code_critic
-from priors.normal import DiagonalNormal, NormalMixture, log_standard_normal
+from priors.parts import importance, log_z, normal
+from priors.parts.defensive import Defensive, as_normal
+from priors.parts.energy import Energy
+from priors.parts.importance import log_normaliser
+from priors.parts.log_z import Estimates, LogZ, log_z_of
+from priors.parts.mcmc import ais
+from priors.parts.networks import code_critic
+from priors.parts.normal import DiagonalNormal, NormalMixture, log_standard_normal
 from priors.testing import toy_codes, toy_host
 
 
@@ -147,9 +150,9 @@ def test_deterministic_codes_are_refused():
 # ln Z
 
 
-def test_log_mean_of_strata_by_hand():
+def test_log_z_of_strata_by_hand():
     a, b = (torch.tensor(w, dtype=torch.float64) for w in ([1.0, 3.0], [2.0, 2.0, 5.0, 7.0]))
-    found = log_mean(a.log() + 1000, b.log() + 1000)
+    found = log_z_of(a.log() + 1000, b.log() + 1000)
     assert found.value == pytest.approx(1000 + math.log((2 + 4) / 2))
     assert found.error == pytest.approx(math.sqrt((2 / 2 + 6 / 4) / 4) / 3)
     assert found.effective == pytest.approx(20**2 / (6 * 92))
@@ -192,7 +195,7 @@ def test_strata_lower_the_error():
     q = posteriors(5, 20)
     aggregated = NormalMixture(q.mean, q.log_variance, torch.full((5,), -math.log(5), dtype=torch.float64))
     r = Defensive(q)
-    mixed = log_mean(energy.log_weights(aggregated.log_prob, r, r.sample(20_000)))
+    mixed = log_z_of(importance.log_weights(aggregated.log_prob, r, r.sample(20_000)))
     halves = log_normaliser(aggregated.log_prob, r, 20_000)
     assert mixed.error == pytest.approx(1 / math.sqrt(20_000), rel=0.05)
     assert halves.error < 0.1 * mixed.error
@@ -214,8 +217,8 @@ def test_narrow_posteriors_in_40_dimensions():
     exact = (q.mean @ c + 0.5 * q.variance @ c.square()).logsumexp(0).item() - math.log(20) + 3
     start = torch.randn(20_000, 40, dtype=torch.float64)
     mixture = log_normaliser(log_f, Defensive(q), 20_000)
-    annealed = log_mean(ais(log_f, start[:500], torch.linspace(0, 1, 200).tolist(), 0.15, 5))
-    plain = log_mean(log_f(start) - log_standard_normal(start))
+    annealed = log_z_of(ais(log_f, start[:500], torch.linspace(0, 1, 200).tolist(), 0.15, 5))
+    plain = log_z_of(log_f(start) - log_standard_normal(start))
     assert abs(mixture.value - exact) < 4 * mixture.error
     assert mixture.error < 0.02
     assert abs(annealed.value - exact) < 4 * annealed.error
@@ -226,7 +229,7 @@ def test_narrow_posteriors_in_40_dimensions():
 
 
 def test_log_f_is_computed_in_chunks_and_without_a_gradient(monkeypatch):
-    monkeypatch.setattr(energy, "ROWS", 100)
+    monkeypatch.setattr(importance, "ROWS", 100)
     seen: list[int] = []
 
     def log_f(z: Tensor) -> Tensor:
@@ -304,7 +307,7 @@ def test_annealing_finds_in_40_dimensions_what_the_mixture_misses():
     assert mixture.value < -80
     assert mixture.error < 1.5  # and says nothing of it
     assert not mixture.reliable
-    assert prior.estimate == annealed
+    assert prior.fitted.kept == annealed
     assert abs(annealed.value - 5) < 4 * annealed.error < 1
     assert prior.reliable
     assert prior.from_particles
@@ -330,7 +333,7 @@ def test_the_mixture_is_kept_where_annealing_misses_the_codes():
     prior.fit(codes(q))
     mixture, annealed = prior.fitted
     assert annealed.value < -1
-    assert prior.estimate == mixture
+    assert prior.fitted.kept == mixture
     assert abs(mixture.value) < 4 * mixture.error + 1e-6 < 0.1
     assert prior.reliable
     assert not prior.from_particles
@@ -342,18 +345,18 @@ def test_an_estimate_that_says_little_is_called_unreliable():
     low, poor = LogZ(-30.0, 0.1, 0.5), LogZ(0.0, 0.7, 1e-4)
     heavy, apart = LogZ(0.0, 0.1, 0.5, pareto_k=0.9), LogZ(0.0, 0.7, 0.3, least=0.5)
     for fitted in ((poor, low), (low, poor), (heavy, low), (low, apart)):
-        prior.fitted = fitted
-        assert prior.estimate == max(fitted, key=lambda one: one.value)
+        prior.fitted = Estimates(*fitted)
+        assert prior.fitted.kept == max(fitted, key=lambda one: one.value)
         assert not prior.reliable
-    prior.fitted = heavy, LogZ(0.1, 0.3, 0.9, least=0.5)  # in agreement, and less precise
-    assert prior.estimate == prior.fitted[1]
+    prior.fitted = Estimates(heavy, LogZ(0.1, 0.3, 0.9, least=0.5))  # in agreement, and less precise
+    assert prior.fitted.kept == prior.fitted[1]
     assert prior.reliable
 
 
 def test_the_groups_error_has_student_s_quantile():
-    groups = torch.randn(energy.GROUPS, dtype=torch.float64) * 0.1
-    wider = stats.t.ppf(0.975, energy.GROUPS - 1) / stats.norm.ppf(0.975)
-    assert energy.by_groups(groups).error == pytest.approx(wider * log_mean(groups).error, rel=1e-3)
+    groups = torch.randn(log_z.GROUPS, dtype=torch.float64) * 0.1
+    wider = stats.t.ppf(0.975, log_z.GROUPS - 1) / stats.norm.ppf(0.975)
+    assert log_z.by_groups(groups).error == pytest.approx(wider * log_z_of(groups).error, rel=1e-3)
 
 
 def test_validation_estimates_log_z_unless_it_goes_the_paper_s_way():

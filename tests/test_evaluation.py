@@ -22,8 +22,9 @@ from benchmarks.metrics.figure import Figure
 from benchmarks.metrics.likelihood import importance_sampling
 from benchmarks.settings import ProtocolSettings
 from benchmarks.suite import Request
-from priors import normal, registry
+from priors import registry
 from priors.base import Codes, Unsupported
+from priors.parts import normal
 from priors.testing import toy_host
 
 LIKELIHOOD = ("nll", "log_likelihood", "bits_per_dim", "reliability", "active_units")

@@ -13,8 +13,8 @@ from zuko.flows.coupling import GeneralCouplingTransform
 
 from priors import registry
 from priors.dpflow import DecoupledFlow
-from priors.flows import Flow, bounded, univariate
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.flows import Flow, bounded, univariate
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 from priors.testing import toy_host
 
 KINDS = [("dpflow", "affine"), ("dpflow", "spline"), ("autoregressive", "affine"), ("autoregressive", "spline")]

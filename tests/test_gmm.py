@@ -17,7 +17,7 @@ from torch import Tensor
 from priors import registry
 from priors.base import Codes
 from priors.gmm import GMM
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 from priors.testing import toy_host
 
 WEIGHT = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)

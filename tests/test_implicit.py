@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 from torch.nn import functional as F
 
-from priors import energy, make
+from priors import make
 from priors.base import Batch, Codes, Host, Unsupported
-from priors.fitting import play
 from priors.implicit import Implicit
-from priors.normal import DiagonalNormal, NormalMixture, log_standard_normal
+from priors.parts import importance
+from priors.parts.fitting import play
+from priors.parts.normal import DiagonalNormal, NormalMixture, log_standard_normal
 from priors.testing import toy_codes, toy_host
 
 
@@ -91,7 +92,7 @@ def test_the_player_owns_all_and_leaves_the_encoder_alone():
     assert set(map(id, player.parameters)) == set(map(id, prior.parameters()))
     assert prior.shared_parameters() == ()
     loss, _ = player.loss(Batch(torch.rand(7, 6, dtype=torch.float64)))
-    toy = tuple(host.encode.__self__.parameters())
+    toy = tuple(host.autoencoder.parameters())
     gradients = torch.autograd.grad(loss, (*player.parameters, *toy), allow_unused=True)
     own, encoders = gradients[: len(player.parameters)], gradients[len(player.parameters) :]
     assert all(gradient.abs().max() > 0 for gradient in own)
@@ -199,7 +200,7 @@ def moments_of_codes(host: Host) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("sampling", ["resampling", "mcmc", "ancestral"])
 def test_draws_follow_the_density_or_for_ancestral_the_codes(sampling, monkeypatch):
-    monkeypatch.setattr(energy, "ROWS", 999)
+    monkeypatch.setattr(importance, "ROWS", 999)
     host = toy_host(dtype=torch.float64)
     prior = build(host, sampling=sampling, oversample=20, moves=5)
     prior.fit(toy_codes(host))

@@ -32,7 +32,7 @@ from benchmarks.suite import Request
 from benchmarks.workspace import Workspace
 from priors import registry
 from priors.base import Unsupported
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 from priors.registry import in_one_line
 from workbench import TINY, Answer, Workbench
 
@@ -306,8 +306,8 @@ def test_the_weight_is_that_of_what_is_built(bench: Bench):
 CLASS = """
 import sys
 import torch
+from priors import register
 from priors.gaussian import Gaussian
-from priors.registry import register
 
 @register("own")
 class Own(Gaussian):

@@ -22,8 +22,8 @@ import time
 
 import torch
 
+from priors import register
 from priors.gaussian import Gaussian
-from priors.registry import register
 
 
 def bad(name):

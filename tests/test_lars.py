@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from priors import registry
 from priors.lars import LARS
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 from priors.testing import toy_codes, toy_host
 
 STEP = 0.01

@@ -29,7 +29,7 @@ from benchmarks.metrics.latent import (
     skl_knn,
     symmetric_kl,
 )
-from priors.normal import NormalMixture
+from priors.parts.normal import NormalMixture
 
 FLOAT = torch.float64
 DRAWS = 100_000

@@ -28,7 +28,7 @@ from benchmarks.settings import ProtocolSettings
 from models import registry
 from priors import registry as prior_registry
 from priors.base import Density, Prior, Unsupported
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 from priors.testing import toy_host
 
 FLOAT = torch.float64

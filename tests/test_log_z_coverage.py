@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from priors.base import Codes
-from priors.energy import Energy
-from priors.networks import code_critic
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.energy import Energy
+from priors.parts.networks import code_critic
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 
 REPEATS = 60
 """Fits a case."""
@@ -93,7 +93,7 @@ def test_95_percent_intervals_cover(name):
         prior = Given(case.dim, case.log_f)
         prior.fit(codes(case.dim))
         assert prior.reliable
-        found.append((*prior.estimate[:2], *prior.fitted[0][:2]))
+        found.append((*prior.fitted.kept[:2], *prior.fitted.mixture[:2]))
     value, error, *mixture = torch.tensor(found, dtype=torch.float64).T
     covered, of_mixture = (
         ((v - case.log_z).abs() <= 1.96 * e + 1e-6).double().mean().item() for v, e in ((value, error), mixture)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from priors.energy import log_mean
-from priors.mcmc import ais, hmc, mala, tune
-from priors.normal import log_standard_normal
+from priors.parts.log_z import log_z_of
+from priors.parts.mcmc import ais, hmc, mala, tune
+from priors.parts.normal import log_standard_normal
 
 MEAN = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
 COVARIANCE = torch.tensor([[1.0, 0.6, 0.0], [0.6, 0.8, -0.3], [0.0, -0.3, 0.5]], dtype=torch.float64)
@@ -120,10 +120,10 @@ def test_tune_reaches_its_target(move, target, start):
 def test_ais_knows_the_normaliser_of_gaussians():
     """From N(0, I) in 10 dimensions, narrowed by b, and to a correlated one far off."""
     z, b = torch.randn(400, 10, dtype=torch.float64), 8.0
-    narrow = log_mean(ais(lambda z: log_standard_normal(z) - 0.5 * b * z.square().sum(-1), z, ladder(60), 0.15, 5))
+    narrow = log_z_of(ais(lambda z: log_standard_normal(z) - 0.5 * b * z.square().sum(-1), z, ladder(60), 0.15, 5))
     assert abs(narrow.value + 5 * math.log(1 + b)) < 4 * narrow.error
     assert narrow.error < 0.1
-    far = log_mean(ais(lambda z: log_f(2 * z), z[:, :3], ladder(60), 0.15, 5))
+    far = log_z_of(ais(lambda z: log_f(2 * z), z[:, :3], ladder(60), 0.15, 5))
     assert abs(far.value - (7 - 3 * math.log(2))) < 4 * far.error
     assert far.error < 0.1
 
@@ -136,8 +136,8 @@ def test_ais_beats_the_importance_sampling_that_it_is_with_one_temperature():
 
     plain = ais(narrow, z, [0.0, 1.0], 0.15)
     torch.testing.assert_close(plain, -4 * z.square().sum(-1))
-    assert log_mean(plain).effective < 0.05
-    assert log_mean(ais(narrow, z, ladder(60), 0.15, 5)).effective > 0.3
+    assert log_z_of(plain).effective < 0.05
+    assert log_z_of(ais(narrow, z, ladder(60), 0.15, 5)).effective > 0.3
 
 
 def test_ais_from_another_start():

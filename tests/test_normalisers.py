@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from priors.normal import DiagonalNormal, log_standard_normal
-from priors.normalisers import Batchwise, Chains, DefensiveBatch, Terms
+from priors.parts.normal import DiagonalNormal, log_standard_normal
+from priors.parts.normalisers import Batchwise, Chains, DefensiveBatch, Terms
 
 
 class Tilt(nn.Module):

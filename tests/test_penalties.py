@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from priors.penalties import PENALTIES, interpolate, slope, wgan_div_1, wgan_div_2, wgan_gp
+from priors.parts.penalties import PENALTIES, interpolate, slope, wgan_div_1, wgan_div_2, wgan_gp
 
 BY_SLOPE = {
     "wgan-gp": lambda s: 10 * (s - 1).square().mean(),

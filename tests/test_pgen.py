@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from priors import registry
 from priors.base import Batch, Host, OptimiserSettings, Unsupported, density
-from priors.fitting import play
-from priors.networks import Scalar
-from priors.normal import DiagonalNormal
+from priors.parts.fitting import play
+from priors.parts.networks import Scalar
+from priors.parts.normal import DiagonalNormal
 from priors.pgen import PGen
 from priors.testing import toy_host
 
@@ -76,7 +76,7 @@ def test_a_turn_has_gradients_of_its_own_network_and_none_of_the_encoder(who):
     gradients = torch.autograd.grad(loss, player.parameters, retain_graph=True)
     if who == "generator":
         assert all(gradient.abs().max() > 0 for gradient in gradients)
-    others = [*host.encode.__self__.parameters(), *(prior.generator.parameters() if who == "critic" else ())]
+    others = [*host.autoencoder.parameters(), *(prior.generator.parameters() if who == "critic" else ())]
     assert all(gradient is None for gradient in torch.autograd.grad(loss, others, allow_unused=True))
 
 

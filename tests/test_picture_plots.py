@@ -21,7 +21,7 @@ from benchmarks.plots.base import Drawing
 from benchmarks.seeds import stream
 from benchmarks.workspace import Workspace
 from priors.base import DataCritic, Unsupported
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 
 SUITE = """
 title = "Pictures"

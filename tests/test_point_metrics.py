@@ -15,7 +15,7 @@ from benchmarks.metrics.codes import wasserstein_1
 from benchmarks.metrics.neighbours import nearest
 from benchmarks.settings import ProtocolSettings
 from priors.base import Prior, Unsupported
-from priors.normal import DiagonalNormal, mixture_of
+from priors.parts.normal import DiagonalNormal, mixture_of
 from priors.registry import make
 from priors.testing import toy_host
 

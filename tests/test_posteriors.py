@@ -16,7 +16,7 @@ from zuko.transforms import AutoregressiveTransform
 from models.flow_posteriors import FlowedNormal, PlanarTransform, mirrored_noise
 from models.posteriors import CUT, POSTERIORS, FlowPosterior, Posterior
 from priors.base import Unsupported
-from priors.normal import DiagonalNormal
+from priors.parts.normal import DiagonalNormal
 
 STOCHASTIC = [name for name, kind in POSTERIORS.items() if kind.stochastic]
 FLOWS = ["planar", "iaf"]

@@ -18,7 +18,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from largest import Largest
 from priors import registry
 from priors.base import Density, Host, Player, Prior, Unsupported, density, parameter_count
-from priors.normal import ROUNDING, DiagonalNormal, NormalMixture
+from priors.parts.normal import ROUNDING, DiagonalNormal, NormalMixture
 from priors.space import Choice
 from priors.testing import toy_codes, toy_host
 
@@ -54,7 +54,7 @@ def build(
     """A prior at random weights, away from any symmetric start, fitted to the host's codes."""
     torch.manual_seed(seed)
     host = host or toy_host(latent_dim=2, dtype=dtype)
-    host.encode.__self__.to(device)
+    host.autoencoder.to(device)
     settings = {key: value for key, value in SMALL.items() if key in registry.settings_of(PRIORS[name])}
     prior = registry.make(name, host, **settings).to(device=device, dtype=dtype)
     with torch.no_grad():
@@ -161,7 +161,7 @@ def test_float32_agrees_with_float64(name):
     host = toy_host(latent_dim=2)
     prior, z = build(name, host=host, dtype=torch.float32), torch.randn(50, 2)
     single = prior.log_prob(z).double()
-    host.encode.__self__.double()
+    host.autoencoder.double()
     torch.testing.assert_close(single, prior.double().log_prob(z.double()), rtol=1e-5, atol=1e-5)
 
 
@@ -436,7 +436,7 @@ def test_vampprior_mixes_the_posteriors_of_its_pseudo_inputs(bounded):
 
 def test_vampprior_gradient_reaches_the_encoder_that_it_does_not_own():
     host = toy_host()
-    toy = host.encode.__self__
+    toy = host.autoencoder
     prior = registry.make("vampprior", host, components=4)
     assert list(prior.state_dict()) == ["pseudo_inputs"]
     prior.log_prob(torch.randn(10, 2)).mean().backward()
@@ -452,7 +452,7 @@ def test_vampprior_follows_the_encoder_but_frozen_does_not():
     frozen = prior.frozen()
     before = prior.log_prob(z)
     with torch.no_grad():
-        host.encode.__self__.encoder.bias += 1.0
+        host.autoencoder.encoder.bias += 1.0
     assert not torch.allclose(prior.log_prob(z), before, atol=1e-3)
     torch.testing.assert_close(frozen(z).float(), before)
 

@@ -16,11 +16,11 @@ from models.posteriors import NormalPosterior
 from models.vae import VAE
 from priors import registry
 from priors.base import Batch, Codes, Host, Unsupported
-from priors.latent_gan import LatentGAN
-from priors.normal import DiagonalNormal, log_standard_normal
-from priors.penalties import PENALTIES
+from priors.parts.latent_gan import LatentGAN
+from priors.parts.normal import DiagonalNormal, log_standard_normal
+from priors.parts.penalties import PENALTIES
+from priors.parts.residual import ResidualBlock, residual_critic
 from priors.pullback import Pullback
-from priors.residual import ResidualBlock, residual_critic
 from priors.testing import toy_codes, toy_host
 
 TINY = {"width": 8, "gan_steps": 2, "mala_steps": 3}
@@ -205,7 +205,7 @@ def test_combined_training_owns_the_critic_with_the_vae_and_penalises_it_by_w():
     fake = host.decode(torch.randn(8, 2, dtype=torch.float64))
     torch.testing.assert_close(value, 7 * PENALTIES["wgan-div-1"](prior.critic, x, fake))
     value.backward()
-    assert all(p.grad is None for p in host.encode.__self__.parameters())
+    assert all(p.grad is None for p in host.autoencoder.parameters())
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)

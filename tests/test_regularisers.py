@@ -23,8 +23,8 @@ from models.regularisers.l2 import L2
 from models.regularisers.smoothing import Smoothing
 from models.regularisers.total_correlation import TC, decompose, log_aggregate
 from priors.base import Batch, Density, Host, Unsupported
-from priors.fitting import play
-from priors.normal import DiagonalNormal
+from priors.parts.fitting import play
+from priors.parts.normal import DiagonalNormal
 from priors.space import Choice
 from priors.testing import toy_host
 
@@ -54,7 +54,7 @@ class Shifted(Density):
 
 
 def networks(host: Host) -> Networks:
-    toy = host.encode.__self__
+    toy = host.autoencoder
     return Networks(tuple(toy.encoder.parameters()), tuple(toy.decoder.parameters()))
 
 

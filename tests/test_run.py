@@ -41,8 +41,8 @@ LONG = LONG.replace('"gaussian"', '"eager"').replace("images = 20", "images = 60
 EAGER = '''
 """A standard normal, and checkpoints ten times a second."""
 import benchmarks.train
+from priors import register
 from priors.gaussian import Gaussian
-from priors.registry import register
 
 benchmarks.train.CHECKPOINT_SECONDS = 0.1
 
@@ -57,9 +57,7 @@ LEARNED = '''
 import torch
 from torch import nn
 
-from priors.base import Density, Host
-from priors.normal import DiagonalNormal
-from priors.registry import register
+from priors import Density, DiagonalNormal, Host, register
 
 
 @register("learned")
@@ -87,9 +85,8 @@ import torch
 
 from pathlib import Path
 
-from priors.base import Prior
+from priors import Prior, register
 from priors.gaussian import Gaussian
-from priors.registry import register
 
 
 @register("raises")

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from priors import energy, sizes
+from priors import sizes
+from priors.parts import importance
 
 CARD = torch.device("cuda", 1)
 
@@ -38,9 +39,9 @@ def test_it_is_one_at_least(memory: SimpleNamespace):
 
 def test_draws_from_more_categories_than_multinomial_takes(monkeypatch: pytest.MonkeyPatch):
     """As often as the weights say, which need not sum to 1; none without weight, at the ends neither."""
-    monkeypatch.setattr(energy, "CATEGORIES", 4)
+    monkeypatch.setattr(importance, "CATEGORIES", 4)
     weight = torch.tensor([0.0, 1.0, 0.0, 3.0, 2.0, 0.0])
-    found = energy.drawn(weight, 60_000)
+    found = importance.drawn(weight, 60_000)
     share = found.bincount(minlength=6) / 60_000
     torch.testing.assert_close(share, weight / 6, atol=0.01, rtol=0)
     assert (share[weight == 0] == 0).all()
@@ -51,4 +52,4 @@ def test_draws_are_multinomials_up_to_there():
     torch.manual_seed(3)
     expected = torch.multinomial(weight, 20, replacement=True)
     torch.manual_seed(3)
-    assert torch.equal(energy.drawn(weight, 20), expected)
+    assert torch.equal(importance.drawn(weight, 20), expected)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from priors import tempering
-from priors.energy import log_mean
-from priors.normal import DiagonalNormal, log_standard_normal
-from priors.tempering import Step, along, annealed, measured, move, next_temperature, path, resample
+from priors.parts import tempering
+from priors.parts.log_z import log_z_of
+from priors.parts.normal import DiagonalNormal, log_standard_normal
+from priors.parts.tempering import Step, along, annealed, measured, move, next_temperature, path, resample
 
 
 def normal(n: int, dim: int = 40) -> Tensor:
@@ -28,7 +28,7 @@ def shifted(z: Tensor) -> Tensor:
 
 def test_log_z_and_draws_of_a_shifted_normal():
     found = annealed(shifted, normal, 1024, 16, 300)
-    estimate = log_mean(found.log_z)
+    estimate = log_z_of(found.log_z)
     assert abs(estimate.value - 5) < 4 * estimate.error < 0.4
     assert found.z.shape == (1024, 40)
     assert found.z.mean().item() == pytest.approx(4 / math.sqrt(40), abs=0.02)

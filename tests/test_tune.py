@@ -48,9 +48,8 @@ SEARCHED = TINY.replace("seeds = 1", "seeds = [3, 4]").replace("components = 4",
 
 BOWL = '''
 """A standard normal with two settings that matter to the figures below alone, and one that shifts it."""
+from priors import Float, Int, register
 from priors.gaussian import Gaussian
-from priors.registry import register
-from priors.space import Float, Int
 
 
 @register("bowl")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from priors import registry, two_stage
 from priors.base import Batch, Codes
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 from priors.testing import toy_host
 from priors.two_stage import TwoStage
 

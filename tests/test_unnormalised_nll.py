@@ -13,8 +13,8 @@ from benchmarks.evaluation import METRICS, Evaluated
 from benchmarks.metrics.figure import Figure
 from benchmarks.settings import ProtocolSettings
 from priors.base import Codes
-from priors.energy import Energy
-from priors.normal import DiagonalNormal, log_standard_normal
+from priors.parts.energy import Energy
+from priors.parts.normal import DiagonalNormal, log_standard_normal
 
 FLOAT = torch.float64
 SHIFT = 3.0

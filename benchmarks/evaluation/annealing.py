@@ -15,7 +15,7 @@ from benchmarks.metrics.figure import Figure
 from benchmarks.seeds import seed_for
 from models.base import Indexed
 from priors.base import density
-from priors.energy import as_normal
+from priors.parts.defensive import as_normal
 
 IMAGES, HOW = 50, Annealing(steps=500, chains=8)
 """Test images, the first, and simulated ones; their chains cost 8000 gradients an image."""

@@ -12,8 +12,8 @@ from benchmarks.metrics.estimator import Certainty, Estimator
 from benchmarks.metrics.figure import Figure, remarks
 from models.posteriors import TruncatedNormal
 from priors.base import DataCritic, Unsupported, density
-from priors.energy import as_normal
-from priors.normal import log_standard_normal
+from priors.parts.defensive import as_normal
+from priors.parts.normal import log_standard_normal
 
 IMAGES = 64
 """x ~ p(x|z) at each code, over which a critic's mean is taken."""

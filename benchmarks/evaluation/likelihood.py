@@ -14,7 +14,7 @@ from benchmarks.metrics.figure import Alarm, Direction, Figure, Remark, remarks
 from benchmarks.metrics.latent import share
 from benchmarks.metrics.likelihood import Importance
 from priors.base import Unsupported, density
-from priors.pareto import RELIABLE
+from priors.parts.pareto import RELIABLE
 
 TOLERATED = 0.05
 """Share of images above it without a warning beside the figure."""

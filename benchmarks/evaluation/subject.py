@@ -23,7 +23,7 @@ from benchmarks.settings import ProtocolSettings
 from models.base import Autoencoder
 from priors import sizes
 from priors.base import Prior, density
-from priors.normal import NormalMixture, mixture_of
+from priors.parts.normal import NormalMixture, mixture_of
 
 CHUNK = 1000
 """Codes or images at a time on a CPU."""

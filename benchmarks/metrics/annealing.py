@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics.indexed import Indexed
-from priors.mcmc import LogDensity, ais, hmc, tune
-from priors.normal import DiagonalNormal, log_mean_exp
+from priors.parts.mcmc import LogDensity, ais, hmc, tune
+from priors.parts.normal import DiagonalNormal, log_mean_exp
 
 ROWS = 1024
 """Chains moved at a time, which bounds memory. A constant, as the random numbers follow from it."""

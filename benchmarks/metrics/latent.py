@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from priors import sizes
-from priors.normal import DiagonalNormal, NormalMixture
+from priors.parts.normal import DiagonalNormal, NormalMixture
 
 PAIRS = 2**22
 """Pairs of a code and a component, or of two points, whose density or distance is computed at a time on a CPU."""

@@ -11,8 +11,8 @@ from torch.distributions import Distribution
 
 from benchmarks.metrics.indexed import Indexed
 from priors import sizes
-from priors.normal import log_mean_exp
-from priors.pareto import pareto_k
+from priors.parts.normal import log_mean_exp
+from priors.parts.pareto import pareto_k
 
 ROWS = 1024
 """Codes decoded at a time on a CPU: enough for full-speed products, few enough that activations stay in the cache."""

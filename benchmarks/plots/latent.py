@@ -34,8 +34,8 @@ from benchmarks.plots.plane import (
 )
 from benchmarks.seeds import stream
 from priors.base import Unsupported
-from priors.flows import Flow
-from priors.normal import log_standard_normal
+from priors.parts.flows import Flow
+from priors.parts.normal import log_standard_normal
 
 ACROSS = 4
 """Methods in a drawing."""

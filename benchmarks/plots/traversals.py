@@ -14,7 +14,7 @@ from benchmarks.evaluation import Evaluated
 from benchmarks.evaluation.subject import CODES
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import IMAGE, seeds, show, trained
-from priors.flows import Flow
+from priors.parts.flows import Flow
 
 STEPS = 9
 PAIRS = 2

@@ -36,7 +36,7 @@ from benchmarks.seeds import seed_for
 from models import registry as models
 from priors import registry as priors
 from priors.base import density
-from priors.normal import NormalMixture, NormalMixtureDensity
+from priors.parts.normal import NormalMixture, NormalMixtureDensity
 
 Name = Literal["nll-gaussian", "nll-vampprior", "aggregate", "neighbours", "frechet"]
 

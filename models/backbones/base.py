@@ -10,7 +10,7 @@ from torch import nn
 
 Shape = tuple[int, ...]
 Size = tuple[int, int]
-"""(height, width)."""
+"""The height and the width of images, in pixels."""
 
 
 class Backbone(NamedTuple):
@@ -33,13 +33,14 @@ class Stage(NamedTuple):
         return height, width
 
     def down(self, inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
+        """The convolution from `inputs` channels to `outputs`."""
         return nn.Conv2d(inputs, outputs, *self, bias=bias)
 
     def up(self, inputs: int, outputs: int, size: Size, bias: bool = True) -> nn.ConvTranspose2d:
         """The transposed convolution from `after(size)` back to `size`."""
         least = ((side - 1) * self.stride - 2 * self.padding + self.kernel for side in self.after(size))
-        extra = tuple(side - reached for side, reached in zip(size, least, strict=True))
-        return nn.ConvTranspose2d(inputs, outputs, *self, output_padding=extra, bias=bias)
+        below, right = (side - reached for side, reached in zip(size, least, strict=True))
+        return nn.ConvTranspose2d(inputs, outputs, *self, output_padding=(below, right), bias=bias)
 
 
 def sizes(size: Size, stages: Sequence[Stage]) -> list[Size]:

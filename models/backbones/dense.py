@@ -7,7 +7,7 @@ import math
 from torch import nn
 
 from models.backbones.base import Backbone, Shape
-from priors import networks
+from priors.parts import networks
 
 
 def dense(

@@ -48,7 +48,7 @@ def flexae(
 def infogan(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = DEFAULT
 ) -> Backbone:
-    """As `flexae`, but for spectral norm and leaky ReLU (0.2) in the encoder and no convolution at the end.
+    """The same as `flexae`, but with spectral norm and leaky ReLU (0.2) in the encoder and no convolution at the end.
 
     Dai and Wipf (2019, arXiv:1903.05789), sizes as in their released code: spectral norm on every convolution and
     dense layer of the encoder, on none of the decoder. Sides of 4 pixels or more.
@@ -108,4 +108,5 @@ def from_code(latent_dim: int, size: Size, widths: Shape) -> list[nn.Module]:
 
 
 def quarter(size: Size) -> Size:
+    """The size that two convolutions of the encoder leave."""
     return HALVING.after(HALVING.after(size))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -38,7 +38,7 @@ class Coded:
     networks: Networks
 
     def demand_kl(self) -> Tensor:
-        """The KL, or Unsupported."""
+        """The KL term, a scalar in nats; Unsupported where the model has none."""
         if self.kl is None:
             raise Unsupported("this regulariser weighs the KL term, which only a VAE has: use model.type = 'vae'")
         return self.kl
@@ -63,3 +63,10 @@ class Regulariser(nn.Module, ABC):
     def players(self, networks: Networks, prior: Prior) -> Sequence[Player]:
         """What is trained beside the model's own loss, in this order; a player may train the networks too."""
         return ()
+
+
+class Regularisers(nn.ModuleList):
+    """The regularisers of a model, in their order."""
+
+    def __iter__(self) -> Iterator[Regulariser]:
+        return (one for one in self._modules.values() if isinstance(one, Regulariser))

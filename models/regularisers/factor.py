@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from models.regularisers.base import Coded, Networks, Regulariser
 from priors.base import Batch, Host, OptimiserSettings, Player, Prior
-from priors.networks import mlp
+from priors.parts.networks import mlp
 from priors.space import Float
 
 

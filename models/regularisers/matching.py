@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from models.regularisers.base import Coded, Networks, Regulariser
 from models.regularisers.mmd import imq, mmd2, rbf
 from priors.base import Adversarial, Batch, Host, OptimiserSettings, Player, Prior, Unsupported
-from priors.networks import code_critic
-from priors.penalties import wgan_gp
+from priors.parts.networks import code_critic
+from priors.parts.penalties import wgan_gp
 from priors.space import Float
 
 
@@ -153,10 +153,14 @@ class PriorCritic(Matching):
         super().__init__(host, weight, encoder_lr, (0.0, 0.9))
 
     def check(self, prior: Prior) -> None:
-        if not isinstance(prior, Adversarial):
-            raise Unsupported(
-                f"{type(prior).__name__} brings no critic of codes: use mmd, gan or wgan, or the prior pgen"
-            )
+        adversarial(prior)
 
     def divergence(self, z: Tensor, prior: Prior) -> Tensor:
-        return prior.criticise(z).mean()
+        return adversarial(prior).criticise(z).mean()
+
+
+def adversarial(prior: Prior) -> Adversarial:
+    """The prior as an `Adversarial`, or Unsupported with the reason."""
+    if isinstance(prior, Adversarial):
+        return prior
+    raise Unsupported(f"{type(prior).__name__} brings no critic of codes: use mmd, gan or wgan, or the prior pgen")

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from models.regularisers.base import Coded, Regulariser
 from priors.base import Host, Unsupported
-from priors.normal import LOG_2PI, DiagonalNormal
+from priors.parts.normal import LOG_2PI, DiagonalNormal
 from priors.space import Float
 
 Estimator = Literal["stratified", "weighted"]

@@ -1,4 +1,4 @@
-"""The laws of the contract, each a small function: what a prior must obey before a figure of it means anything.
+"""The laws of the contract, each a small function: what a prior must obey before a number in a table means anything.
 
 `examine(Trial("mine"))` tries all of them on a registered prior. It needs no data: the prior is built on the small
 autoencoder of `priors.testing`, in two latent dimensions so that a grid can integrate its density, with every weight
@@ -20,7 +20,7 @@ from priors.conformance.agreement import certainty, draws, entropy, mass
 from priors.conformance.construction import builds, host_apart, settings, space, summary
 from priors.conformance.density import divergence, frozen, gradient, log_prob_form, rows, tails
 from priors.conformance.keeping import conventions, fit_once, fitted_state, precision, report, state
-from priors.conformance.law import Broken, Law, Silent, Verdict
+from priors.conformance.law import Broken, Law, NotApplicable, Verdict
 from priors.conformance.samples import rsample, sample_form, seed
 from priors.conformance.training import originals, owners, turns
 from priors.conformance.trial import Trial
@@ -53,7 +53,7 @@ def judge(one: Law, trial: Trial) -> Verdict:
         return Verdict(one, "does not apply", f"it is no {one.of.__name__}: it is known through its samples")
     try:
         one.check(trial)
-    except Silent as reason:
+    except NotApplicable as reason:
         return Verdict(one, "does not apply", str(reason))
     except Broken as broken:
         return Verdict(one, "fail", str(broken), broken.fix)

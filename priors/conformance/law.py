@@ -20,7 +20,7 @@ class Broken(Exception):
         self.fix = fix
 
 
-class Silent(Exception):
+class NotApplicable(Exception):
     """The law says nothing about this prior, and why."""
 
 
@@ -37,7 +37,7 @@ class Law:
     name: str
     statement: str
     check: Callable[[Trial], None]
-    of: type[Prior] = Prior
+    of: type[object] = Prior
     after: tuple[Law, ...] = ()
 
 
@@ -50,10 +50,10 @@ class Verdict(NamedTuple):
     fix: str = ""
 
 
-def law(of: type[Prior] = Prior, after: tuple[Law, ...] = ()) -> Callable[[Callable[[Trial], None]], Law]:
+def law(of: type[object] = Prior, after: tuple[Law, ...] = ()) -> Callable[[Callable[[Trial], None]], Law]:
     """Makes a function a law: its name with hyphens is the law's, its docstring's first line the statement."""
 
     def make(check: Callable[[Trial], None]) -> Law:
-        return Law(check.__name__.replace("_", "-"), check.__doc__.partition("\n")[0], check, of, after)
+        return Law(check.__name__.replace("_", "-"), (check.__doc__ or "").partition("\n")[0], check, of, after)
 
     return make

@@ -16,17 +16,21 @@ def play(players: Sequence[Player], draw: Callable[[], Tensor], steps: int) -> N
 
     The same players as in training, with codes in place of images; a player's `lr` must be set.
     """
-    settings = [player.optimiser for player in players]
-    optimisers = [
-        torch.optim.Adam(player.parameters, lr=s.lr, betas=s.betas, weight_decay=s.weight_decay)
-        for player, s in zip(players, settings, strict=True)
-    ]
+    optimisers = [adam(player) for player in players]
     for step in range(steps):
-        for player, adam in zip(players, optimisers, strict=True):
+        for player, optimiser in zip(players, optimisers, strict=True):
             for _ in range(player.turns):
                 loss, _ = player.loss(Batch(draw(), step=step))
                 differentiate(loss, player.parameters)
-                adam.step()
+                optimiser.step()
+
+
+def adam(player: Player) -> torch.optim.Adam:
+    """The player's own Adam; ValueError where it leaves its learning rate to a suite, of which there is none here."""
+    settings = player.optimiser
+    if settings.lr is None:
+        raise ValueError(f"the player {player.name} needs OptimiserSettings(lr=...) of its own outside a training")
+    return torch.optim.Adam(player.parameters, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
 
 
 def differentiate(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:

@@ -16,17 +16,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from priors.mcmc import LogDensity, proposed, value_and_gradient
-from priors.normal import log_mean_exp, log_standard_normal
+from priors.parts.mcmc import LogDensity, proposed, value_and_gradient
+from priors.parts.normal import log_mean_exp, log_standard_normal
 
 LEAPFROG = 5
 """Steps of a proposal: fewer walk at random, and more gain less than further temperatures."""
 
 COUNTED = 0.98
-"""Effective share of the particles after one temperature, by which the next is chosen."""
+"""The effective share of the particles that the next temperature is to leave."""
 
 ACCEPTED = 0.65
-"""Share of proposals that a step size is adapted to (Beskos et al. 2013)."""
+"""The acceptance that a step size is adapted to (Beskos et al. 2013)."""
 
 MOST = 1000
 """Temperatures after which a path ends with one step to b = 1: f is then beyond it, and the groups' spread says so."""
@@ -41,10 +41,11 @@ class Cloud(NamedTuple):
 
     @property
     def log_f(self) -> Tensor:
-        """ln f, (n,)."""
+        """ln f at the particles, (n,)."""
         return self.ratio + log_standard_normal(self.z)
 
     def chosen(self, index: Tensor) -> Cloud:
+        """The particles of these numbers, index (m,), equal ones among them."""
         return Cloud(*(part[index] for part in self))
 
 
@@ -116,7 +117,8 @@ def next_temperature(ratio: Tensor, b: float) -> float:
 
 def path(log_f: LogDensity, start: Tensor, rows: int, size: float = 0.3) -> list[Step]:
     """Temperatures up to 1 and step sizes, found by pilot particles that start from N(0, I), (n, D)."""
-    cloud, b, steps = measured(log_f, start, rows), 0.0, []
+    cloud, b = measured(log_f, start, rows), 0.0
+    steps: list[Step] = []
     while b < 1:
         following = next_temperature(cloud.ratio, b) if len(steps) < MOST else 1.0
         weight = (following - b) * cloud.ratio[None].double()

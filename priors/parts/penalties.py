@@ -7,8 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+TINY = 1e-12
+"""What is added under a root, so that its derivative at zero stays finite."""
+
 Critic = Callable[[Tensor], Tensor]
-"""x (B, ...) -> (B,)."""
+"""A critic of points or images, x (B, ...) -> (B,)."""
 
 
 def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, weight: float = 10.0) -> Tensor:
@@ -25,7 +28,7 @@ def wgan_div_1(critic: Critic, real: Tensor, fake: Tensor, weight: float = 2.0, 
 
 
 def wgan_div_2(critic: Critic, real: Tensor, fake: Tensor, weight: float = 2.0, power: float = 6.0) -> Tensor:
-    """As `wgan_div_1`, averaged over the real and the fake points themselves."""
+    """The same as `wgan_div_1`, averaged over the real and the fake points themselves."""
     at_real, at_fake = (slope(critic, points).pow(power).mean() for points in (real, fake))
     return weight * (at_real + at_fake) / 2
 
@@ -48,7 +51,3 @@ def slope(critic: Critic, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return (gradient.flatten(1).square().sum(1) + TINY).sqrt()
-
-
-TINY = 1e-12
-"""Under the root: its derivative at a gradient of zero stays finite."""

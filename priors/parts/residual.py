@@ -7,17 +7,17 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from priors.networks import Scalar
+from priors.parts.networks import Scalar
 
 SLOPE = 0.2
-"""Of the leaky ReLU below zero."""
+"""The slope of the leaky ReLU below zero."""
 
 
 class ResidualBlock(nn.Module):
     """h(x) + c2(a(c1(a(x)))): a pre-activation residual block of two convolutions, a = leaky ReLU (He et al. 2016).
 
     h is the identity where the shape stays and a 1x1 convolution elsewhere; c1 changes the shape. No normalisation:
-    a gradient penalty is a figure of one input.
+    a gradient penalty is a number of one input.
 
     x (B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride)), or with `transposed`, for decoders,
     (B, outputs, stride H, stride W). ValueError for an even `kernel`, which has no centre.
@@ -29,6 +29,7 @@ class ResidualBlock(nn.Module):
             raise ValueError(f"a residual block needs an odd kernel, not {kernel}")
 
         def resize(size: int) -> nn.Module:
+            """The convolution of this kernel that changes the shape."""
             if transposed:
                 return nn.ConvTranspose2d(inputs, outputs, size, stride, size // 2, output_padding=stride - 1)
             return nn.Conv2d(inputs, outputs, size, stride, size // 2)

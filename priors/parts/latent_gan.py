@@ -7,13 +7,13 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 from torch.nn.utils.parametrizations import weight_norm
 
-from priors.base import Batch, OptimiserSettings, Player
-from priors.fitting import play
-from priors.networks import Scalar, mlp
-from priors.penalties import Critic, wgan_gp
+from priors.base import Batch, IndexedDistribution, OptimiserSettings, Player
+from priors.parts.fitting import play
+from priors.parts.networks import Scalar, mlp
+from priors.parts.normal import normal_like
+from priors.parts.penalties import Critic, wgan_gp
 
 BATCH = 128
 SETTINGS = OptimiserSettings(lr=1e-4, betas=(0.5, 0.999))
@@ -39,7 +39,7 @@ class LatentGAN(nn.Module):
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("fitted", torch.tensor(False))
 
-    def fit(self, q: Distribution, steps: int) -> None:
+    def fit(self, q: IndexedDistribution, steps: int) -> None:
         """Trains on codes z ~ q(z|x), batch (N,), for so many steps, of five turns of the critic and one of the
         generator; once. The law that it learns is the aggregated posterior's."""
         if self.fitted:
@@ -74,13 +74,12 @@ class LatentGAN(nn.Module):
         )
 
     def generated(self, n: int) -> Tensor:
-        """Standardised codes (n, D)."""
-        noise = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
-        return self.generator(noise)
+        """n draws of the generator, standardised codes (n, D)."""
+        return self.generator(normal_like(self.mean, n))
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        """(n, D)."""
+        """n draws of the generator as codes, (n, D)."""
         return self.mean + self.scale * self.generated(n)
 
 

@@ -13,9 +13,10 @@ from zuko.lazy import LazyComposedTransform, LazyTransform
 from zuko.transforms import MonotonicRQSTransform
 
 from priors.base import Density
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal, normal_like
 
-Shape = Literal["affine", "spline"]
+TransformKind = Literal["affine", "spline"]
+"""How a flow moves one dimension."""
 
 
 def in_full(z: Tensor) -> torch.autocast:
@@ -27,6 +28,7 @@ class Flow(Density):
     """z0 = g(z) ~ N(0, I), so p(z) = N(g(z) | 0, I) |det dg/dz|: exact, and its draws carry the gradient."""
 
     reparameterised = True
+    origin: Tensor
 
     def __init__(self, latent_dim: int, steps: Sequence[LazyTransform]):
         super().__init__()
@@ -39,7 +41,7 @@ class Flow(Density):
             return log_standard_normal(z0) + log_det
 
     def rsample(self, n: int) -> Tensor:
-        return self.from_base(torch.randn(n, len(self.origin), dtype=self.origin.dtype, device=self.origin.device))
+        return self.from_base(normal_like(self.origin, n))
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
@@ -56,12 +58,14 @@ class Flow(Density):
             return self.transform().inv(z0)
 
     def traverse(self, a: Tensor, b: Tensor, steps: int) -> Tensor:
-        """From a (D,) to b (D,) by the straight line from g(a) to g(b), (steps, D): dpVAE's traversal (Figure 5)."""
+        """The way from a to b, (D,) each, that is straight from g(a) to g(b), (steps, D): as dpVAE's (Figure 5)."""
         share = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None]
         return self.from_base(torch.lerp(self.to_base(a)[None], self.to_base(b)[None], share))
 
 
-def univariate(affine: Callable[[Tensor, Tensor], Transform], shape: Shape = "affine", bins: int = 8) -> dict[str, Any]:
+def univariate(
+    affine: Callable[[Tensor, Tensor], Transform], shape: TransformKind = "affine", bins: int = 8
+) -> dict[str, Any]:
     """What zuko must know of one dimension's transformation: `affine`, or a rational-quadratic spline.
 
     The spline acts on [-5, 5] and leaves what lies outside as it is (Durkan et al. 2019).
@@ -79,7 +83,7 @@ def bounded(t: Tensor, s: Tensor) -> AffineTransform:
     return AffineTransform(t.tanh(), s.tanh().exp())
 
 
-def autoregressive(
+def autoregressive_layers(
     latent_dim: int,
     layers: int,
     widths: Sequence[int],
@@ -97,7 +101,7 @@ def autoregressive(
         MaskedAutoregressiveTransform(
             latent_dim,
             context,
-            order=order if k % 2 == 0 else order.flip(0),
+            order=order if k % 2 == 0 else order.flip(0),  # type: ignore[arg-type]  # zuko names the class of old
             hidden_features=[max(width, latent_dim) for width in widths],
             activation=activation,
             **kind,

@@ -11,9 +11,12 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 
 from priors import sizes
-from priors.base import Density, Unsupported
+from priors.base import Density, Index, IndexedDistribution, Unsupported
 
 LOG_2PI = math.log(2 * math.pi)
+
+SampleShape = torch.Size | list[int] | tuple[int, ...]
+"""The shape of draws, as torch's distributions take it."""
 
 SIDE = 512
 """Codes, and components, whose pairs are computed at a time on a CPU where they are many: 2 MiB, what a cache holds."""
@@ -37,10 +40,10 @@ def log_mean_exp(log_weight: Tensor, dim: int = 0) -> Tensor:
     return log_weight.logsumexp(dim) - math.log(log_weight.shape[dim])
 
 
-class DiagonalNormal(Distribution):
+class DiagonalNormal(IndexedDistribution):
     """N(mean, diag(exp(log_variance))), batch (...), event (D,).
 
-    It is indexed like a tensor over its batch. Torch's `Independent(Normal)` is the same law; this one keeps the log
+    Torch's `Independent(Normal)` is the same law; this one keeps the log
     variance, which the mixture below needs, and costs a third of the time in a small network's step.
     """
 
@@ -60,10 +63,10 @@ class DiagonalNormal(Distribution):
     def variance(self) -> Tensor:
         return self.log_variance.exp()
 
-    def __getitem__(self, index: object) -> DiagonalNormal:
+    def __getitem__(self, index: Index) -> DiagonalNormal:
         return DiagonalNormal(self.mean[index], self.log_variance[index])
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         shape = (*sample_shape, *self.mean.shape)
         noise = torch.randn(shape, dtype=self.mean.dtype, device=self.mean.device)
         return self.mean + (0.5 * self.log_variance).exp() * noise
@@ -126,7 +129,7 @@ class NormalMixture:
         return torch.cat(total).reshape(z.shape[:-1]).to(self.mean.dtype)
 
     def sample(self, n: int) -> Tensor:
-        """(n, D): a component drawn by its weight, then a draw from it."""
+        """n draws, (n, D): a component is drawn by its weight, then a code from it."""
         k = torch.multinomial(self.log_weight.exp(), n, replacement=True)
         return DiagonalNormal(self.mean[k], self.log_variance[k]).sample()
 
@@ -169,6 +172,6 @@ class NormalMixtureDensity(Density):
         return self.law().log_prob(z)
 
     def frozen(self) -> Callable[[Tensor], Tensor]:
-        """In float64: an evaluation meets narrower components than training does."""
+        """The same function in float64: an evaluation meets narrower components than training does."""
         law = self.law().double()
         return lambda z: law.log_prob(z.double())

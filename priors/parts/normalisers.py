@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Host
-from priors.energy import moments_of
-from priors.mcmc import LogDensity
-from priors.normal import log_mean_exp, log_standard_normal, mixture_of, normal_like
-from priors.tempering import ACCEPTED, Step, effective_share, measured, move, resample
+from priors.parts.defensive import log_defensive, moments_of
+from priors.parts.mcmc import LogDensity
+from priors.parts.normal import log_mean_exp, log_standard_normal, mixture_of, normal_like
+from priors.parts.tempering import ACCEPTED, Step, effective_share, measured, move, resample
 
 COUNTED = 0.5
 """Effective share of the particles below which they are resampled."""
 
 PACE = 0.05
-"""Of the step size's adaptation: slow beside the moves, so that it hardly disturbs them."""
+"""The rate at which the step size adapts: slow beside the moves, so that it hardly disturbs them."""
 
 
 class Terms(NamedTuple):
@@ -93,8 +93,7 @@ class DefensiveBatch(nn.Module):
     def log_z(self, terms: Terms) -> Tensor:
         with torch.no_grad():
             q, z = moments_of(terms.q), terms.others
-            posteriors = mixture_of(q, "the proposal")
-            log_r = torch.logaddexp(log_standard_normal(z), posteriors.log_prob(z)) - math.log(2)
+            log_r = log_defensive(z, mixture_of(q, "the proposal").log_prob(z))
         sides = (terms.at_others - log_r).split([self.draws, len(z) - self.draws])
         return torch.logaddexp(*map(log_mean_exp, sides)) - math.log(2)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal
 
 LogDensity = Callable[[Tensor], Tensor]
 
@@ -54,7 +54,7 @@ def hmc(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: in
 
 
 def moved(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: int) -> tuple[Tensor, Tensor]:
-    """As `hmc`, with the acceptance left on the device, for callers that do not ask for it."""
+    """The same as `hmc`, with the acceptance left on the device, for callers that do not ask for it."""
     at = Point(z, *value_and_gradient(log_f, z))
     total = torch.zeros((), dtype=z.dtype, device=z.device)
     for _ in range(steps):
@@ -140,10 +140,15 @@ def ais(
     log_weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
     for b, next_b in pairwise(temperatures):
         if b > 0:
-            z, _ = moved(lambda z, b=b: (1 - b) * log_start(z) + b * log_f(z), z, 1, step_size, leapfrog)
+            z, _ = moved(between(log_start, log_f, b), z, 1, step_size, leapfrog)
         with torch.no_grad():
             log_weight += (next_b - b) * (log_f(z) - log_start(z)).double()
     return log_weight
+
+
+def between(log_start: LogDensity, log_end: LogDensity, b: float) -> LogDensity:
+    """ln f_b = (1 - b) log_start + b log_end, (n, D) -> (n,)."""
+    return lambda z: (1 - b) * log_start(z) + b * log_end(z)
 
 
 def value_and_gradient(log_f: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
 
+Activation = Callable[[], nn.Module]
+"""What makes an activation: its class, or that with its settings."""
 
-def mlp(inputs: int, widths: tuple[int, ...], outputs: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+
+def mlp(inputs: int, widths: tuple[int, ...], outputs: int, activation: Activation = nn.ReLU) -> nn.Sequential:
     """Dense layers of the given widths with an activation after each, then a linear one."""
     layers: list[nn.Module] = []
     for a, b in pairwise((inputs, *widths)):
@@ -27,7 +31,7 @@ class Scalar(nn.Module):
         return self.layers(x).squeeze(-1)
 
 
-def code_critic(latent_dim: int, widths: tuple[int, ...], activation: type[nn.Module] = nn.ReLU) -> Scalar:
+def code_critic(latent_dim: int, widths: tuple[int, ...], activation: Activation = nn.ReLU) -> Scalar:
     """z (B, D) -> (B,)."""
     return Scalar(mlp(latent_dim, widths, 1, activation))
 
