@@ -16,7 +16,8 @@ import tyro
 from rich.console import Console
 
 from benchmarks import datasets, display, made, methods, suite, survey, table, wide
-from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, place_of, status
+from benchmarks.command import Selection, check_writable, first_line, named, parse, place_of, status
+from benchmarks.common.started import program
 from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError, unknown
 from benchmarks.evaluation import METRICS
@@ -231,7 +232,7 @@ def check_weights(runs: list[Run], place: Place) -> None:
 
 def list_everything(arguments: Sequence[str], console: Console) -> int:
     """Suites, methods, priors, regularisers, data sets and metrics, a line each."""
-    tyro.cli(_nothing, args=arguments, prog="python -m benchmarks.run list")
+    tyro.cli(_nothing, args=arguments, prog=program("run list"))
     registry.load_entry_points()
     suites = {name: suite.read(name) for name in suite.names()}
     sections: dict[str, dict[str, str]] = {
@@ -262,7 +263,7 @@ def describe(method: methods.Method) -> str:
 
 def validate(arguments: Sequence[str], console: Console) -> int:
     """Reads and expands suites without running anything."""
-    chosen = tyro.cli(_names, args=arguments, prog="python -m benchmarks.run validate")
+    chosen = tyro.cli(_names, args=arguments, prog=program("run validate"))
     for name in chosen or suite.names():
         runs = suite.expand(suite.read(name))
         for preset in suite.read(name).preset:
@@ -291,7 +292,7 @@ class TableCommand:
 
 def print_table(arguments: Sequence[str], console: Console) -> int:
     """The wide view of a table that was written before."""
-    command = tyro.cli(TableCommand, args=arguments, prog="python -m benchmarks.run table", config=STYLE)
+    command = parse(TableCommand, arguments, "run table")
     path = command.results / f"{command.suite}.csv"
     frame, _ = table.read(path, "run the suite first, or name another folder with --results")
     for name in command.metric:
