@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks import display, look, suite, table
 from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, place_of, status
+from benchmarks.common.started import program
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
 from benchmarks.machine import device_of, prepare_worker
@@ -286,7 +287,7 @@ def conclude(console: Console, ended: result.Ended) -> None:
     look.write(result.history(ended), path.with_name(f"{path.name}-history"))
     look.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
     lines = [ended.line(trial) for trial in ended.best]
-    lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
+    lines += [f"run it: {program('run')} --suite {path}.toml"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

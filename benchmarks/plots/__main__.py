@@ -11,6 +11,7 @@ from rich.console import Console
 
 from benchmarks import suite
 from benchmarks.command import Selection, named, parse, place_of, status
+from benchmarks.common.started import program
 from benchmarks.display import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import Place
@@ -74,7 +75,7 @@ def finished(wanted: Sequence[Run], place: Place, command: Selection) -> tuple[R
     if not runs:
         raise UsageError(
             f"No run of {command.suite} has ended below {command.results}: run it first by "
-            f"`python -m benchmarks.run --suite {command.suite}` with the same flags."
+            f"`{program('run')} --suite {command.suite}` with the same flags."
         )
     return runs
 
