@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from benchmarks import suite
+from benchmarks.common.started import as_started, program
 from benchmarks.datasets import DataError, Options
 from benchmarks.errors import UsageError, cut
 from benchmarks.escape import in_line
@@ -41,7 +43,8 @@ C = TypeVar("C")
 
 def parse(command: type[C], arguments: Sequence[str] | None, name: str) -> C:
     """The arguments of `python -m benchmarks.NAME`, those of the process where none are given."""
-    return tyro.cli(command, args=arguments, prog=f"python -m benchmarks.{name}", config=STYLE)
+    text = as_started(inspect.getdoc(command) or "")
+    return tyro.cli(command, args=arguments, prog=program(name), description=text, config=STYLE)
 
 
 def named(metavar: str) -> Any:
@@ -109,7 +112,7 @@ class Selection:
     """Which runs, and where they are."""
 
     suite: Annotated[str, named("NAME")]
-    """Name of a suite (`python -m benchmarks.run list`), or path of a TOML file."""
+    """Name of a suite, of those that `run list` tells, or path of a TOML file."""
     dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Only these data sets; one that the suite does not name runs with the suite's own settings."""
     method: Annotated[tuple[str, ...], named("NAME ...")] = ()

@@ -13,8 +13,9 @@ import tyro
 from rich.console import Console
 
 from benchmarks import campaign, catalogue, made, paper, suite, survey, table
-from benchmarks.cli import STYLE, Selection, check_least, check_writable, named, parse, status, workspace_of
+from benchmarks.cli import Selection, check_least, check_writable, named, parse, status, workspace_of
 from benchmarks.collect import trouble
+from benchmarks.common.started import program
 from benchmarks.console import Screen, show
 from benchmarks.errors import UsageError, unknown
 from benchmarks.suite import Request
@@ -115,7 +116,7 @@ def warn(console: Console, lines: Sequence[str]) -> None:
 
 def list_everything(arguments: Sequence[str], console: Console) -> int:
     """Suites, methods, priors, regularisers, data sets and metrics, a line each."""
-    tyro.cli(_nothing, args=arguments, prog="python -m benchmarks.run list")
+    tyro.cli(_nothing, args=arguments, prog=program("run list"))
     for title, entries in catalogue.everything().items():
         console.print(title, style="bold")
         for name, line in entries.items():
@@ -125,7 +126,7 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
 
 def validate(arguments: Sequence[str], console: Console) -> int:
     """Reads and expands suites without running anything."""
-    chosen = tyro.cli(_names, args=arguments, prog="python -m benchmarks.run validate")
+    chosen = tyro.cli(_names, args=arguments, prog=program("run validate"))
     for name in chosen or suite.names():
         runs = suite.expand(suite.read(name))
         for preset in suite.read(name).preset:
@@ -154,7 +155,7 @@ class TableCommand:
 
 def print_table(arguments: Sequence[str], console: Console) -> int:
     """The wide view of a table that was written before."""
-    command = tyro.cli(TableCommand, args=arguments, prog="python -m benchmarks.run table", config=STYLE)
+    command = parse(TableCommand, arguments, "run table")
     path = command.results / f"{command.suite}.csv"
     frame, _ = table.read(path, "run the suite first, or name another folder with --results")
     for name in command.metric:

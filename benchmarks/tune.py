@@ -31,6 +31,7 @@ from benchmarks.cli import (
     status,
     workspace_of,
 )
+from benchmarks.common.started import program
 from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.executors.nursery import interrupts_ignored
@@ -303,7 +304,7 @@ def conclude(console: Console, ended: result.Ended) -> None:
     style.write(result.history(ended), path.with_name(f"{path.name}-history"))
     style.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
     lines = [ended.line(trial) for trial in ended.best]
-    lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
+    lines += [f"run it: {program('run')} --suite {path}.toml"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -29,7 +29,7 @@ class Command(Selection):
     """
 
     figure: Annotated[tuple[str, ...], named("NAME ...")] = ()
-    """Only these kinds of figures (`python -m benchmarks.plots list` tells them)."""
+    """Only these kinds of figures (`plots list` tells them)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
