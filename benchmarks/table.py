@@ -19,7 +19,7 @@ from benchmarks.features import inception
 from benchmarks.record import Damaged, Record, write_atomically
 from benchmarks.settings import Run
 from benchmarks.suite import Suite
-from benchmarks.workspace import Workspace as Place
+from benchmarks.workspace import Workspace
 
 OWN = (
     *("suite", "dataset", "method", "prior", "model", "metric", "estimator", "direction", "unit"),
@@ -71,10 +71,10 @@ class Cell:
         return [one for one in self.ended if one.status == status]
 
 
-def build(suite: Suite, runs: Sequence[Run], place: Place) -> tuple[pd.DataFrame, pd.DataFrame]:
+def build(suite: Suite, runs: Sequence[Run], workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(figures, costs) of these runs as they now stand on the disk. Costs differ from one run of a command to the
     next, so they have a table of their own."""
-    all_cells = cells(runs, place)
+    all_cells = cells(runs, workspace)
     figures = [row for cell in all_cells for row in figure_rows(cell, suite)]
     standings.set_standings(figures, len(suite.seeds))
     figures += only_published(suite, figures)
@@ -82,20 +82,20 @@ def build(suite: Suite, runs: Sequence[Run], place: Place) -> tuple[pd.DataFrame
     return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=OWN)
 
 
-def cells(runs: Sequence[Run], place: Place) -> list[Cell]:
+def cells(runs: Sequence[Run], workspace: Workspace) -> list[Cell]:
     """The runs by data set and method, in the suite's order."""
     grouped: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         grouped.setdefault((run.dataset, run.method), []).append(run)
-    return [_cell(group, place) for group in grouped.values()]
+    return [_cell(group, workspace) for group in grouped.values()]
 
 
-def _cell(runs: Sequence[Run], place: Place) -> Cell:
+def _cell(runs: Sequence[Run], workspace: Workspace) -> Cell:
     ended, failures = [], []
     for run in runs:
-        record = place.record(run)
+        record = workspace.record(run)
         try:
-            if place.done(run):
+            if workspace.done(run):
                 ended.append(_ended(run, record))
             elif failure := record.failure():
                 failures.append(failure)
@@ -112,9 +112,9 @@ def _ended(run: Run, record: Record) -> Ended:
     return Ended(run.seed, training, metrics or {}, tuple(made["by"]), record)
 
 
-def trouble(runs: Sequence[Run], place: Place) -> bool:
+def trouble(runs: Sequence[Run], workspace: Workspace) -> bool:
     """Has any of the runs failed or diverged, in this command or an earlier one, or a figure that is no number?"""
-    return any(cell.failures or cell.having("diverged") or _not_finite(cell) for cell in cells(runs, place))
+    return any(cell.failures or cell.having("diverged") or _not_finite(cell) for cell in cells(runs, workspace))
 
 
 def _not_finite(cell: Cell) -> bool:

@@ -17,7 +17,7 @@ from benchmarks.datasets import DataError
 from benchmarks.errors import UsageError
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
-from benchmarks.workspace import Workspace as Place
+from benchmarks.workspace import Workspace
 
 Cell = tuple[str, str]
 """A data set and a method."""
@@ -104,13 +104,15 @@ def flags(chosen: Suite, command: Selection, frame: pd.DataFrame) -> list[str]:
     return [word for flag, found in part for word in (flag, *dict.fromkeys(found))]
 
 
-def facts(found: Cells, place: Place) -> dict[str, str]:
+def facts(found: Cells, workspace: Workspace) -> dict[str, str]:
     """How many runs have ended, and what they ran on by their own records, with counts where they do not agree."""
     runs = found.runs
-    environments = [one for run in runs if (one := place.record(run).read("env.json"))]
-    ended = f"{sum(map(place.done, runs))} of {len(runs)} have ended"
+    environments = [one for run in runs if (one := workspace.record(run).read("env.json"))]
+    ended = f"{sum(map(workspace.done, runs))} of {len(runs)} have ended"
     shown = {"seeds": ", ".join(map(str, dict.fromkeys(run.seed for run in runs)))}
-    shown["runs"] = ended if environments else f"not kept below {place.results / 'runs'}: what they ran on is not known"
+    shown["runs"] = (
+        ended if environments else f"not kept below {workspace.results / 'runs'}: what they ran on is not known"
+    )
     every = [pair for one in environments for pair in _flat(one)]
     for key in dict.fromkeys(key for key, _ in every):
         counts = Counter(value for name, value in every if name == key)
