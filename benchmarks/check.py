@@ -20,6 +20,7 @@ from rich.table import Table
 
 from benchmarks import aggregate, campaign, suite, table
 from benchmarks.cli import DATA, STOPPED, Selection, check_least, load_plugins, named, parse, status, workspace_of
+from benchmarks.common.started import program
 from benchmarks.console import Screen, unbounded, value
 from benchmarks.drift import FINE, LEVEL, Change, Row, compare, own
 from benchmarks.errors import UsageError
@@ -112,7 +113,7 @@ def figures(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
     """The suite's rows of its own figures, run now or read."""
     if command.read:
         path = command.results / f"{chosen.name}.csv"
-        return own(table.read(path, f"run `python -m benchmarks.run --suite {command.suite}`, or leave out --read")[0])
+        return own(table.read(path, f"run `{program('run')} --suite {command.suite}`, or leave out --read")[0])
     return own(rerun(command, chosen, console))
 
 

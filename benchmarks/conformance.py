@@ -20,6 +20,7 @@ from rich.console import Console
 from benchmarks import suite
 from benchmarks.catalogue import first_line
 from benchmarks.cli import STOPPED, Several, named, parse, status
+from benchmarks.common.started import program
 from benchmarks.console import Screen
 from benchmarks.errors import UsageError, unknown
 from benchmarks.execute import execute
@@ -144,7 +145,7 @@ def training(trial: Trial) -> None:
         (run,) = suite.expand(tiny(trial))
         workspace = Workspace(Path(folder), Path(folder))
         outcome = execute(run, workspace)
-        fix = "look at error.txt of the method under `python -m benchmarks.run --suite smoke --dataset digits`"
+        fix = f"look at error.txt of the method under `{program('run')} --suite smoke --dataset digits`"
         demand(outcome.status == "ok", f"{outcome.status}: {outcome.note}", fix)
         results = workspace.record(run).read("metrics.json")["metrics"]
     refused = [f"{name}: {one['unsupported']}" for name, one in results.items() if "unsupported" in one]

@@ -30,6 +30,7 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from filelock import FileLock
 
+from benchmarks.common.started import program
 from benchmarks.errors import UsageError
 from benchmarks.settings import Run
 
@@ -45,7 +46,7 @@ class Damaged(UsageError):
 
     def __init__(self, path: Path, why: str):
         self.name, self.why = path.name, why
-        super().__init__(f"{path} {why}: `python -m benchmarks.run` on its suite makes it anew.")
+        super().__init__(f"{path} {why}: `{program('run')}` on its suite makes it anew.")
 
 
 class Seal(NamedTuple):

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from benchmarks import suite
 from benchmarks.cli import Selection, workspace_of
+from benchmarks.common.started import program
 from benchmarks.errors import UsageError, unknown
 from benchmarks.machine import prepare_worker
 from benchmarks.plots import PLOTS, Results, gallery
@@ -39,6 +40,6 @@ def finished(wanted: Sequence[Run], workspace: Workspace, selection: Selection) 
     if not runs:
         raise UsageError(
             f"No run of {selection.suite} has ended below {selection.results}: run it first by "
-            f"`python -m benchmarks.run --suite {selection.suite}` with the same flags."
+            f"`{program('run')} --suite {selection.suite}` with the same flags."
         )
     return runs
