@@ -34,7 +34,8 @@ from models.base import Autoencoder
 from models.regularisers import REGULARISERS
 from priors import registry as priors
 from priors.base import Codes, Prior, Unsupported, parameter_count
-from priors.registry import in_one_line
+from priors.plugins import load_entry_points, load_plugin
+from priors.wording import in_one_line
 
 Status = Literal["ok", "unsupported", "diverged", "failed"]
 
@@ -145,6 +146,7 @@ def alarm(seconds: float) -> Iterator[None]:
 
 def _perform(run: Run, place: Place, record: Record) -> str:
     """Trains unless that is done, evaluates what is not, and marks the run. Says what of its record was damaged."""
+    register(place)
     data = place.dataset(run)
     wrong = damages(record)
     heal(record, wrong)
@@ -153,7 +155,6 @@ def _perform(run: Run, place: Place, record: Record) -> str:
     record.remove("done", *(path.name for path in record.folder.glob("*.png")))
     sweep(record.folder)
     record.report(stage="starting")
-    register(place)
     begin(run, record, data)
     record.write("config.json", run.model_dump(mode="json"))
     record.write("env.json", environment(place.device))
@@ -198,10 +199,10 @@ def begin(run: Run, record: Record, data: Dataset) -> None:
 
 
 def register(place: Place) -> None:
-    """The priors of plug-ins and of installed packages, in this process."""
+    """The parts of plug-ins and of installed packages, in this process."""
     for plugin in place.plugins:
-        priors.load_plugin(plugin)
-    priors.load_entry_points()
+        load_plugin(plugin)
+    load_entry_points()
 
 
 def recall(run: Run, place: Place) -> Subject:

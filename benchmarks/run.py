@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmarks import datasets, display, made, methods, suite, survey, table, wide
 from benchmarks.command import STYLE, Selection, check_writable, first_line, named, parse, place_of, status
 from benchmarks.datasets import DataError
-from benchmarks.errors import UsageError, unknown
+from benchmarks.errors import UsageError, find, unknown
 from benchmarks.evaluation import METRICS
 from benchmarks.execute import Place
 from benchmarks.executors import EXECUTORS
@@ -29,8 +29,9 @@ from benchmarks.rehearsal import built
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite
 from models.registry import PARTS
-from priors import registry
 from priors.base import Unsupported
+from priors.plugins import load_entry_points
+from priors.registry import PRIORS
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Command(Selection):
     """Stop after this many unfinished runs."""
     workers: int = 0
     """Processes at once; 0: one a core on a CPU, four on each GPU."""
-    executor: Literal["local", "serial"] = "local"
-    """local: a process a run, several at once. serial: everything in this process, one run after another."""
+    executor: Annotated[str, named("NAME")] = "local"
+    """local: a process a run, several at once. serial: everything in this process, one run after another. Or one that
+    a plug-in registers."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
     skip_missing: bool = False
@@ -89,6 +91,7 @@ def run_suite(command: Command, console: Console) -> int:
     check_numbers(command)
     chosen, request = suite.read(command.suite), command.request()
     place = replace(place_of(command, command.inception_weights), seconds=60 * (command.minutes_a_run or 0))
+    find(EXECUTORS, command.executor)
     wanted = suite.expand(chosen, request)
     check_writable(command.results)
     check_weights(wanted, place)
@@ -232,16 +235,16 @@ def check_weights(runs: list[Run], place: Place) -> None:
 def list_everything(arguments: Sequence[str], console: Console) -> int:
     """Suites, methods, priors, regularisers, data sets and metrics, a line each."""
     tyro.cli(_nothing, args=arguments, prog="python -m benchmarks.run list")
-    registry.load_entry_points()
+    load_entry_points()
     suites = {name: suite.read(name) for name in suite.names()}
     sections: dict[str, dict[str, str]] = {
         "suites": {name: f"{one.title}. {one.summary}" for name, one in suites.items()},
         "methods": {name: describe(methods.definition(name)) for name in methods.catalogue()},
         "priors (each that has a density is a method too: a VAE with it)": {
-            name: first_line(prior) for name, prior in registry.available().items()
+            name: first_line(prior) for name, prior in PRIORS.items()
         },
         "regularisers": {name: first_line(one) for name, one in PARTS["regulariser"].items()},
-        "data sets": datasets.available(),
+        "data sets": {name: one.summary for name, one in datasets.DATASETS.items()},
         "metrics": {name: one.summary for name, one in METRICS.items()},
     }
     for title, entries in sections.items():

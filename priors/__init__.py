@@ -1,9 +1,10 @@
 """Interchangeable laws over the codes of an autoencoder. Start with `base` (the contract) and `registry`."""
 
 from priors.base import Adversarial, Density, Host, OptimiserSettings, Player, Prior, Unsupported
-from priors.registry import available, make, register
+from priors.registry import PRIORS, make, register
 
 __all__ = [
+    "PRIORS",
     "Adversarial",
     "Density",
     "Host",
@@ -11,7 +12,6 @@ __all__ = [
     "Player",
     "Prior",
     "Unsupported",
-    "available",
     "make",
     "register",
 ]

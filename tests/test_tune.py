@@ -36,7 +36,6 @@ from benchmarks.study.space import parse_range, searched
 from benchmarks.study.validation import held_out
 from benchmarks.suite import Request
 from benchmarks.tune import main
-from priors import registry
 from priors.space import Choice, Float, Int
 from workbench import TINY, Answer, Workbench
 
@@ -110,14 +109,11 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
 
 
 @pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def forget(own_parts: None) -> Iterator[None]:
     """Plug-ins and data of a test are gone after it."""
-    monkeypatch.setattr(registry, "_priors", registry.available())
     benchmarks.execute._dataset.cache_clear()
     yield
     benchmarks.execute._dataset.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("priorbench_plugin_")]:
-        del sys.modules[name]
 
 
 def toy(monkeypatch: pytest.MonkeyPatch, **functions: Callable[[Any], float]) -> None:
@@ -125,7 +121,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, **functions: Callable[[Any], float]) ->
     for name, function in functions.items():
         metric = OBJECTIVES[name].metric
         made = Metric(metric, "", lambda s, f=function, m=metric: [Figure(m, "toy", f(s.prior), "none", "lower")])
-        monkeypatch.setitem(METRICS, metric, made)
+        METRICS.put(metric, made)
         monkeypatch.setitem(OBJECTIVES, name, Objective(metric, name, "none", lambda model, prior, data: None))
 
 

@@ -14,6 +14,7 @@ from benchmarks.metrics.figure import Direction, Figure
 from benchmarks.metrics.latent import Estimate
 from benchmarks.seeds import stream
 from priors.base import Prior, Unsupported
+from priors.registry import Registry
 
 Measure = Callable[[Subject], list[Figure]]
 
@@ -43,7 +44,14 @@ class Metric:
         return [by_sampler(figure, subject.prior) for figure in figures] if self.draws else figures
 
 
-METRICS: dict[str, Metric] = {}
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    ("benchmarks.evaluation",),
+    lambda part: isinstance(part, Metric) and callable(part.measure),
+    "a function subject -> list of figures",
+    '@metric("name")',
+    in_order=True,
+)
 
 
 def metric(name: str, **kind: bool) -> Callable[[Measure], Measure]:
@@ -58,7 +66,7 @@ def metric(name: str, **kind: bool) -> Callable[[Measure], Measure]:
 
 
 def register(one: Metric) -> None:
-    METRICS[one.name] = one
+    METRICS.add(one.name, one, one.measure)
 
 
 def by_sampler(figure: Figure, prior: Prior | None) -> Figure:

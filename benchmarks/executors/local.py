@@ -6,10 +6,12 @@ import signal
 from collections.abc import Iterator, Sequence
 
 from benchmarks.execute import Outcome, Place, failed
+from benchmarks.executors.base import EXECUTORS
 from benchmarks.executors.nursery import Ended, Lost, Nursery
 from benchmarks.settings import Run
 
 
+@EXECUTORS.register("local")
 def local(runs: Sequence[Run], place: Place, workers: int = 1) -> Iterator[Outcome]:
     """Outcomes in the order in which runs end.
 

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 import torch
 
 from benchmarks.execute import Outcome, Place, execute
+from benchmarks.executors.base import EXECUTORS
 from benchmarks.machine import prepare_worker
 from benchmarks.settings import Run
 
 
+@EXECUTORS.register("serial")
 def serial(runs: Sequence[Run], place: Place, workers: int = 1) -> Iterator[Outcome]:
     """`workers` is there for the common signature. What ends the process itself, ends the command with it."""
     prepare_worker(place.device)

@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks import suite
 from benchmarks.command import Selection, named, parse, place_of, status
 from benchmarks.display import Screen
-from benchmarks.errors import UsageError, unknown
+from benchmarks.errors import UsageError, find
 from benchmarks.execute import Place
 from benchmarks.machine import prepare_worker
 from benchmarks.plots import PLOTS, Results, gallery
@@ -54,8 +54,7 @@ def list_plots(console: Console) -> int:
 def plots(command: Command, console: Console) -> int:
     """Draws, and tells every figure as it is written."""
     for name in command.figure:
-        if name not in PLOTS:
-            raise unknown("figure", name, PLOTS)
+        find(PLOTS, name)
     chosen = suite.read(command.suite)
     place = place_of(command)
     prepare_worker(place.device)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Batch, Player, Prior, Unsupported
+from priors.registry import Registry, subclass_of
 from priors.space import Range
 
 
@@ -63,3 +64,12 @@ class Regulariser(nn.Module, ABC):
     def players(self, networks: Networks, prior: Prior) -> Sequence[Player]:
         """What is trained beside the model's own loss, in this order; a player may train the networks too."""
         return ()
+
+
+REGULARISERS: Registry[type[Regulariser]] = Registry(
+    "regulariser",
+    ("models.regularisers",),
+    subclass_of(Regulariser),
+    "a subclass of models.regularisers.Regulariser",
+    '@REGULARISERS.register("name")',
+)
