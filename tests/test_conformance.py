@@ -611,7 +611,7 @@ def test_command_takes_settings(plugin, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "pass --plugin FILE, or --prior NAME"),
+        ([], "pass --plugin FILE, or --prior, --metric or --dataset NAME"),
         (["--prior", "gausian"], "Unknown prior 'gausian'. Did you mean 'gaussian'?"),
         (["--plugin", "nowhere.py"], "nowhere.py does not exist"),
         (["--prior", "mixture", "--set", "prior.mixture.component=3"], "Did you mean 'components'?"),
@@ -641,8 +641,8 @@ def test_command_as_a_module():
 # docs/add-a-prior.md
 
 PAGE = (ROOT / "docs" / "add-a-prior.md").read_text(encoding="utf-8")
-FILES = {code.split()[1]: code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTLAWS_OF_PRIORS)}
-TOML = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTLAWS_OF_PRIORS)]
+FILES = {code.split()[1]: code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)}
+TOML = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
 COMMANDS = re.findall(r"^    python -m benchmarks\.(\w+) (.*)$", PAGE, re.MULTILINE)
 
 
@@ -703,7 +703,7 @@ def test_pages_other_parts_keep_their_laws(capsys):
     assert main(["--plugin", "rings.py"]) == 0
     told = capsys.readouterr().out
     assert "\nrings keeps all 5 laws that apply to it.\n" in told
-    assert told.endswith("code_spread keeps all 5 laws that apply to it.\n") or "\ncode_spread keeps all 5" in told
+    assert "\ncode_spread keeps all 5 laws that apply to it.\n" in told
 
 
 def test_pages_data_set_and_metric_run_together(page):
