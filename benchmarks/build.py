@@ -13,13 +13,14 @@ from models.base import Autoencoder
 from models.regularisers import REGULARISERS
 from priors import registry as priors
 from priors.base import Prior
+from priors.plugins import load_entry_points, load_plugin
 
 
 def register(workspace: Workspace) -> None:
-    """The priors of plug-ins and of installed packages, in this process."""
+    """The parts of plug-ins and of installed packages, in this process."""
     for plugin in workspace.plugins:
-        priors.load_plugin(plugin)
-    priors.load_entry_points()
+        load_plugin(plugin)
+    load_entry_points()
 
 
 def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:

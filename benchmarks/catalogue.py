@@ -7,21 +7,22 @@ from collections.abc import Callable
 from benchmarks import datasets, methods, suite
 from benchmarks.evaluation import METRICS
 from models.registry import PARTS
-from priors import registry
+from priors.plugins import load_entry_points
+from priors.registry import PRIORS
 
 
 def everything() -> dict[str, dict[str, str]]:
     """Lines by name, by the title of their section. Priors of installed packages are among them."""
-    registry.load_entry_points()
+    load_entry_points()
     suites = {name: suite.read(name) for name in suite.names()}
     return {
         "suites": {name: f"{one.title}. {one.summary}" for name, one in suites.items()},
         "methods": {name: describe(methods.definition(name)) for name in methods.catalogue()},
         "priors (each that has a density is a method too: a VAE with it)": {
-            name: first_line(prior) for name, prior in registry.available().items()
+            name: first_line(prior) for name, prior in PRIORS.items()
         },
         "regularisers": {name: first_line(one) for name, one in PARTS["regulariser"].items()},
-        "data sets": datasets.available(),
+        "data sets": {name: one.summary for name, one in datasets.DATASETS.items()},
         "metrics": {name: one.summary for name, one in METRICS.items()},
     }
 

@@ -25,8 +25,8 @@ from benchmarks.names import check_flag
 from benchmarks.settings import digest
 from benchmarks.suite import Request, Suite
 from benchmarks.workspace import Workspace
-from priors import registry
-from priors.registry import PluginError, in_one_line
+from priors.plugins import Added, PluginError, load_entry_points, load_plugin
+from priors.wording import in_one_line
 
 Several = tyro.conf.UseAppendAction
 DATA = Path(os.environ.get("PRIORBENCH_DATA", "data"))
@@ -132,7 +132,7 @@ class Selection:
     device: str = "auto"
     """cpu, cuda (all visible GPUs), cuda:1 (that one); auto takes the GPUs where there are any."""
     plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
-    """A Python file that registers priors. May be repeated; their names become methods."""
+    """A Python file that registers priors, whose names become methods, or any other parts. May be repeated."""
     download: bool = False
     """Fetch missing data sets."""
     any_checksum: bool = False
@@ -162,10 +162,10 @@ def workspace_of(where: Selection, weights: Path | None = None) -> Workspace:
     return Workspace(where.results, where.data, device(where.device), options, plugins, inception.find(weights))
 
 
-def load_plugins(paths: Sequence[Path]) -> dict[str, str]:
-    """Imports plug-ins; the SHA-256 of the file by every prior's name."""
-    registry.load_entry_points()
-    return {name: suite.plugin_digest(path) for path in paths for name in registry.load_plugin(path)}
+def load_plugins(paths: Sequence[Path]) -> dict[Added, str]:
+    """Imports plug-ins; the SHA-256 of the file by the kind and name of every part that it registers."""
+    load_entry_points()
+    return {part: suite.plugin_digest(path) for path in paths for part in load_plugin(path)}
 
 
 def check_least(command: object, least: int, *flags: str) -> None:

@@ -1,55 +1,71 @@
-"""The command `python -m benchmarks.conformance`: the contract's laws, tried on a prior.
+"""The command `python -m benchmarks.conformance`: the contract's laws, tried on a prior or on another part.
 
-The laws are in `priors.conformance`. Two that need the harness stand here.
+The laws of priors are in `priors.conformance`, but for two that need the harness, in `benchmarks.laws_of_training`.
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from pydantic.errors import PydanticUserError
 from rich.console import Console
 
-from benchmarks import suite
+from benchmarks import datasets, suite
 from benchmarks.catalogue import first_line
-from benchmarks.cli import STOPPED, Several, named, parse, status
-from benchmarks.common.started import program
+from benchmarks.cli import DATA, STOPPED, Several, load_plugins, named, parse, status
 from benchmarks.console import Screen
-from benchmarks.errors import UsageError, unknown
-from benchmarks.execute import execute
-from benchmarks.settings import constructor_settings, prior_settings, validated
-from benchmarks.suite import Suite
-from benchmarks.workspace import Workspace
-from priors import registry
-from priors.base import Adversarial, Density
-from priors.conformance import LAWS, Trial, Verdict, examine, use
-from priors.conformance.construction import builds, settings
-from priors.conformance.law import Broken, demand, law
+from benchmarks.datasets import DATASETS
+from benchmarks.errors import UsageError, find, unknown
+from benchmarks.evaluation import METRICS
+from benchmarks.laws_of_datasets import LAWS_OF_DATASETS, DatasetTrial
+from benchmarks.laws_of_metrics import LAWS_OF_METRICS, MetricTrial
+from benchmarks.laws_of_training import LAWS_OF_PARTS, LAWS_OF_PRIORS, LAWS_OF_REGULARISERS, PartTrial
+from benchmarks.settings import prior_settings
+from models.registry import PARTS
+from priors.conformance import Law, Trial, Verdict, examine, use
+from priors.plugins import Added
+from priors.registry import PRIORS
 
 
 @dataclass(frozen=True)
 class Command:
-    """Tries the contract's laws on a prior and says what it may be used for.
+    """Tries the contract's laws on a prior, a metric or a data set and says what it may be used for.
 
     For example:
       python -m benchmarks.conformance --plugin myprior.py
       python -m benchmarks.conformance --prior vampprior
       python -m benchmarks.conformance --prior two-stage --set prior.two-stage.steps=50
+      python -m benchmarks.conformance --metric nll --dataset digits
     """
 
     plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
-    """A Python file that registers priors: all of them are tried unless --prior names some. May be repeated."""
+    """A Python file that registers parts: all of them are tried unless other flags name some. May be repeated."""
     prior: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Registered priors, this project's or those of installed packages."""
+    metric: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Registered metrics."""
+    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Registered data sets."""
     set: Annotated[tuple[str, ...], Several, named("KEY=VALUE")] = ()
     """A setting other than the default: --set prior.mixture.components=5. May be repeated."""
+    data: Path = DATA
+    """Folder of the data sets (environment: PRIORBENCH_DATA)."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A trial and the laws that it is tried by. title: what the part is. use: what it may be used for, by the names of
+    the laws that it breaks; nothing where a part has one use alone."""
+
+    trial: Any
+    laws: tuple[Law, ...]
+    title: str
+    use: Callable[[Sequence[str]], str] = lambda broken: ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,22 +75,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def try_all(command: Command, console: Console) -> int:
-    """1 where any of the priors breaks a law."""
-    return max(show(trial, console) for trial in trials(command))
+    """1 where any of the parts breaks a law."""
+    return max(show(one, console) for one in examinations(command))
 
 
-def trials(command: Command) -> list[Trial]:
-    """One for every prior that is asked for, its settings validated."""
-    registry.load_entry_points()
-    added = [name for path in command.plugin for name in registry.load_plugin(path)]
-    names = command.prior or added
-    if not names:
-        raise UsageError("Nothing to try: pass --plugin FILE, or --prior NAME for a registered prior.")
-    for name in names:
-        if name not in registry.available():
-            raise unknown("prior", name, registry.available())
-    given = overrides(command.set, names)
-    return [Trial(name, prior_settings(name, given[name]).settings if name in given else {}) for name in names]
+def examinations(command: Command) -> list[Examination]:
+    """One for every part that is asked for, its settings validated."""
+    added = load_plugins(command.plugin)
+    named = {PRIORS.kind: command.prior, METRICS.kind: command.metric, DATASETS.kind: command.dataset}
+    asked = [(kind, name) for kind, names in named.items() for name in names] or [*added]
+    if not asked:
+        raise UsageError(
+            "Nothing to try: pass --plugin FILE, or --prior, --metric or --dataset NAME for what is registered."
+        )
+    given = overrides(command.set, [name for kind, name in asked if kind == PRIORS.kind])
+    makers = {
+        PRIORS.kind: lambda name: of_prior(name, given.get(name)),
+        METRICS.kind: of_metric,
+        DATASETS.kind: lambda name: of_dataset(name, command.data),
+        **{one.kind: partial(of_part, part) for part, one in PARTS.items()},
+    }
+    return [makers.get(kind, partial(without_laws, kind))(name) for kind, name in asked]
+
+
+def of_prior(name: str, given: Mapping[str, Any] | None) -> Examination:
+    """given: settings other than the defaults."""
+    kind = find(PRIORS, name)
+    trial = Trial(name, {} if given is None else prior_settings(name, dict(given)).settings)
+    return Examination(trial, LAWS_OF_PRIORS, first_line(kind), partial(use, kind))
+
+
+def of_metric(name: str) -> Examination:
+    return Examination(MetricTrial(name), LAWS_OF_METRICS, find(METRICS, name).summary)
+
+
+def of_dataset(name: str, folder: Path) -> Examination:
+    return Examination(DatasetTrial(name, folder), LAWS_OF_DATASETS, datasets.check(name).summary)
+
+
+def without_laws(kind: str, name: str) -> Examination:
+    return Examination(Added(kind, name), (), f"a {kind}, of which there are no laws")
+
+
+def of_part(part: str, name: str) -> Examination:
+    """Of a part of a model. part: what a suite calls its kind."""
+    laws = LAWS_OF_REGULARISERS if part == "regulariser" else LAWS_OF_PARTS
+    return Examination(PartTrial(part, name), laws, PartTrial(part, name).title)
 
 
 def overrides(texts: Sequence[str], names: Sequence[str]) -> Mapping[str, Any]:
@@ -93,16 +139,16 @@ def overrides(texts: Sequence[str], names: Sequence[str]) -> Mapping[str, Any]:
     return given.get("prior", {})
 
 
-def show(trial: Trial, console: Console) -> int:
-    """Prints the verdicts as they come, then what the prior may be used for; 1 where a law is broken."""
+def show(one: Examination, console: Console) -> int:
+    """Prints the verdicts as they come, then what the part may be used for; 1 where a law is broken."""
     tell = partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    tell(f"{trial.name}: {first_line(trial.kind)}", style="bold")
+    tell(f"{one.trial.name}: {one.title}", style="bold")
     verdicts = []
-    for verdict in examine(trial, ALL):
+    for verdict in examine(one.trial, one.laws):
         verdicts.append(verdict)
         tell(line(verdict), style="red" if verdict.outcome == "fail" else None)
     broken = [verdict.law.name for verdict in verdicts if verdict.outcome == "fail"]
-    tell(conclusion(trial, verdicts, broken), style="bold")
+    tell(conclusion(one, verdicts, broken), style="bold")
     return 1 if broken else 0
 
 
@@ -116,64 +162,12 @@ def line(verdict: Verdict) -> str:
     return f"  FAIL {verdict.law.name:14} {verdict.law.statement}{more}found: {verdict.found}{more}fix:   {verdict.fix}"
 
 
-def conclusion(trial: Trial, verdicts: Sequence[Verdict], broken: Sequence[str]) -> str:
-    """What the prior may be used for, in a sentence."""
-    if broken:
-        return f"{trial.name} breaks {', '.join(broken)}. It may be used for: {use(trial.kind, broken)}."
+def conclusion(one: Examination, verdicts: Sequence[Verdict], broken: Sequence[str]) -> str:
+    """Which laws it keeps or breaks, and what the part may be used for."""
     kept = sum(verdict.outcome == "pass" for verdict in verdicts)
-    return f"{trial.name} keeps all {kept} laws that apply to it. It may be used for: {use(trial.kind)}."
-
-
-# Laws that need the harness
-
-
-@law(after=(settings,))
-def validation(trial: Trial) -> None:
-    """Every default is of its own annotation: a suite's values are checked against these before a run."""
-    defaults = {key: one.default for key, one in registry.settings_of(trial.kind).items()}
-    try:
-        constructor_settings(trial.kind, defaults, f"prior.{trial.name}")
-    except (UsageError, PydanticUserError) as error:
-        fix = "annotate by int, float, bool, str, Literal[...], tuple[int, ...] or X | None, and mean it"
-        raise Broken(" ".join(str(error).split())[:200], fix) from None
-
-
-@law(after=(builds, validation))
-def training(trial: Trial) -> None:
-    """It goes through a short run on 8x8 digits: a VAE and its likelihood or, without a density, a WAE."""
-    with tempfile.TemporaryDirectory() as folder:
-        (run,) = suite.expand(tiny(trial))
-        workspace = Workspace(Path(folder), Path(folder))
-        outcome = execute(run, workspace)
-        fix = f"look at error.txt of the method under `{program('run')} --suite smoke --dataset digits`"
-        demand(outcome.status == "ok", f"{outcome.status}: {outcome.note}", fix)
-        results = workspace.record(run).read("metrics.json")["metrics"]
-    refused = [f"{name}: {one['unsupported']}" for name, one in results.items() if "unsupported" in one]
-    demand(not refused, "; ".join(refused), "raise Unsupported only where a figure is undefined")
-
-
-def tiny(trial: Trial) -> Suite:
-    """A run of seconds, whose figures mean nothing."""
-    dense = issubclass(trial.kind, Density)
-    match = "prior-critic" if issubclass(trial.kind, Adversarial) else "mmd"
-    wae = {"regularisers": [match], "model": {"type": "wae", "posterior": "deterministic"}}
-    content = {
-        "name": "conformance",
-        "title": "A short training",
-        "datasets": ["digits"],
-        "methods": [trial.name],
-        "seeds": 1,
-        "metrics": ["nll"] if dense else ["pms"],
-        "model": {"widths": [16], "latent_dim": 3},
-        "training": {"epochs": 1},
-        "protocol": {"samples": [10], "images": 20, "generated": 50},
-        "method": {trial.name: {"use": trial.name} | ({} if dense else wae)},
-        "prior": {trial.name: dict(trial.settings)},
-    }
-    return validated(Suite, content, "conformance")
-
-
-ALL = (*LAWS, validation, training)
+    found = f"breaks {', '.join(broken)}" if broken else f"keeps all {kept} laws that apply to it"
+    used = one.use(broken)
+    return f"{one.trial.name} {found}." + (f" It may be used for: {used}." if used else "")
 
 
 if __name__ == "__main__":

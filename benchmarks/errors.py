@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+from typing import TypeVar
+
+from priors.registry import Registry, UnknownName
+from priors.wording import cut, unknown_name
+
+__all__ = ["Stop", "UsageError", "cut", "find", "unknown"]
+
+T = TypeVar("T")
 
 
 class UsageError(ValueError):
@@ -15,19 +22,14 @@ class Stop(BaseException):
     for one."""
 
 
-SHOWN = 100
-"""Characters of a wrong value that a message repeats."""
-
-
-def cut(text: str) -> str:
-    """As much of a wrong value as a message needs."""
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """`Unknown prior 'vamp'. Did you mean 'vampprior'? Available: ...`"""
-    name = cut(name)
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
-    return UsageError(f"Unknown {kind} '{name}'. {hint}Available: {', '.join(names) or 'none'}.")
+    return UsageError(unknown_name(kind, name, known))
+
+
+def find(parts: Registry[T], name: str) -> T:
+    """The part of this name; UsageError with the near one where there is none."""
+    try:
+        return parts[name]
+    except UnknownName as error:
+        raise UsageError(str(error)) from None

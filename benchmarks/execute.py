@@ -14,7 +14,7 @@ from benchmarks.errors import Stop
 from benchmarks.lifecycle import perform
 from benchmarks.settings import Run
 from benchmarks.workspace import Workspace
-from priors.registry import in_one_line
+from priors.wording import in_one_line
 
 Status = Literal["ok", "unsupported", "diverged", "failed"]
 

@@ -19,6 +19,7 @@ from priors.base import Unsupported
 
 def perform(run: Run, workspace: Workspace, record: Record) -> str:
     """Trains unless that is done, evaluates what is not, and marks the run. Says what of its record was damaged."""
+    register(workspace)
     data = workspace.dataset(run)
     wrong = damages(record)
     heal(record, wrong)
@@ -27,7 +28,6 @@ def perform(run: Run, workspace: Workspace, record: Record) -> str:
     record.remove("done", *(path.name for path in record.folder.glob("*.png")))
     sweep(record.folder)
     record.report(stage="starting")
-    register(workspace)
     begin(run, record, data)
     record.write("config.json", run.model_dump(mode="json"))
     record.write("env.json", environment(workspace.device))

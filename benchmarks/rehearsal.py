@@ -15,7 +15,7 @@ from benchmarks.errors import UsageError
 from benchmarks.settings import Run
 from models.base import Autoencoder
 from priors.base import Prior, Unsupported
-from priors.registry import in_one_line
+from priors.wording import in_one_line
 
 COPIES = 4
 """Of the weights that training needs: themselves, their gradients and Adam's two moments."""

@@ -44,8 +44,9 @@ class Command(Selection):
     """Stop after this many unfinished runs."""
     workers: int = 0
     """Processes at once; 0: one a core on a CPU, four on each GPU."""
-    executor: Literal["local", "serial"] = "local"
-    """local: a process a run, several at once. serial: everything in this process, one run after another."""
+    executor: Annotated[str, named("NAME")] = "local"
+    """local: a process a run, several at once. serial: everything in this process, one run after another. Or one that
+    a plug-in registers."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
     skip_missing: bool = False

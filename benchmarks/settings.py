@@ -14,11 +14,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticSerializationError
 
 from benchmarks.datasets import Dataset
-from benchmarks.errors import UsageError, cut, unknown
+from benchmarks.errors import UsageError, cut, find, unknown
 from benchmarks.names import slug
 from models.registry import PARTS
 from models.regularisers import REGULARISERS
-from priors import registry
+from priors.plugins import Added
+from priors.registry import PRIORS, settings_of
+from priors.wording import in_one_line
 
 FORMAT = 2
 """To be raised when a default or an algorithm changes what a run's figures mean: no older run is then taken for new."""
@@ -36,6 +38,8 @@ AFTER_TRAINING: Any = {
 WIDEST = 2**20
 """Of a layer or a code: no network that a machine can hold has more."""
 
+MODEL = ("type", "backbone", "posterior", "likelihood")
+"""Settings of a model that name a part."""
 
 USUAL = {"device": "cpu", "precision": "float32"}
 """What figures are computed with unless their protocol says so."""
@@ -59,8 +63,7 @@ def _part(name: str) -> Any:
     """A string that must name a registered part of a model."""
 
     def known(value: str) -> str:
-        if value not in PARTS[name]:
-            raise ValueError(str(unknown(name, value, PARTS[name])))
+        find(PARTS[name], value)
         return value
 
     return Annotated[str, AfterValidator(known)]
@@ -87,6 +90,11 @@ class ModelSettings(Settings):
         if value[0] >= value[1]:
             raise ValueError("the range's lower end comes first")
         return value
+
+    @property
+    def parts(self) -> tuple[Added, ...]:
+        """What the model is built of, as plug-ins register it."""
+        return tuple(Added(PARTS[key].kind, getattr(self, key)) for key in MODEL)
 
 
 class PriorSettings(Settings):
@@ -168,6 +176,9 @@ class Run(Settings):
     """The command line's own settings."""
     trial: tuple[str, ...] = ()
     """All that was otherwise than the suite has it, preset and overrides, in full: shown in every note."""
+    """Overrides of the suite's own settings, as the command line or a preset gave them: shown in every note."""
+    plugins: dict[str, str] = {}
+    """SHA-256 of the files of its plug-ins' regularisers and model parts, by kind and name."""
 
     @cached_property
     def hash8(self) -> str:
@@ -185,6 +196,16 @@ class Run(Settings):
     def marks(self) -> tuple[str, ...]:
         """What makes it a trial, in short: the preset by its name alone."""
         return (*((f"preset {self.preset}",) if self.preset else ()), *self.overrides)
+
+    def built(self) -> tuple[Added, ...]:
+        """The parts that its training depends on beside the prior: none of the data themselves, which train nothing."""
+        regularisers = (Added(REGULARISERS.kind, one.name) for one in self.regularisers)
+        return (*self.model.parts, *regularisers) if self.prior else ()
+
+    def with_plugins(self, files: Mapping[Added, str]) -> Run:
+        """The same run, whose hash depends on the files that its parts are of."""
+        used = {f"{part.kind} {part.name}": files[part] for part in self.built if part in files}
+        return self.model_copy(update={"plugins": used}) if used else self
 
     @property
     def name(self) -> str:
@@ -218,18 +239,13 @@ def digest(content: Any) -> str:
 
 def prior_settings(name: str, given: dict[str, Any], plugin: str | None = None) -> PriorSettings:
     """Settings of the prior's constructor, validated against its annotations, with the defaults filled in."""
-    try:
-        prior = registry.find(name)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    return PriorSettings(name=name, settings=constructor_settings(prior, given, f"prior.{name}"), plugin=plugin)
+    values = constructor_settings(find(PRIORS, name), given, f"prior.{name}")
+    return PriorSettings(name=name, settings=values, plugin=plugin)
 
 
 def regulariser_settings(name: str, given: dict[str, Any]) -> RegulariserSettings:
     """As `prior_settings`, for a regulariser."""
-    if name not in REGULARISERS:
-        raise unknown("regulariser", name, REGULARISERS)
-    values = constructor_settings(REGULARISERS[name], given, f"regulariser.{name}")
+    values = constructor_settings(find(REGULARISERS, name), given, f"regulariser.{name}")
     return RegulariserSettings(name=name, settings=values)
 
 
@@ -251,7 +267,7 @@ def schema_of(kind: type, where: str) -> type[BaseModel]:
     """
     config = ConfigDict(extra="forbid", allow_inf_nan=False)
     try:
-        parameters = registry.settings_of(kind)
+        parameters = settings_of(kind)
         check_parameters(parameters, where)
         fields = {key: (p.annotation, p.default) for key, p in parameters.items()}
         with warnings.catch_warnings():
@@ -278,7 +294,7 @@ def check_parameters(parameters: Mapping[str, inspect.Parameter], where: str) ->
 def _not_understood(kind: type, where: str, error: Exception) -> str:
     return (
         f"{where}: the settings of the constructor of {kind.__qualname__} cannot be understood "
-        f"({registry.in_one_line(error)}): annotate each by int, float, bool, str, Literal[...], tuple[int, ...] or "
+        f"({in_one_line(error)}): annotate each by int, float, bool, str, Literal[...], tuple[int, ...] or "
         "X | None, with such a default."
     )
 

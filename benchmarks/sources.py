@@ -13,25 +13,43 @@ from pathlib import Path
 import benchmarks
 import models
 import priors
+from benchmarks.datasets import DATASETS
+from benchmarks.evaluation import METRICS
 from benchmarks.settings import Run
-from priors import registry
+from priors.registry import PRIORS, REGISTRIES
 
 PACKAGES = {package.__name__: Path(package.__file__).parent for package in (priors, models, benchmarks)}
 ROOT = "benchmarks.execute"
-"""What carries out a run: figures depend on what it imports, and on all of `priors` and `models`, found by name."""
+"""What carries out a run: figures depend on what it imports, on all metrics and data sets, which it
+finds by name, and on all of `priors` and `models`."""
 
 NUMBERS = ("torch", "numpy")
 """Packages whose version may move a figure."""
 
 MOST = 2000
-"""Files of a third party's package that are looked at: more than any offers priors in."""
+"""Files of a third party's package that are looked at: more than any offers parts in."""
 
 
 def maker(run: Run) -> dict[str, str]:
-    """What would make the run's figures now: `sources` and, of a third party's prior, `plugin`, each as a digest, and
+    """What would make the run's figures now: `sources` and, of third parties' parts, `plugin`, each as a digest, and
     versions."""
-    outside = plugin_sources(registry.find(run.prior.name).__module__) if run.prior else None
+    outside = outside_sources(run)
     return {"sources": own_sources(), **versions(), **({"plugin": outside} if outside else {})}
+
+
+def outside_sources(run: Run) -> str | None:
+    """Of all of the run's parts that are third parties', one digest; None where none is."""
+    found = sorted({one for module in modules_of(run) if (one := plugin_sources(module))})
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:16] if found[1:] else next(iter(found), None)
+
+
+def modules_of(run: Run) -> set[str]:
+    """The modules that define the run's prior, regularisers, model parts, data set and metrics."""
+    known = {one.kind: one for one in REGISTRIES}
+    parts = {(known[part.kind], part.name) for part in run.built}
+    parts |= {(DATASETS, run.dataset.partition(":")[0]), *((METRICS, name) for name in run.metrics)}
+    parts |= {(PRIORS, run.prior.name)} if run.prior else set()
+    return {registry.module_of(name) for registry, name in parts}
 
 
 @lru_cache
@@ -43,12 +61,13 @@ def versions() -> dict[str, str]:
 def own_sources() -> str:
     """Of the project's own modules that figures depend on."""
     parts = [path for name in ("priors", "models") for path in PACKAGES[name].rglob("*.py")]
-    return digest({*parts, *reached([module_file(ROOT)], PACKAGES)})
+    start = (module_file(name) for name in (ROOT, *METRICS.modules(), *DATASETS.modules()))
+    return digest({*parts, *reached(start, PACKAGES)})
 
 
 @lru_cache
 def plugin_sources(module: str) -> str | None:
-    """Of a third party's prior, by its module: a plug-in's file with what it imports beside it, or a whole package."""
+    """Of a third party's part, by its module: a plug-in's file with what it imports beside it, or a whole package."""
     package, file = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None)
     if package in PACKAGES or file is None:
         return None

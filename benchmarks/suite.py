@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from benchmarks import datasets, methods
-from benchmarks.errors import UsageError, cut, unknown
+from benchmarks.errors import UsageError, cut, find, unknown
 from benchmarks.escape import in_line
 from benchmarks.evaluation import METRICS
 from benchmarks.names import FileName, check_labels
@@ -32,7 +32,8 @@ from benchmarks.settings import (
     validated,
 )
 from models.regularisers import REGULARISERS
-from priors import registry
+from priors.plugins import Added
+from priors.registry import PRIORS
 
 FOLDER = Path(__file__).parent / "suites"
 SECTIONS = ("model", "training", "protocol", "prior", "regulariser")
@@ -102,7 +103,7 @@ class Request:
     seeds: tuple[int, ...] = ()
     preset: str | None = None
     overrides: tuple[str, ...] = ()
-    plugins: Mapping[str, str] = field(default_factory=dict)  # prior's name to its file's SHA-256
+    plugins: Mapping[Added, str] = field(default_factory=dict)  # a part to the SHA-256 of its file
 
 
 def names() -> list[str]:
@@ -163,8 +164,7 @@ def check_names(suite: Suite, request: Request) -> None:
         if name not in suite.method and name not in methods.available():
             raise unknown("method", name, {*suite.method, *methods.available()})
     for name in suite.metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
+        find(METRICS, name)
     for seed in request.seeds:
         if not 0 <= seed < 2**63:
             raise UsageError(f"--seeds {cut(str(seed))}: a seed is 0 or larger, and below 2**63.")
@@ -247,7 +247,7 @@ def check_sections(sections: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"{where}: {unknown('section', name, SECTIONS)}")
         if not isinstance(content, Mapping):
             raise UsageError(f"{where}: {name} = {content!r} is not valid: write {name}.key = value.")
-    known = {"prior": registry.available(), "regulariser": REGULARISERS}
+    known = {"prior": PRIORS, "regulariser": REGULARISERS}
     for section in NAMED:
         for name, content in sections[section].items():
             if name not in known[section]:
@@ -299,12 +299,13 @@ def _run(
     for layer in (catalogued.sections, suite.dataset.get(dataset, {}), laid_over, *above):
         own = merge(own, layer)
     check_sections(own, where)
-    return Run(
+    file = request.plugins.get(Added(PRIORS.kind, prior or ""))
+    run = Run(
         suite=suite.name,
         dataset=dataset,
         method=method,
         seed=seed,
-        prior=None if prior is None else prior_settings(prior, own["prior"].get(prior, {}), request.plugins.get(prior)),
+        prior=None if prior is None else prior_settings(prior, own["prior"].get(prior, {}), file),
         regularisers=tuple(regulariser_settings(name, own["regulariser"].get(name, {})) for name in regularisers),
         model=validated(ModelSettings, own["model"], f"{where}: model"),
         training=validated(TrainingSettings, own["training"], f"{where}: training"),
@@ -314,3 +315,4 @@ def _run(
         overrides=request.overrides,
         trial=trial,
     )
+    return run.with_plugins(request.plugins)

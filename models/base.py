@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from models.backbones import Backbone
+from models.backbones.base import Backbone
 from models.likelihoods import Likelihood
 from models.posteriors import Posterior
 from models.regularisers.base import Coded, Networks, Regulariser, Regularisers
 from priors.base import Batch, Host, IndexedDistribution, Player, Prior
+from priors.registry import Registry, subclass_of
 
 
 class Indexed(Protocol):
@@ -26,7 +27,10 @@ class Indexed(Protocol):
 
 
 class Autoencoder(nn.Module, ABC):
-    """A backbone between a posterior q(z|x) and a likelihood p(x|z); the objective is the subclass's."""
+    """A backbone between a posterior q(z|x) and a likelihood p(x|z); the objective is the subclass's.
+
+    A third party's registers as `@MODELS.register("name")` and is built as kind(backbone, posterior, likelihood).
+    """
 
     def __init__(self, backbone: Backbone, posterior: Posterior, likelihood: Likelihood):
         super().__init__()
@@ -107,3 +111,12 @@ class Autoencoder(nn.Module, ABC):
     @abstractmethod
     def validation_loss(self, x: Tensor, prior: Prior) -> Tensor:
         """The loss that early stopping watches, in nats an image, (B,)."""
+
+
+MODELS: Registry[type[Autoencoder]] = Registry(
+    "model type",
+    ("models.vae", "models.wae"),
+    subclass_of(Autoencoder),
+    "a subclass of models.base.Autoencoder",
+    '@MODELS.register("name")',
+)

@@ -16,6 +16,7 @@ from models.flow_posteriors import FlowedNormal, Planar, gated
 from priors.base import Index, IndexedDistribution, Unsupported
 from priors.parts.flows import autoregressive_layers, univariate
 from priors.parts.normal import DiagonalNormal, SampleShape
+from priors.registry import Registry, subclass_of
 
 Range = tuple[float, float]
 RANGE = (-12.0, 4.0)
@@ -26,6 +27,9 @@ class Posterior(nn.Module, ABC):
 
     log_variance_range: the log variance is clipped to it, a guard against a variance of zero or infinity in float32;
     a well-trained posterior stays inside.
+
+    A third party's registers as `@POSTERIORS.register("name")`. A model builds each as kind(latent_dim,
+    log_variance_range), so a constructor's further arguments have defaults.
     """
 
     stochastic: ClassVar[bool] = True
@@ -49,6 +53,16 @@ class Posterior(nn.Module, ABC):
         return DiagonalNormal(mean, log_variance.clamp(*self.log_variance_range))
 
 
+POSTERIORS: Registry[type[Posterior]] = Registry(
+    "posterior",
+    ("models.posteriors",),
+    subclass_of(Posterior),
+    "a subclass of models.posteriors.Posterior",
+    '@POSTERIORS.register("name")',
+)
+
+
+@POSTERIORS.register("normal")
 class NormalPosterior(Posterior):
     """q(z|x) = N(mean, diag(exp(log_variance)))."""
 
@@ -56,6 +70,7 @@ class NormalPosterior(Posterior):
         return self.normal(h)
 
 
+@POSTERIORS.register("truncated-normal")
 class TruncatedNormalPosterior(Posterior):
     """A normal cut off at two standard deviations in every dimension (VAEPP, section 5.1, for the sake of its Z-hat).
 
@@ -88,6 +103,7 @@ class FlowPosterior(Posterior):
         return FlowedNormal(self.normal(h[..., : 2 * self.latent_dim]), self.flow, h[..., 2 * self.latent_dim :])
 
 
+@POSTERIORS.register("planar")
 class PlanarPosterior(FlowPosterior):
     """Planar flows on a diagonal normal, the same for all images (Rezende and Mohamed 2015; VAEPP's 20)."""
 
@@ -95,6 +111,7 @@ class PlanarPosterior(FlowPosterior):
         super().__init__(latent_dim, log_variance_range, [Planar(latent_dim) for _ in range(flows)])
 
 
+@POSTERIORS.register("iaf")
 class IAFPosterior(FlowPosterior):
     """Inverse autoregressive flows with gates on a diagonal normal (Kingma et al. 2016, algorithm 1).
 
@@ -113,6 +130,7 @@ class IAFPosterior(FlowPosterior):
         super().__init__(latent_dim, log_variance_range, steps)
 
 
+@POSTERIORS.register("deterministic")
 class DeterministicPosterior(Posterior):
     """One code an image: q(z|x) has no density, so no KL and no likelihood."""
 
@@ -217,12 +235,3 @@ class Point(IndexedDistribution):
             "the encoder is deterministic: q(z|x) has no density, so no NLL or KL; use figures of samples, or a "
             "stochastic posterior"
         )
-
-
-POSTERIORS: dict[str, type[Posterior]] = {
-    "normal": NormalPosterior,
-    "truncated-normal": TruncatedNormalPosterior,
-    "planar": PlanarPosterior,
-    "iaf": IAFPosterior,
-    "deterministic": DeterministicPosterior,
-}

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from models.base import Autoencoder
+from models.base import MODELS, Autoencoder
 from models.regularisers.matching import Matching
 from priors.base import Batch, Player, Prior, Unsupported
 
 
+@MODELS.register("ae")
 class AE(Autoencoder):
     """A plain autoencoder: -ln p(x|z) and the regularisers' terms; its prior is fitted to the codes afterwards.
 
@@ -46,6 +47,7 @@ class AE(Autoencoder):
         return -self.log_likelihood(x, self.encode(x).rsample())
 
 
+@MODELS.register("wae")
 class WAE(AE):
     """Wasserstein autoencoder: reconstruction + a divergence between q(z) and p(z) (Tolstikhin et al. 2018, eq. 4).
 

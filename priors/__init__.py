@@ -36,13 +36,13 @@ from priors.parts.normal import (
 )
 from priors.parts.penalties import PENALTIES, interpolate, wgan_gp
 from priors.parts.residual import residual_critic
-from priors.registry import available, make, register
+from priors.registry import PRIORS, make, register
 from priors.space import Choice, Float, Int, Range
 
 # the contract
 __all__ = ["Adversarial", "DataCritic", "Density", "Energy", "Flow", "NormalMixtureDensity", "Prior"]
 __all__ += ["Batch", "Codes", "Diagnostic", "Host", "IndexedDistribution", "OptimiserSettings", "Player", "Unsupported"]
-__all__ += ["Choice", "Float", "Int", "Range", "available", "density", "make", "register"]
+__all__ += ["PRIORS", "Choice", "Float", "Int", "Range", "density", "make", "register"]
 # laws that others are made of
 __all__ += ["DiagonalNormal", "NormalMixture", "log_mean_exp", "log_standard_normal", "mixture_of", "normal_like"]
 __all__ += ["TransformKind", "autoregressive_layers", "bounded", "univariate"]

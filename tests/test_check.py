@@ -18,6 +18,7 @@ from benchmarks.drift import COLUMNS
 from benchmarks.executors import EXECUTORS, serial
 from priors.gaussian import Gaussian
 from priors.parts.normal import log_standard_normal
+from priors.registry import unchanged
 from workbench import TINY, Workbench, write
 
 SMOKE = Path(__file__).parent.parent / "results" / "baselines" / "smoke.csv"
@@ -52,16 +53,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny suite's baseline of 12 seeds."""
     folder = tmp_path_factory.mktemp("made")
     write(folder / "tiny.toml", SHORT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(EXECUTORS, "local", serial)
+    with unchanged():
+        EXECUTORS.put("local", serial)
         arguments = ["--suite", str(folder / "tiny.toml"), "--results", str(folder), "--update"]
         assert main([*arguments, "--seeds", *map(str, range(12))]) == 0
     return folder / "baselines" / "tiny.csv"
 
 
 @pytest.fixture
-def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setitem(EXECUTORS, "local", serial)
+def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], own_parts: None) -> Bench:
+    EXECUTORS.put("local", serial)
     return Bench(tmp_path, capsys)
 
 
@@ -191,11 +192,11 @@ def test_wrong_usage(arguments: list[str], words: list[str], checked: Bench):
         assert word in said
 
 
-def test_ctrl_c(checked: Bench, monkeypatch: pytest.MonkeyPatch):
+def test_ctrl_c(checked: Bench):
     def stopped(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(EXECUTORS, "local", stopped)
+    EXECUTORS.put("local", stopped)
     status, said = checked()
     assert status == 130
     assert said.endswith("\nStopped.\n")

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from benchmarks import run, suite
 from benchmarks.cli import STYLE, load_plugins
-from benchmarks.conformance import ALL, line, main, training, validation
+from benchmarks.conformance import line, main
 from benchmarks.evaluation import METRICS
+from benchmarks.laws_of_training import LAWS_OF_PRIORS, training, validation
 from benchmarks.settings import validated
 from benchmarks.suite import Request, Suite
 from priors import registry
@@ -33,8 +34,11 @@ from priors.conformance.agreement import chi_squared, regions
 from priors.conformance.training import originals
 from priors.conformance.trial import grid
 from priors.parts.normal import DiagonalNormal
+from priors.plugins import GROUPS, load_entry_points, load_plugin
 from priors.pullback import Pullback
 from priors.space import Float
+
+pytestmark = pytest.mark.usefixtures("own_parts")
 
 ROOT = Path(__file__).parent.parent
 QUICK = (*LAWS, validation)
@@ -312,24 +316,18 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(registry, "_priors", dict(registry.available()))
-
-
 def failures(kind: type[Prior] | str, laws: Sequence[Law] = QUICK, **settings: Any) -> dict[str, Verdict]:
     """The broken laws by name."""
     if not isinstance(kind, str):
-        registry._priors["probe"] = kind
+        registry.PRIORS.put("probe", kind)
     trial = Trial(kind if isinstance(kind, str) else "probe", settings)
     return {verdict.law.name: verdict for verdict in examine(trial, laws) if verdict.outcome == "fail"}
 
 
 def test_sound_prior_keeps_every_law():
-    registry._priors["probe"] = Sound
-    verdicts = {verdict.law.name: verdict.outcome for verdict in examine(Trial("probe"), ALL)}
-    assert verdicts == dict.fromkeys((one.name for one in ALL), "pass") | {"originals": "does not apply"}
+    registry.PRIORS.put("probe", Sound)
+    verdicts = {verdict.law.name: verdict.outcome for verdict in examine(Trial("probe"), LAWS_OF_PRIORS)}
+    assert verdicts == dict.fromkeys((one.name for one in LAWS_OF_PRIORS), "pass") | {"originals": "does not apply"}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -342,7 +340,7 @@ def test_fault_breaks_its_law_and_no_other(fault):
 
 
 def test_every_law_has_a_fault():
-    assert {law for _, law in FAULTS.values()} | {"training", "originals"} == {one.name for one in ALL}
+    assert {law for _, law in FAULTS.values()} | {"training", "originals"} == {one.name for one in LAWS_OF_PRIORS}
 
 
 @pytest.mark.parametrize("training", ["combined", "naive"])
@@ -356,7 +354,7 @@ def test_critic_of_binarised_images_breaks_its_law(training):
         def critic_loss(self, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
             return super().critic_loss(Batch(batch.x))
 
-    registry._priors["blind"] = Blind
+    registry.PRIORS.put("blind", Blind)
     assert judge(originals, Trial("pullback", {"training": training})).outcome == "pass"
     verdict = judge(originals, Trial("blind", {"training": training}))
     assert verdict.outcome == "fail"
@@ -385,7 +383,7 @@ class Pushed(Prior):
 
 def examined(kind: type[Prior]) -> dict[str, Verdict]:
     """Verdicts by law, the training left out."""
-    registry._priors["probe"] = kind
+    registry.PRIORS.put("probe", kind)
     return {verdict.law.name: verdict for verdict in examine(Trial("probe"), QUICK)}
 
 
@@ -514,11 +512,11 @@ SECONDS = ("implicit", "pullback")
 
 
 def small(name: str) -> dict[str, Any]:
-    return {key: value for key, value in SMALL.items() if key in registry.settings_of(registry.find(name))}
+    return {key: value for key, value in SMALL.items() if key in registry.settings_of(registry.PRIORS[name])}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SECONDS)) for name in registry.available()]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SECONDS)) for name in registry.PRIORS]
 )
 def test_own_prior_keeps_every_law(name):
     broken = failures(name, **small(name))
@@ -532,7 +530,7 @@ def test_draws_of_pullbacks_paper_are_of_another_law():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", registry.available())
+@pytest.mark.parametrize("name", registry.PRIORS)
 def test_own_prior_goes_through_training(name):
     assert judge(training, Trial(name, small(name))).outcome == "pass"
 
@@ -541,7 +539,7 @@ def test_own_prior_goes_through_training(name):
 
 
 def trained(kind: type[Prior], **settings: Any) -> Verdict:
-    registry._priors["probe"] = kind
+    registry.PRIORS.put("probe", kind)
     return judge(training, Trial("probe", settings))
 
 
@@ -562,7 +560,7 @@ def test_training_finds_a_figure_that_is_refused():
 
 @pytest.mark.parametrize("regulariser", ["mmd", "prior-critic"])
 def test_draws_alone_train_a_wasserstein_autoencoder(regulariser, monkeypatch):
-    kind = registry.find("pgen") if regulariser == "prior-critic" else Pushed
+    kind = registry.PRIORS["pgen"] if regulariser == "prior-critic" else Pushed
     suites = []
     monkeypatch.setattr(suite, "expand", lambda one, expand=suite.expand: suites.append(one) or expand(one))
     assert trained(kind, **({"widths": (16,)} if kind is not Pushed else {})).outcome == "pass"
@@ -572,8 +570,8 @@ def test_draws_alone_train_a_wasserstein_autoencoder(regulariser, monkeypatch):
 # The command
 
 PLUGIN = '''
-from priors import register
 from priors.gaussian import Gaussian
+from priors.registry import register
 
 @register("off")
 class Off(Gaussian):
@@ -613,7 +611,7 @@ def test_command_takes_settings(plugin, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "pass --plugin FILE, or --prior NAME"),
+        ([], "pass --plugin FILE, or --prior, --metric or --dataset NAME"),
         (["--prior", "gausian"], "Unknown prior 'gausian'. Did you mean 'gaussian'?"),
         (["--plugin", "nowhere.py"], "nowhere.py does not exist"),
         (["--prior", "mixture", "--set", "prior.mixture.component=3"], "Did you mean 'components'?"),
@@ -664,7 +662,7 @@ def arguments_of(module: str) -> list[str]:
 
 
 def test_all_of_the_page_is_tested():
-    assert list(FILES) == ["student.py", "push.py", "dent.py"]
+    assert list(FILES) == ["student.py", "push.py", "dent.py", "rings.py"]
     assert [name for name, _ in COMMANDS] == ["conformance", "run", "tune"]
     assert len(TOML) == 3
     assert PAGE.count("```") == 2 * (len(FILES) + len(TOML))
@@ -686,7 +684,7 @@ def test_pages_mistake_is_found(page):
     wrong = right.replace(" - self.log_scale.sum()", "")
     assert wrong != right
     (page / "student.py").write_text(wrong, encoding="utf-8")
-    registry.load_plugin(page / "student.py")
+    load_plugin(page / "student.py")
     broken = failures("student")
     assert set(broken) == {"mass"}
     for row in line(broken["mass"]).splitlines():
@@ -695,9 +693,31 @@ def test_pages_mistake_is_found(page):
 
 @pytest.mark.parametrize(("name", "words"), [("push", "WAE and figures of samples only"), ("dent", "an estimate")])
 def test_pages_other_priors_keep_the_contract(page, name, words):
-    assert registry.load_plugin(page / f"{name}.py") == (name,)
+    assert load_plugin(page / f"{name}.py") == (("prior", name),)
     assert not failures(name)
-    assert words in use(registry.find(name))
+    assert words in use(registry.PRIORS[name])
+
+
+@pytest.mark.usefixtures("page")
+def test_pages_other_parts_keep_their_laws(capsys):
+    assert main(["--plugin", "rings.py"]) == 0
+    told = capsys.readouterr().out
+    assert "\nrings keeps all 5 laws that apply to it.\n" in told
+    assert "\ncode_spread keeps all 5 laws that apply to it.\n" in told
+
+
+def test_pages_data_set_and_metric_run_together(page):
+    """In processes of their own, which import the plug-in themselves."""
+    path = page / "own.toml"
+    path.write_text(
+        'title = "Rings"\ndatasets = ["rings"]\nmethods = ["gaussian"]\nseeds = 1\nmetrics = ["nll", "code_spread"]\n'
+        '[model]\nlikelihood = "gaussian-scalar"\nwidths = [8]\nlatent_dim = 2\n'
+        "[training]\nepochs = 1\n[protocol]\nsamples = [10]\nimages = 20\n"
+    )
+    where = ["--suite", str(path), "--results", str(page), "--device", "cpu", "--workers", "1"]
+    assert run.main([*where, "--plugin", "rings.py"]) == 0
+    lines = (page / "own.csv").read_text(encoding="utf-8")
+    assert "code_spread,posterior-means" in lines
 
 
 @pytest.mark.usefixtures("page")
@@ -712,8 +732,8 @@ def test_pages_comparison_is_one():
 
 
 def test_pages_suites_are_valid(page):
-    registry.load_plugin(page / "student.py")
-    registry.load_plugin(page / "push.py")
+    load_plugin(page / "student.py")
+    load_plugin(page / "push.py")
     own, pushed = (validated(Suite, {"name": "own", **one}, "own") for one in TOML if "title" in one)
     assert len(suite.expand(own)) == 10
     assert suite.expand(own)[5].prior.settings == {"freedom": 3.0}
@@ -728,14 +748,14 @@ def test_pages_command_for_tuning_is_one():
 
 def test_pages_package_registers_its_prior(page, monkeypatch):
     content = TOML[1]
-    points = content["project"]["entry-points"][registry.GROUP]
+    points = content["project"]["entry-points"][GROUPS[0]]
     assert points == {"student": "student"}
     assert content["tool"]["setuptools"]["py-modules"] == ["student"]
     monkeypatch.syspath_prepend(page)
-    offered = [importlib.metadata.EntryPoint(name, value, registry.GROUP) for name, value in points.items()]
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: offered)
-    registry.load_entry_points()
-    assert registry.find("student").__module__ == "student"
+    offered = [importlib.metadata.EntryPoint(name, value, GROUPS[0]) for name, value in points.items()]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: offered if group == GROUPS[0] else ())
+    load_entry_points()
+    assert registry.PRIORS["student"].__module__ == "student"
     monkeypatch.delitem(sys.modules, "student")
 
 

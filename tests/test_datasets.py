@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 from benchmarks import datasets
-from benchmarks.datasets import DataError, Options, cifar10, gaussian, moons, vision
+from benchmarks.datasets import DataError, Options, cifar10, digits, freyfaces, gaussian, moons, vision
 
 ANY = Options(any_checksum=True)
 RNG = np.random.default_rng(0)
@@ -81,13 +81,14 @@ def grey(n: int, height: int = 28, width: int = 28) -> np.ndarray:
 
 
 def test_registry_has_all_data_sets_with_a_line_each() -> None:
-    assert set(datasets.available()) == SYNTHETIC | FILES.keys() | {"folder"}
-    assert all(line and "\n" not in line for line in datasets.available().values())
+    assert set(datasets.DATASETS) == SYNTHETIC | FILES.keys() | {"folder"}
+    assert all(one.summary and "\n" not in one.summary for one in datasets.DATASETS.values())
 
 
 def test_import_is_cheap() -> None:
     code = (
-        "import sys, torch; before = set(sys.modules); import benchmarks.datasets; "
+        "import sys, torch; before = set(sys.modules); from benchmarks.datasets import DATASETS; "
+        "assert 'mnist' in DATASETS; "
         "print({m.partition('.')[0] for m in set(sys.modules) - before} & "
         "{'sklearn', 'scipy', 'torchvision', 'PIL', 'pooch', 'requests'})"
     )
@@ -122,7 +123,7 @@ def test_digits_are_all_there_once_and_upright() -> None:
 
     data = datasets.load("digits", Path())
     assert (sizes(data), data.shape) == ((1197, 300, 300), (1, 8, 8))
-    source = datasets.digits.load(Path(), Options())
+    source = digits.load(Path(), Options())
     assert (source.binarisation, source.levels, source.scale) == ("dynamic", 17, 1 / 16)
     stored = torch.cat([source.train, source.validation, source.test])
     original = [image.astype(np.uint8).tobytes() for image in load_digits().images]
@@ -675,7 +676,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_download_fetches_only_what_is_missing(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     served = put_mat(tmp_path / "served" / "frey.mat", ff=grey(30, 28, 20).reshape(30, 560).T)
-    monkeypatch.setattr(datasets.freyfaces, "URL", server + "frey.mat")
+    monkeypatch.setattr(freyfaces, "URL", server + "frey.mat")
     options = Options(download=True, any_checksum=True)
     digest = datasets.load("freyfaces", tmp_path, options).digest
     assert [p.name for p in (tmp_path / "FreyFaces").iterdir()] == ["frey_rawface.mat"]
@@ -685,7 +686,7 @@ def test_download_fetches_only_what_is_missing(tmp_path: Path, server: str, monk
 
 def test_failed_download_leaves_nothing_behind(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url = server + "frey.mat"
-    monkeypatch.setattr(datasets.freyfaces, "URL", url)
+    monkeypatch.setattr(freyfaces, "URL", url)
     fails("freyfaces", tmp_path, url, tmp_path / FILES["freyfaces"], "HTTPError", options=Options(download=True))
     assert not list((tmp_path / "FreyFaces").iterdir())
 

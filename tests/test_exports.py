@@ -11,6 +11,8 @@ import torch
 
 import priors
 from priors import Density, Prior, registry
+from priors.plugins import Added, load_plugin
+from priors.registry import unchanged
 from priors.testing import toy_codes, toy_host
 
 PLUGINS = {
@@ -147,7 +149,7 @@ class Duel(Adversarial, DataCritic):
 import torch
 from torch import nn
 
-from priors import Codes, Density, Host, LatentGAN, OptimiserSettings, Player, Prior, Scalar, available, density
+from priors import Codes, Density, Host, LatentGAN, OptimiserSettings, PRIORS, Player, Prior, Scalar, density
 from priors import hmc, log_mean_exp, make, mala, play, register, residual_critic, tune
 
 
@@ -157,7 +159,7 @@ class Walker(Prior):
 
     def __init__(self, host: Host):
         super().__init__()
-        names = [name for name in ("gaussian", "mixture") if name in available()]
+        names = [name for name in ("gaussian", "mixture") if name in PRIORS]
         self.laws = nn.ModuleList([density(make(name, host)) for name in names])
         self.gan = LatentGAN(host.latent_dim)
         self.scale = Scalar(nn.Linear(host.latent_dim, 1))
@@ -200,16 +202,16 @@ def exercise(prior: Prior) -> None:
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_a_law_written_with_what_is_exported_works(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(registry, "_priors", registry.available())
     path = tmp_path / "plugin.py"
     path.write_text(PLUGINS[name], encoding="utf-8")
-    assert registry.load_plugin(path) == (name,)
-    host = toy_host()
-    prior = registry.make(name, host)
-    exercise(prior)
-    prior.eval().fit(toy_codes(host))
-    exercise(prior)
-    assert all(isinstance(one, priors.Diagnostic) for one in prior.report())
+    with unchanged():
+        assert load_plugin(path) == (Added("prior", name),)
+        host = toy_host()
+        prior = registry.make(name, host)
+        exercise(prior)
+        prior.eval().fit(toy_codes(host))
+        exercise(prior)
+        assert all(isinstance(one, priors.Diagnostic) for one in prior.report())
 
 
 def imported(source: str) -> Iterator[str]:
@@ -226,6 +228,6 @@ def test_these_laws_are_written_with_every_name_that_is_exported():
 
 def test_an_exported_name_is_no_module_of_the_package():
     """Importing a module would put it in the place of the name."""
-    registry.available()
+    len(registry.PRIORS)
     folder = Path(priors.__file__).parent
     assert not {path.stem for path in folder.iterdir()} & set(priors.__all__)

@@ -30,10 +30,10 @@ from benchmarks.report import __main__ as report
 from benchmarks.settings import constructor_settings
 from benchmarks.suite import Request
 from benchmarks.workspace import Workspace
-from priors import registry
 from priors.base import Unsupported
 from priors.parts.normal import DiagonalNormal
-from priors.registry import in_one_line
+from priors.registry import PRIORS
+from priors.wording import LONGEST, in_one_line
 from workbench import TINY, Answer, Workbench
 
 ROOT = Path(__file__).parent.parent
@@ -58,8 +58,7 @@ class Bench(Workbench):
 
 
 @pytest.fixture
-def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(registry, "_priors", registry.available())
+def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], own_parts: None) -> Bench:
     benchmarks.workspace._dataset.cache_clear()
     return Bench(tmp_path, capsys)
 
@@ -360,7 +359,7 @@ def test_ctrl_c_while_a_plugin_is_imported_is_still_that(bench: Bench):
 
 
 def test_settings_are_understood_once_a_constructor():
-    gaussian = registry.find("gaussian")
+    gaussian = PRIORS["gaussian"]
     assert constructor_settings(gaussian, {}, "prior.gaussian") == {}
 
 
@@ -390,7 +389,7 @@ def test_an_exceptions_text_is_short_and_names_no_folder(error: Exception, expec
 
 
 def test_a_long_text_is_cut():
-    assert len(in_one_line(ValueError("x" * 1000))) == registry.LONGEST
+    assert len(in_one_line(ValueError("x" * 1000))) == LONGEST
     assert in_one_line(ValueError("x" * 1000)).endswith("x...")
 
 

@@ -93,7 +93,7 @@ training.batch_size = 1000
 
 def trains(one: methods.Method) -> bool:
     """A method with a model; a VAE, as it is where none is named, cannot be trained with a prior of samples only."""
-    return one.use is not None and (bool(one.model) or issubclass(registry.find(one.use), Density))
+    return one.use is not None and (bool(one.model) or issubclass(registry.PRIORS[one.use], Density))
 
 
 METHODS = [name for name in methods.available() if trains(methods.definition(name))]
@@ -256,7 +256,7 @@ def test_mistakes_in_regularisers(addition: str, message: str, tmp_path: Path, c
 
 def test_the_loop_knows_no_method():
     """No identifier and no string of the training loop is the name or the class of a prior, model or regulariser."""
-    kinds = {**registry.available(), **PARTS["type"], **PARTS["regulariser"]}
+    kinds = {**registry.PRIORS, **PARTS["type"], **PARTS["regulariser"]}
     trained = {name for name, one in methods.catalogue().items() if one.use}
     names = {*kinds, *(kind.__name__ for kind in kinds.values()), *trained}
     source = (Path(__file__).parent.parent / "benchmarks" / "train.py").read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 
 from models import registry
-from models.backbones import BACKBONES, GatedLinear
+from models.backbones import BACKBONES
+from models.backbones.gated import GatedLinear
 from models.base import Autoencoder
 from models.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood, Logistic
 from models.posteriors import NormalPosterior
@@ -293,14 +294,14 @@ def prior_of(name: str, model: Autoencoder, shape: tuple[int, ...] = (6,)) -> Pr
     dtype = next(model.parameters()).dtype
     host = model.host(shape, 50, True, lambda n: torch.rand(n, *shape, dtype=dtype))
     small = {"components": 4, "channels": (4,), "width": 16}
-    settings = prior_registry.settings_of(prior_registry.find(name))
+    settings = prior_registry.settings_of(prior_registry.PRIORS[name])
     return prior_registry.make(name, host, **{key: small[key] for key in small if key in settings}).to(dtype)
 
 
-PRIORS = [name for name, prior in prior_registry.available().items() if issubclass(prior, Density)]
+PRIORS = [name for name, prior in prior_registry.PRIORS.items() if issubclass(prior, Density)]
 """Those that a VAE can be trained with."""
 
-PLAIN = [name for name in PRIORS if prior_registry.find(name).divergence is Density.divergence]
+PLAIN = [name for name in PRIORS if prior_registry.PRIORS[name].divergence is Density.divergence]
 """Those whose divergence is the difference of the log densities, without draws of its own."""
 
 

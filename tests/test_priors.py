@@ -1,13 +1,9 @@
-"""Laws that hold for every registered prior, then what is peculiar to one, the shared mathematics, and the registry."""
+"""Laws that hold for every registered prior, then what is peculiar to one, and the shared mathematics."""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import math
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +18,7 @@ from priors.parts.normal import ROUNDING, DiagonalNormal, NormalMixture
 from priors.space import Choice
 from priors.testing import toy_codes, toy_host
 
-PRIORS = registry.available()
+PRIORS = registry.PRIORS
 DENSITIES = [name for name, prior in PRIORS.items() if issubclass(prior, Density)]
 NORMALISED = [name for name in DENSITIES if PRIORS[name].certainty != "bound"]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
@@ -481,147 +477,3 @@ def test_vampprior_starts_at_data_or_at_noise():
     noise = registry.make("vampprior", host, components=300, start="normal", level=0.3, noise=0.1).pseudo_inputs
     close_to(noise.detach().flatten(), torch.tensor(0.3))
     close_to((noise.detach() - 0.3).flatten().square(), torch.tensor(0.01))
-
-
-# Registry and plug-ins
-
-
-@pytest.fixture
-def clean_registry() -> Iterator[None]:
-    """The registry and the plug-ins' modules as they were before the test."""
-    priors, modules = dict(registry._priors), set(sys.modules)
-    yield
-    registry._priors.clear()
-    registry._priors.update(priors)
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
-
-
-PLUGIN = """
-import torch
-from priors import Density, register
-
-@register("laplace")
-class Laplace(Density):
-    \"\"\"Product of standard Laplace laws.\"\"\"
-
-    def __init__(self, host, *, scale: float = 1.0):
-        super().__init__()
-        self.latent_dim, self.law = host.latent_dim, torch.distributions.Laplace(0.0, scale)
-
-    def sample(self, n):
-        return self.law.sample((n, self.latent_dim))
-
-    def log_prob(self, z):
-        return self.law.log_prob(z).sum(-1)
-"""
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def plugin_error(path: Path, *words: str) -> None:
-    """Loading `path` raises a PluginError of one line that has the path and all `words`."""
-    with pytest.raises(registry.PluginError) as caught:
-        registry.load_plugin(path)
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in (str(path), *words):
-        assert word in message
-
-
-def test_unknown_prior_gives_the_near_name():
-    with pytest.raises(ValueError, match=r"Unknown prior 'vamprior'\. Did you mean 'vampprior'\? Available: .*mixture"):
-        registry.make("vamprior", toy_host())
-
-
-def test_unknown_setting_gives_the_near_name():
-    with pytest.raises(ValueError, match=r"'mixture' has no setting 'component'\. Did you mean 'components'\?"):
-        registry.make("mixture", toy_host(), component=3)
-    with pytest.raises(ValueError, match=r"'gaussian' has no setting 'components'\. It has: none"):
-        registry.make("gaussian", toy_host(), components=3)
-
-
-@pytest.mark.usefixtures("clean_registry")
-def test_a_name_is_registered_once():
-    own = PRIORS["gaussian"]
-    with pytest.raises(ValueError, match=r"'gaussian' is registered already, by priors\.gaussian"):
-        registry.register("gaussian")(Game)
-    assert registry.find("gaussian") is own
-    assert registry.register("gaussian")(own) is own
-    assert registry.register("game")(Game) is Game
-    assert isinstance(registry.make("game", toy_host()), Game)
-
-
-@pytest.mark.parametrize("thing", [nn.Linear, Game(toy_host()), lambda host: None])
-@pytest.mark.usefixtures("clean_registry")
-def test_only_priors_are_registered(thing):
-    with pytest.raises(TypeError, match="'thing' must be a subclass"):
-        registry.register("thing")(thing)
-    assert "thing" not in registry.available()
-
-
-@pytest.mark.usefixtures("clean_registry")
-def test_plugin_adds_its_prior(tmp_path):
-    path = write(tmp_path / "own.py", PLUGIN)
-    assert registry.load_plugin(path) == ("laplace",)
-    prior = registry.make("laplace", toy_host(latent_dim=3), scale=2.0)
-    assert prior.log_prob(torch.zeros(3)).item() == pytest.approx(-3 * math.log(4))
-    assert registry.load_plugin(str(path)) == ("laplace",)  # a second time is no error
-
-
-@pytest.mark.usefixtures("clean_registry")
-def test_plugin_may_not_take_a_name_that_exists(tmp_path):
-    path = write(tmp_path / "own.py", PLUGIN.replace('"laplace"', '"gaussian"'))
-    plugin_error(path, "'gaussian' is registered already")
-    assert registry.find("gaussian") is PRIORS["gaussian"]
-
-
-@pytest.mark.usefixtures("clean_registry")
-def test_second_plugin_of_the_same_file_name_may_not_replace_the_first(tmp_path):
-    registry.load_plugin(write(tmp_path / "a" / "own.py", PLUGIN))
-    first = registry.find("laplace")
-    second = write(tmp_path / "b" / "own.py", PLUGIN)
-    plugin_error(second, "'laplace' is registered already")
-    assert registry.find("laplace") is first
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("1 / 0", ["ZeroDivisionError", "division by zero"]),
-        ("def broken(:", ["SyntaxError"]),
-        ("import no_such_module_anywhere", ["ModuleNotFoundError", "no_such_module_anywhere"]),
-        ("raise ValueError('one\\ntwo')", ["ValueError", "one", "two"]),
-        (PLUGIN + "1 / 0", ["ZeroDivisionError"]),
-    ],
-)
-@pytest.mark.usefixtures("clean_registry")
-def test_plugin_that_fails_leaves_nothing_behind(tmp_path, text, words):
-    path = write(tmp_path / "own.py", text)
-    plugin_error(path, "fails to import", *words)
-    assert registry.available() == PRIORS
-    plugin_error(path, "fails to import")  # nor does a second try take it for loaded
-
-
-@pytest.mark.usefixtures("clean_registry")
-def test_plugin_errors(tmp_path):
-    plugin_error(write(tmp_path / "empty.py", "import torch"), "registers no prior", "@register")
-    plugin_error(tmp_path / "missing.py", "does not exist")
-    plugin_error(tmp_path, "is a folder")
-    plugin_error(write(tmp_path / "own.txt", PLUGIN), ".py")
-
-
-@pytest.mark.usefixtures("clean_registry")
-def test_entry_points_are_loaded_and_the_failing_one_is_named(monkeypatch):
-    def offer(*points: importlib.metadata.EntryPoint) -> None:
-        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points if group == registry.GROUP else ())
-
-    offer(importlib.metadata.EntryPoint("good", "priors.gaussian:Gaussian", registry.GROUP))
-    registry.load_entry_points()
-    offer(importlib.metadata.EntryPoint("bad", "no_such_package.priors", registry.GROUP))
-    with pytest.raises(registry.PluginError, match=r"'bad' \(no_such_package.priors\).*No module"):
-        registry.load_entry_points()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.backbones import mlp
+from models.backbones.gated import mlp
 from models.likelihoods import GaussianFixed
 from models.posteriors import NormalPosterior
 from models.vae import VAE

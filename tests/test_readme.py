@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks import suite
 from benchmarks.run import main
-from priors import registry
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,15 +22,7 @@ def block(language: str) -> str:
     return found.group(1)
 
 
-@pytest.fixture
-def clean_registry():
-    before = registry.available()
-    yield
-    registry._priors.clear()
-    registry._priors.update(before)
-
-
-@pytest.mark.usefixtures("clean_registry")
+@pytest.mark.usefixtures("own_parts")
 def test_its_prior_runs(tmp_path: Path):
     """The prior of the README in one file becomes a row of the table."""
     plugin = tmp_path / "myprior.py"

@@ -424,7 +424,7 @@ def test_figures_are_inside_and_what_is_missing_is_told(tmp_path: Path):
 
 
 @pytest.fixture
-def drawable(monkeypatch: pytest.MonkeyPatch) -> None:
+def drawable(own_parts: None) -> None:
     """Two plots alone, so that this test is of no particular one."""
 
     def straight(results: Any):
@@ -439,9 +439,9 @@ def drawable(monkeypatch: pytest.MonkeyPatch) -> None:
         yield
 
     for name in [*PLOTS]:
-        monkeypatch.delitem(PLOTS, name)
-    monkeypatch.setitem(PLOTS, "straight", Plot("straight", straight, False))
-    monkeypatch.setitem(PLOTS, "never", Plot("never", never, True))
+        PLOTS.drop(name)
+    PLOTS.put("straight", Plot("straight", straight, False))
+    PLOTS.put("never", Plot("never", never, True))
 
 
 @pytest.mark.usefixtures("drawable")

@@ -29,7 +29,7 @@ from benchmarks.record import Record
 from benchmarks.run import Command, main
 from benchmarks.table import COLUMNS
 from models.regularisers import REGULARISERS
-from priors import registry
+from priors.registry import PRIORS
 from workbench import TINY, Answer, Workbench, write
 
 ROOT = Path(__file__).parent.parent
@@ -150,13 +150,9 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
 
 
 @pytest.fixture(autouse=True)
-def forget_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def forget_plugins(own_parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plug-ins of a test are gone after it."""
-    monkeypatch.setattr(registry, "_priors", registry.available())
     monkeypatch.setattr("benchmarks.train.CHECKPOINT_SECONDS", 20.0)
-    yield
-    for name in [name for name in sys.modules if name.startswith("priorbench_plugin_")]:
-        del sys.modules[name]
 
 
 def start(folder: Path, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
@@ -487,8 +483,8 @@ def test_list_names_everything(bench: Bench):
     answer = bench.main("list")
     assert answer.status == 0
     listed = [line.split() for line in answer.out.splitlines() if line.startswith("  ")]
-    methods_and_priors = (*methods.catalogue(), *registry.available(), *REGULARISERS)
-    everything = (*suite.names(), *methods_and_priors, *datasets.available(), *METRICS)
+    methods_and_priors = (*methods.catalogue(), *PRIORS, *REGULARISERS)
+    everything = (*suite.names(), *methods_and_priors, *datasets.DATASETS, *METRICS)
     assert [name for name, *_ in listed] == list(everything)
     assert all(len(words) > 2 for words in listed), "every name has a line that explains it"
 

@@ -136,12 +136,12 @@ def test_a_cell_is_validated_once_however_many_its_seeds(make, monkeypatch):
 
 
 def test_priors_are_looked_for_once_and_later_ones_are_there(monkeypatch):
-    registry.available()
+    assert "gaussian" in registry.PRIORS
     monkeypatch.setattr(registry.pkgutil, "iter_modules", lambda path: pytest.fail("looked for again"))
-    monkeypatch.setitem(registry._priors, "later", registry.find("gaussian"))
-    assert registry.available()["later"] is registry.find("later")
-    monkeypatch.delitem(registry._priors, "later")
-    assert "later" not in registry.available()
+    with registry.unchanged():
+        registry.PRIORS.put("later", registry.PRIORS["gaussian"])
+        assert registry.PRIORS["later"] is registry.PRIORS["gaussian"]
+    assert "later" not in registry.PRIORS
 
 
 # Layers
@@ -357,7 +357,9 @@ def test_name_tells_the_cell(make):
         {"overrides": ("training.schedule.type=cosine",)},
         {"overrides": ("protocol.binarisation=static",)},
         {"overrides": ("protocol.size=16",)},
-        {"plugins": {"mixture": "a" * 64}},
+        {"plugins": {("prior", "mixture"): "a" * 64}},
+        {"plugins": {("backbone", "mlp"): "a" * 64}},
+        {"plugins": {("model type", "vae"): "a" * 64}},
     ],
 )
 def test_hash_depends_on_what_training_does(make, request_of):
@@ -368,9 +370,19 @@ def test_hash_depends_on_what_training_does(make, request_of):
 def test_hash_depends_on_the_cell(make):
     runs = expand(make())
     assert len({run.hash8 for run in runs}) == len(runs) == 12
-    one_plugin, other = (one(make(), plugins={"mixture": letter * 64}) for letter in "ab")
+    one_plugin, other = (one(make(), plugins={("prior", "mixture"): letter * 64}) for letter in "ab")
     assert one_plugin.hash8 != other.hash8
-    assert one(make(), plugins={"other": "a" * 64}).hash8 == one(make()).hash8
+    unused = {("prior", "other"): "a" * 64, ("backbone", "mixture"): "a" * 64, ("metric", "nll"): "a" * 64}
+    assert one(make(), plugins=unused).hash8 == one(make()).hash8
+
+
+def test_hash_depends_on_a_plugins_regulariser():
+    chosen = read("quickstart").model_copy(update={"methods": ("beta-vae-h",)})
+    (plain, *_), (changed, *_) = (
+        expand(chosen, Request(plugins=files)) for files in ({}, {("regulariser", "beta"): "a"})
+    )
+    assert plain.hash8 != changed.hash8
+    assert changed.plugins == {"regulariser beta": "a"}
 
 
 def test_hash_ignores_what_comes_after_training(make):

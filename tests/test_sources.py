@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sources
+from benchmarks import sources, suite
+from benchmarks.evaluation import METRICS
 from benchmarks.record import Record
 from benchmarks.sources import beside, digest, reached
+from priors.plugins import load_plugin
 from test_run import LEARNED, Bench, bench, forget_plugins
 from workbench import TINY, write
 
@@ -106,6 +108,28 @@ def test_what_a_plugin_imports_beside_it_counts(bench: Bench, monkeypatch: pytes
     answer = bench(*command)
     assert "older: 1 run was made by other sources of the plug-in: it is kept; --stale rerun makes it" in answer.out
     assert "2 already done" in answer.out
+
+
+OWN_METRIC = """
+from benchmarks.evaluation.metric import metric
+
+@metric("{0}")
+def {0}(subject):
+    "A metric."
+    return []
+"""
+
+
+def test_every_part_of_a_third_party_counts(tmp_path: Path):
+    """Metrics too; of parts in one file it is that file's digest, of parts in several one of all."""
+    for name in ("first", "second"):
+        load_plugin(write(tmp_path / f"{name}.py", OWN_METRIC.format(name)))
+    (run, *_) = suite.expand(suite.read("quickstart"))
+    asked = [run.model_copy(update={"metrics": names}) for names in ((), ("first",), ("second",), ("first", "second"))]
+    none, *found = (sources.outside_sources(one) for one in asked)
+    assert none is None
+    assert len({*found}) == 3
+    assert found[0] == sources.plugin_sources(METRICS.module_of("first"))
 
 
 def test_reached(tmp_path: Path):

@@ -38,7 +38,6 @@ from benchmarks.study.validation import held_out
 from benchmarks.suite import Request
 from benchmarks.tune import main
 from benchmarks.workspace import Workspace
-from priors import registry
 from priors.space import Choice, Float, Int
 from workbench import TINY, Answer, Workbench
 
@@ -111,14 +110,11 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
 
 
 @pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def forget(own_parts: None) -> Iterator[None]:
     """Plug-ins and data of a test are gone after it."""
-    monkeypatch.setattr(registry, "_priors", registry.available())
     benchmarks.workspace._dataset.cache_clear()
     yield
     benchmarks.workspace._dataset.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("priorbench_plugin_")]:
-        del sys.modules[name]
 
 
 def toy(monkeypatch: pytest.MonkeyPatch, **functions: Callable[[Any], float]) -> None:

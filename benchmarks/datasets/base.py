@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,6 +10,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+
+from priors.registry import Registry, UnknownName
 
 Binarisation = Literal["dynamic", "static", "expected", "none"]
 """Of x ~ Bernoulli(e), e the grey image: drawn afresh for every training batch; once; never in training, where e stands
@@ -148,36 +149,38 @@ Loader = Callable[[Path, Options], Source]
 
 @dataclass(frozen=True)
 class Entry:
+    """A data set by name. summary: what `list` prints of it. resizable: its loader heeds `Options.size`."""
+
     load: Loader
     summary: str
     resizable: bool
 
 
-_loaders: dict[str, Entry] = {}
+DATASETS: Registry[Entry] = Registry(
+    "data set",
+    ("benchmarks.datasets",),
+    lambda part: isinstance(part, Entry) and callable(part.load),
+    "a function (folder, options) -> Source",
+    '@datasets.register("name", "summary")',
+)
 
 
 def register(name: str, summary: str, resizable: bool = False) -> Callable[[Loader], Loader]:
     """Names a loader. `summary` is what `list` prints of it; a `resizable` one heeds `Options.size`."""
 
     def keep(load: Loader) -> Loader:
-        _loaders[name] = Entry(load, summary, resizable)
+        DATASETS.add(name, Entry(load, summary, resizable), load)
         return load
 
     return keep
 
 
-def available() -> dict[str, str]:
-    """Data set names with a line each."""
-    return {name: _loaders[name].summary for name in sorted(_loaders)}
-
-
-def check(name: str) -> None:
-    """Raises DataError for a name that no loader has, with the near one."""
-    key = name.partition(":")[0]
-    if key not in _loaders:
-        near = difflib.get_close_matches(key, _loaders, 1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise DataError(f"Unknown data set '{name}'. {hint}Available: {', '.join(sorted(_loaders))}.")
+def check(name: str) -> Entry:
+    """The data set's entry; DataError for a name that none has, with the near one."""
+    try:
+        return DATASETS[name.partition(":")[0]]
+    except UnknownName as error:
+        raise DataError(str(error)) from None
 
 
 def load(name: str, folder: Path, options: Options = Options(), binarisation: Binarisation | None = None) -> Dataset:
@@ -185,12 +188,11 @@ def load(name: str, folder: Path, options: Options = Options(), binarisation: Bi
 
     Raises DataError where it is unknown, missing, corrupt, or cannot be binarised as asked.
     """
-    check(name)
-    key, _, path = name.partition(":")
-    if options.size and not _loaders[key].resizable:
+    entry, path = check(name), name.partition(":")[2]
+    if options.size and not entry.resizable:
         raise DataError(f"Data set '{name}' has one size only: leave out protocol.size.")
     try:
-        source = _loaders[key].load(Path(path) if path else folder, options)
+        source = entry.load(Path(path) if path else folder, options)
     except OSError as error:  # no leave to read, or a path that is too long
         raise DataError(f"Data set '{name[:100]}' cannot be read: {error.strerror or error}.") from None
     rule = binarisation or source.binarisation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from benchmarks.metrics.figure import Direction, Figure, Remark, remarks
 from benchmarks.metrics.latent import Estimate
 from benchmarks.seeds import stream
 from priors.base import Prior, Unsupported
+from priors.registry import Registry
 
 Measure = Callable[[Evaluated], list[Figure]]
 MeasureOfData = Callable[[Material], list[Figure]]
@@ -39,7 +41,14 @@ class Metric:
             return self.measure(material)
 
 
-METRICS: dict[str, Metric] = {}
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    ("benchmarks.evaluation",),
+    lambda part: isinstance(part, Metric) and callable(part.measure),
+    "a function of a trained model, or of the data, that gives a list of figures",
+    '@metric("name")',
+    in_order=True,
+)
 
 
 def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callable[[Measure], Measure]:
@@ -49,6 +58,7 @@ def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callab
     """
 
     def keep(measure: Measure) -> Measure:
+        @wraps(measure)
         def measured(material: Material) -> list[Figure]:
             if not isinstance(material, Evaluated):
                 raise Unsupported("a figure of a model, and this row is the data themselves")
@@ -77,7 +87,7 @@ def summary_of(measure: Callable[..., object]) -> str:
 
 
 def register(one: Metric) -> None:
-    METRICS[one.name] = one
+    METRICS.add(one.name, one, one.measure)
 
 
 def by_sampler(figure: Figure, prior: Prior) -> Figure:

@@ -6,11 +6,13 @@ import signal
 from collections.abc import Iterator, Sequence
 
 from benchmarks.execute import Outcome, failed
+from benchmarks.executors.base import EXECUTORS
 from benchmarks.executors.nursery import Ended, Lost, Nursery
 from benchmarks.settings import Run
 from benchmarks.workspace import Workspace
 
 
+@EXECUTORS.register("local")
 def local(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
     """Outcomes in the order in which runs end.
 

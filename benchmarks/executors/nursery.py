@@ -26,8 +26,8 @@ from benchmarks.machine import commit, device_of, prepare_worker
 from benchmarks.settings import Run
 from benchmarks.sources import own_sources
 from benchmarks.workspace import Workspace
-from priors import registry
-from priors.registry import in_one_line
+from priors.registry import PRIORS
+from priors.wording import in_one_line
 
 LOOK_SECONDS = 0.1
 """Between two looks at whether a run's process has ended without a word."""
@@ -177,7 +177,7 @@ def warm_up() -> None:
     """Imports once what every run would import anew, for seconds: the priors, what an optimiser's first step takes up,
     and what draws images; and looks at sources and commit before a run may change the folder, or the command its
     tables."""
-    for step in (registry.available, lambda: import_module("torch._dynamo"), torchvision, own_sources, commit):
+    for step in (lambda: len(PRIORS), lambda: import_module("torch._dynamo"), torchvision, own_sources, commit):
         with suppress(Exception):  # a run that needs it meets the same error, and tells it
             step()
 

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 import torch
 
 from benchmarks.execute import Outcome, execute
+from benchmarks.executors.base import EXECUTORS
 from benchmarks.machine import prepare_worker
 from benchmarks.settings import Run
 from benchmarks.workspace import Workspace
 
 
+@EXECUTORS.register("serial")
 def serial(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
     """`workers` is there for the common signature. What ends the process itself, ends the command with it."""
     prepare_worker(workspace.device)

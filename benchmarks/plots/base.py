@@ -19,6 +19,7 @@ from benchmarks.record import Record
 from benchmarks.settings import Run
 from benchmarks.suite import Suite
 from benchmarks.workspace import Workspace
+from priors.registry import Registry
 
 IDENTITY = ("dataset", "method", "seed")
 
@@ -158,14 +159,28 @@ class Plot:
         return (self.draw.__doc__ or "").strip().splitlines()[0]
 
 
-PLOTS: dict[str, Plot] = {}
+ORDER = (
+    *("samples", "traversals", "neighbours"),
+    *("latent", "posteriors", "leakage"),
+    *("training", "sensitivity", "cost", "ranks", "critic"),
+)
+"""Modules of plots, in the order in which a report shows what they draw."""
+
+PLOTS: Registry[Plot] = Registry(
+    "plot",
+    tuple(f"benchmarks.plots.{name}" for name in ORDER),
+    lambda part: isinstance(part, Plot) and callable(part.draw),
+    "a function results -> drawings",
+    '@plot("name")',
+    in_order=True,
+)
 
 
 def plot(name: str, across: bool = False) -> Callable[[Draw], Draw]:
     """Names a plot. It yields its drawings, or raises Unsupported with the reason why these runs have none."""
 
     def keep(draw: Draw) -> Draw:
-        PLOTS[name] = Plot(name, draw, across)
+        PLOTS.add(name, Plot(name, draw, across), draw)
         return draw
 
     return keep

@@ -16,7 +16,7 @@ from benchmarks.names import slug
 from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
 from benchmarks.record import write_atomically
 from priors.base import Unsupported
-from priors.registry import in_one_line
+from priors.wording import in_one_line
 
 KINDS = ("png", "svg")
 INDEX = "figures.json"

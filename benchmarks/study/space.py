@@ -14,7 +14,7 @@ from benchmarks.errors import UsageError
 from benchmarks.settings import Run
 from benchmarks.suite import Request, Suite, leaves
 from models.regularisers import REGULARISERS
-from priors import registry
+from priors.registry import PRIORS
 from priors.space import Choice, Float, Int, Range
 
 
@@ -31,7 +31,7 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 def declared(run: Run) -> dict[str, Range]:
     """What the run's prior and regularisers declare as worth tuning."""
-    parts = {f"prior.{run.prior.name}": registry.find(run.prior.name)}
+    parts = {f"prior.{run.prior.name}": PRIORS[run.prior.name]}
     parts |= {f"regulariser.{one.name}": REGULARISERS[one.name] for one in run.regularisers}
     return {f"{part}.{key}": one for part, kind in parts.items() for key, one in kind.space.items()}
 

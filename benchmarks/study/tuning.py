@@ -31,9 +31,9 @@ from benchmarks.suite import Request, Suite
 from benchmarks.workspace import Workspace
 from models.base import Autoencoder
 from models.vae import VAE
-from priors import registry
 from priors.base import Unsupported
 from priors.space import Range
+from priors.wording import in_one_line
 
 STARTUP = 5
 """Trials drawn at random before the sampler learns from them, and finished ones before any is cut short."""
@@ -136,7 +136,7 @@ class Tuning:
 
     def unusable(self, error: Exception) -> UsageError:
         """What is wrong with the database, and what to do."""
-        reason, file = registry.in_one_line(error), Path(self.storage.removeprefix("sqlite:///"))
+        reason, file = in_one_line(error), Path(self.storage.removeprefix("sqlite:///"))
         if self.storage.startswith("sqlite") and file.exists():
             return UsageError(
                 f"The study's database {file} cannot be used: {reason}; put a copy of it in its place, or delete it "

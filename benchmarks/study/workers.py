@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmarks.seeds import seed_for
 from benchmarks.study.tuning import STARTUP, Tuning, retry
 from benchmarks.study.validation import Failed
-from priors import registry
+from priors.plugins import load_entry_points, load_plugin
 
 
 def start_worker(parent: int) -> None:
@@ -41,9 +41,9 @@ def work(tuning: Tuning) -> None:
     A trial's seed is its place in the study, so that one worker alone gives the same trials each time, killed and taken
     up or not.
     """
-    registry.load_entry_points()
-    for plugin in tuning.workspace.plugins:
-        registry.load_plugin(plugin)
+    load_entry_points()
+    for plugin in tuning.place.plugins:
+        load_plugin(plugin)
     study, begin = tuning.open(), FileLock(tuning.locks / "begin")
     with alive(tuning.locks) as worker:
         while True:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from torch import nn
+
+from priors.registry import Registry
 
 Shape = tuple[int, ...]
 Size = tuple[int, int]
@@ -18,6 +20,11 @@ class Backbone(NamedTuple):
 
     encoder: nn.Module
     decoder: nn.Module
+
+
+BACKBONES: Registry[Callable[..., Backbone]] = Registry(
+    "backbone", ("models.backbones",), callable, "a function that makes a Backbone", '@BACKBONES.register("name")'
+)
 
 
 class Stage(NamedTuple):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from models.backbones.base import Backbone, Shape, Size, Stage, check_widths, image_size
+from models.backbones.base import BACKBONES, Backbone, Shape, Size, Stage, check_widths, image_size
 
 HALVING = Stage(kernel=4, stride=2, padding=1)
 """A side of n leaves one of n / 2, rounded down."""
@@ -20,6 +20,7 @@ HALVING = Stage(kernel=4, stride=2, padding=1)
 DEFAULT = (64, 128, 1024)
 
 
+@BACKBONES.register("flexae")
 def flexae(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = DEFAULT
 ) -> Backbone:
@@ -45,6 +46,7 @@ def flexae(
     return Backbone(to_code(channels, size, widths, encoder_outputs, nn.ReLU()), decoder)
 
 
+@BACKBONES.register("infogan")
 def infogan(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = DEFAULT
 ) -> Backbone:

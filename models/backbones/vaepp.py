@@ -12,13 +12,14 @@ from itertools import pairwise
 
 from torch import nn
 
-from models.backbones.base import Backbone, Shape, Size, check_widths, image_size
+from models.backbones.base import BACKBONES, Backbone, Shape, Size, check_widths, image_size
 from priors.parts.residual import ResidualBlock
 
 CODE_CHANNELS = 16
 """Channels of the map that vaepp-cifar's decoder starts from where a code has not a map's size: the paper's."""
 
 
+@BACKBONES.register("vaepp")
 def vaepp(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (16, 32, 64)
 ) -> Backbone:
@@ -47,6 +48,7 @@ def vaepp(
     )
 
 
+@BACKBONES.register("vaepp-cifar")
 def vaepp_cifar(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (96, 192)
 ) -> Backbone:

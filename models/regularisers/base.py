@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Batch, Player, Prior, Unsupported
+from priors.registry import Registry, subclass_of
 from priors.space import Range
 
 
@@ -70,3 +71,12 @@ class Regularisers(nn.ModuleList):
 
     def __iter__(self) -> Iterator[Regulariser]:
         return (one for one in self._modules.values() if isinstance(one, Regulariser))
+
+
+REGULARISERS: Registry[type[Regulariser]] = Registry(
+    "regulariser",
+    ("models.regularisers",),
+    subclass_of(Regulariser),
+    "a subclass of models.regularisers.Regulariser",
+    '@REGULARISERS.register("name")',
+)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.regularisers.base import Coded, Networks, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Networks, Regulariser
 from priors.base import Batch, Host, OptimiserSettings, Player, Prior
 from priors.parts.networks import data_critic
 from priors.parts.penalties import interpolate, wgan_gp
@@ -16,6 +16,7 @@ from priors.space import Float
 BETAS = (0.5, 0.9)
 
 
+@REGULARISERS.register("smoothing")
 class Smoothing(Regulariser):
     """FlexAE-SR: decoded interpolations of codes pass for data before a Wasserstein critic (eq. 9 and 10).
 

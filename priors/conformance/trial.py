@@ -42,7 +42,7 @@ class Trial:
     @cached_property
     def kind(self) -> type[Prior]:
         """The prior's class; ValueError with the near name for an unknown one."""
-        return registry.find(self.name)
+        return registry.PRIORS[self.name]
 
     @cached_property
     def host(self) -> ToyHost:
