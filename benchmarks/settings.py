@@ -176,7 +176,6 @@ class Run(Settings):
     """The command line's own settings."""
     trial: tuple[str, ...] = ()
     """All that was otherwise than the suite has it, preset and overrides, in full: shown in every note."""
-    """Overrides of the suite's own settings, as the command line or a preset gave them: shown in every note."""
     plugins: dict[str, str] = {}
     """SHA-256 of the files of its plug-ins' regularisers and model parts, by kind and name."""
 
@@ -197,6 +196,7 @@ class Run(Settings):
         """What makes it a trial, in short: the preset by its name alone."""
         return (*((f"preset {self.preset}",) if self.preset else ()), *self.overrides)
 
+    @property
     def built(self) -> tuple[Added, ...]:
         """The parts that its training depends on beside the prior: none of the data themselves, which train nothing."""
         regularisers = (Added(REGULARISERS.kind, one.name) for one in self.regularisers)
