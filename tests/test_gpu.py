@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks import execute, suite
 from benchmarks.datasets.base import Dataset, Split, draw_once
-from benchmarks.evaluation import METRICS, Subject, annealing, codes, critic, points, samples
-from benchmarks.evaluation import subject as subjects
+from benchmarks.evaluation import METRICS, Subject, annealing, points, samples
 from benchmarks.execute import Place, build
 from benchmarks.features import Features, Network, classifier, inception
 from benchmarks.metrics import annealing as chains
@@ -25,6 +24,7 @@ from benchmarks.record import Record
 from benchmarks.settings import Run
 from benchmarks.suite import Request
 from benchmarks.train import Trainer
+from covering import covering, slow_but
 from models.registry import PARTS
 from pretended import Kernels, Refused, pretended_gpu
 from priors.base import Codes
@@ -68,7 +68,9 @@ def stand_in(path: Path, device: torch.device) -> Network:
 
 
 @pytest.fixture
-def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(
+    few_codes: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Place:
     """On the card, with less to compute."""
     monkeypatch.setattr(execute, "_dataset", lambda name, folder, options, rule, device: images().to(device))
     shared = tmp_path_factory.getbasetemp() / "cache"  # the classifier's, trained once for all tests
@@ -81,12 +83,10 @@ def place(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     monkeypatch.setattr(annealing, "IMAGES", 4)
     monkeypatch.setattr(points, "DRAWN", 2000)
     monkeypatch.setattr(points, "FEW", 64)  # these images are few enough dimensions then
-    for module in (codes, critic, subjects):
-        monkeypatch.setattr(module, "CODES", 200)
     return Place(tmp_path, tmp_path, CARD, inception=tmp_path / "weights")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_but(covering(METHODS), METHODS))
 def test_a_whole_run_on_a_gpu(method: str, place: Place, monkeypatch: pytest.MonkeyPatch):
     """Built and trained for an epoch, taken up from its checkpoint, evaluated by every metric, drawn, and recalled."""
     run = run_of(place.results, method, "training.epochs=2", "training.batch_size=20")
