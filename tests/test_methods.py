@@ -48,6 +48,7 @@ lr = 1e-3
 [protocol]
 samples = [20]
 images = 10
+generated = 200
 
 [prior.mixture]
 components = 5
@@ -64,6 +65,7 @@ proposals = 16
 gan_steps = 5
 mala_steps = 5
 moves = 5
+particles = 64
 draws = 500
 [prior.lars]
 widths = [8]
