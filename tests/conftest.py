@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
 import torch
 
@@ -15,8 +18,18 @@ def seeded() -> None:
     torch.set_flush_denormal(False)
 
 
-@pytest.fixture
-def few_codes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Metrics of codes look at 200 of them: for tests that ask whether there is a figure, and not how large it is."""
-    for module in ("codes", "critic", "subject"):
-        monkeypatch.setattr(f"benchmarks.evaluation.{module}.CODES", 200)
+@pytest.fixture(scope="module")
+def cheap_metrics() -> Iterator[None]:
+    """For tests that ask whether there is a figure, and not how large it is: metrics look at few codes, distances are
+    between few points, and the classifier under FID is hardly trained."""
+    from benchmarks.evaluation import codes, critic, samples, subject
+    from benchmarks.features import classifier
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (codes, critic, subject):
+            patch.setattr(module, "CODES", 200)
+        exact = codes.wasserstein_1
+        patch.setattr(codes, "wasserstein_1", lambda one, other: exact(one[:100], other[:100]))
+        patch.setattr(samples, "precision_recall", partial(samples.precision_recall, runs=1))
+        patch.setattr(classifier, "train", partial(classifier.train, steps=5))
+        yield

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from benchmarks import execute, suite
 from benchmarks.datasets.base import Dataset, Split, draw_once
-from benchmarks.evaluation import METRICS, Subject, annealing, points, samples
+from benchmarks.evaluation import METRICS, Subject, annealing, points
 from benchmarks.execute import Place, build
-from benchmarks.features import Features, Network, classifier, inception
+from benchmarks.features import Features, Network, inception
 from benchmarks.metrics import annealing as chains
 from benchmarks.metrics.annealing import Annealing
 from benchmarks.record import Record
@@ -69,17 +69,15 @@ def stand_in(path: Path, device: torch.device) -> Network:
 
 @pytest.fixture
 def place(
-    few_codes: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    cheap_metrics: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
     """On the card, with less to compute."""
     monkeypatch.setattr(execute, "_dataset", lambda name, folder, options, rule, device: images().to(device))
     shared = tmp_path_factory.getbasetemp() / "cache"  # the classifier's, trained once for all tests
     monkeypatch.setattr(Place, "cache", property(lambda self: shared))
-    monkeypatch.setattr(classifier, "train", partial(classifier.train, steps=5))
     monkeypatch.setattr(inception, "load", stand_in)
     monkeypatch.setattr(annealing, "HOW", Annealing(steps=2, chains=2, leapfrog=1))
     monkeypatch.setattr(chains, "tune", partial(chains.tune, rounds=2))
-    monkeypatch.setattr(samples, "precision_recall", partial(samples.precision_recall, runs=1))
     monkeypatch.setattr(annealing, "IMAGES", 4)
     monkeypatch.setattr(points, "DRAWN", 2000)
     monkeypatch.setattr(points, "FEW", 64)  # these images are few enough dimensions then

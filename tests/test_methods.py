@@ -110,7 +110,7 @@ SEE_DATA = ("gaussian", "vampprior", "naive-pullback", "pullback+flow-posterior"
 """Of every kind of model one, and every prior and regulariser that sees more than codes: pseudo-inputs, a critic of
 data, the training set, interpolated images. To all others vectors, grey and colour images are codes."""
 
-pytestmark = pytest.mark.usefixtures("few_codes")
+pytestmark = pytest.mark.usefixtures("cheap_metrics")
 
 
 @pytest.fixture(scope="module")
