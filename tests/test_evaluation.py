@@ -45,7 +45,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def few_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_chains(cheap_metrics: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation.annealing, "HOW", Annealing(steps=4, chains=2))
     monkeypatch.setattr(evaluation.annealing, "IMAGES", 5)
 

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from benchmarks import suite
 from benchmarks.build import build
 from benchmarks.datasets.base import Dataset, Split, draw_once
-from benchmarks.evaluation import METRICS, Evaluated, annealing, codes, critic, points, samples
-from benchmarks.evaluation import subject as subjects
+from benchmarks.evaluation import METRICS, Evaluated, annealing, points
 from benchmarks.execute import execute
-from benchmarks.features import Features, Network, classifier, inception
+from benchmarks.features import Features, Network, inception
 from benchmarks.lifecycle import begin
 from benchmarks.metrics import annealing as chains
 from benchmarks.metrics.annealing import Annealing
@@ -29,6 +28,7 @@ from benchmarks.settings import Run
 from benchmarks.suite import Request
 from benchmarks.train import Trainer
 from benchmarks.workspace import Workspace
+from covering import covering, slow_but
 from models.registry import PARTS
 from pretended import Kernels, Refused, pretended_gpu
 from priors.base import Codes
@@ -72,27 +72,25 @@ def stand_in(path: Path, device: torch.device) -> Network:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(
+    cheap_metrics: None, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Workspace:
     """On the card, with less to compute."""
     monkeypatch.setattr(
         "benchmarks.workspace._dataset", lambda name, folder, options, rule, device: images().to(device)
     )
     shared = tmp_path_factory.getbasetemp() / "cache"  # the classifier's, trained once for all tests
     monkeypatch.setattr(Workspace, "cache", property(lambda self: shared))
-    monkeypatch.setattr(classifier, "train", partial(classifier.train, steps=5))
     monkeypatch.setattr(inception, "load", stand_in)
     monkeypatch.setattr(annealing, "HOW", Annealing(steps=2, chains=2, leapfrog=1))
     monkeypatch.setattr(chains, "tune", partial(chains.tune, rounds=2))
-    monkeypatch.setattr(samples, "precision_recall", partial(samples.precision_recall, runs=1))
     monkeypatch.setattr(annealing, "IMAGES", 4)
     monkeypatch.setattr(points, "DRAWN", 2000)
     monkeypatch.setattr(points, "FEW", 64)  # these images are few enough dimensions then
-    for module in (codes, critic, subjects):
-        monkeypatch.setattr(module, "CODES", 200)
     return Workspace(tmp_path, tmp_path, CARD, inception=tmp_path / "weights")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_but(covering(METHODS), METHODS))
 def test_a_whole_run_on_a_gpu(method: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     """Built and trained for an epoch, taken up from its checkpoint, evaluated by every metric, drawn, and recalled."""
     run = run_of(workspace.results, method, "training.epochs=2", "training.batch_size=20")
@@ -260,7 +258,7 @@ REFUSALS = {
     "an index on the card": lambda: torch.zeros(3)[torch.tensor([0], device="cuda")],
     "a sum of a number on the card": lambda: torch.zeros(3) + torch.tensor(1.0, device="cuda"),
     "a concatenation": lambda: torch.cat([there(), torch.zeros(1, 2)]),
-    "in place": lambda: torch.zeros(3, 2).add_(there()),
+    "in workspace": lambda: torch.zeros(3, 2).add_(there()),
     "numpy": lambda: there().numpy(),
     "a generator": lambda: torch.bernoulli(there(), generator=torch.Generator()),
     "a generator of draws": lambda: torch.randn(3, device="cuda", generator=torch.Generator()),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from benchmarks.run import main
 from test_run import Bench, descendants, end, finish, forget_plugins, processes, start, wait_for
 from workbench import TINY, write
 
@@ -127,7 +130,9 @@ def leaks():
     torch.set_num_threads(1)
 '''
 
-EXPECTED = {  # words of the table's note, in the order in which the methods run
+EXPECTED = {  # words of the table's note, in the order in which the methods run: first those that end all under way
+    "parent": "its process was killed",
+    "deserts": "its process was killed",
     "exit3": "exit status 3",
     "exit0": "exit status 0, before the run did",
     "sysexit": "SystemExit: 0",
@@ -136,9 +141,7 @@ EXPECTED = {  # words of the table's note, in the order in which the methods run
     "base": "BaseException: of no kind",
     "killed": "its process was killed",
     "segfault": "SIGSEGV",
-    "parent": "its process was killed",
     "forks": "exit status 4",
-    "deserts": "its process was killed",
 }
 
 __all__ = ["forget_plugins"]  # a fixture
@@ -158,10 +161,9 @@ def table(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "results" / "tiny.csv", keep_default_na=False)
 
 
-def test_bad_runs_cost_themselves_only(plugin: str, tmp_path: Path):
-    """Every way to end at once, between runs that are fine; the next call tries the bad ones again."""
-    arguments = command(plugin, "--method", *EXPECTED, "twins", "gaussian", "vampprior")
-    answer = finish(tmp_path, *arguments)
+def test_bad_runs_cost_themselves_only(plugin: str, tmp_path: Path, capsys):
+    """Every way to end at once, beside runs that are fine; the next call tries the bad ones again."""
+    answer = finish(tmp_path, *command(plugin, "--method", *EXPECTED, "twins", "gaussian", "vampprior"))
     assert answer.status == 1, answer.out + answer.err
     assert "Traceback" not in answer.out + answer.err
     rows = table(tmp_path)
@@ -176,7 +178,10 @@ def test_bad_runs_cost_themselves_only(plugin: str, tmp_path: Path):
     assert own["mean"].equals(twin["mean"]), "a second process of a run changes nothing"
     assert not [pid for pid in processes() if folder_of(pid) == tmp_path], "what a run leaves running ends with it"
 
-    again = finish(tmp_path, *arguments, "--limit", "1")
+    bench = Bench(tmp_path, capsys)
+    again = bench(
+        "--plugin", plugin, "--method", "exit3", "gaussian", "vampprior", "twins", "--limit=1", executor="local"
+    )
     assert again.status == 1
     assert "3 already done" in again.out
     assert "failed exit3" in again.out
@@ -190,22 +195,50 @@ def folder_of(pid: int) -> Path | None:
         return None
 
 
-def test_a_run_may_take_so_long(plugin: str, tmp_path: Path):
-    answer = finish(tmp_path, *command(plugin, "--method", "hangs", "gaussian", "--minutes-a-run", "0.1"))
-    assert answer.status == 1
+@pytest.fixture
+def hanging(plugin: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a suite of a run that hangs, and waits until it does; what is left of it ends with the test."""
+    started = []
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        started.append(start(tmp_path, *command(plugin, "--method", "hangs", *arguments)))
+        wait_for(lambda: list(tmp_path.glob("results/runs/tiny/*-hangs-*/status.json")), "the run's start")
+        return started[-1]
+
+    yield begin
+    for process in started:
+        end(process)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def test_a_run_may_take_so_long(hanging: Callable[..., subprocess.Popen[str]], tmp_path: Path):
+    """And as long as it takes, the nursery is safe to fork: of the processes that the command starts, the one that has
+    children of its own has one thread."""
+    process = hanging("gaussian", "--minutes-a-run", "0.1")
+    parents = {parent for parent, _ in processes().values()} & descendants(process.pid)
+    assert [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in parents] == [1]
+    process.communicate(timeout=300)
+    assert process.returncode == 1
     rows = table(tmp_path).set_index("method")
     assert rows.loc["hangs", "note"] == "not done after 0.1 minutes, the longest that a run may take"
     assert set(rows.loc["gaussian", "status"]) == {"ok"}
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The table of the runs that are fine."""
+    folder = tmp_path_factory.mktemp("alone")
+    where = ["--suite", str(write(folder / "tiny.toml", TINY)), "--results", str(folder / "results")]
+    assert main([*where, "--device", "cpu", "--executor", "serial"]) == 0
+    return table(folder)
+
+
 @pytest.mark.parametrize("executor", ["serial", "local"])
-def test_nothing_leaks_into_the_next_run(executor: str, plugin: str, tmp_path: Path):
+def test_nothing_leaks_into_the_next_run(executor: str, plugin: str, tmp_path: Path, alone: pd.DataFrame):
     """A changed folder or default type is of the run that changed it; one worker, so that runs follow each other."""
-    arguments = ("--suite", "tiny.toml", "--executor", executor, "--workers", "1")
-    assert finish(tmp_path, *arguments).status == 0
-    alone = table(tmp_path)
-    (tmp_path / "results").rename(tmp_path / "before")
-    answer = finish(tmp_path, *arguments, "--plugin", plugin, "--method", "leaks", "gaussian", "vampprior")
+    arguments = ("--suite", "tiny.toml", "--executor", executor, "--workers", "1", "--plugin", plugin)
+    answer = finish(tmp_path, *arguments, "--method", "leaks", "gaussian", "vampprior")
     assert answer.status in (0, 1), answer.err
     assert not Path("/results").exists()
     rows = table(tmp_path)
@@ -223,30 +256,11 @@ def test_the_serial_executor_goes_on_as_well(method: str, plugin: str, tmp_path:
     assert set(rows.loc["gaussian", "status"]) == {"ok"}
 
 
-def test_the_nursery_is_safe_to_fork(plugin: str, tmp_path: Path):
-    """Of the processes that a command starts, the one that has children of its own has one thread."""
-    process = start(tmp_path, *command(plugin, "--method", "hangs"))
-    try:
-        wait_for(lambda: list(tmp_path.glob("results/runs/tiny/*/status.json")), "the run's start")
-        parents = {parent for parent, _ in processes().values()} & descendants(process.pid)
-        assert [len(list(Path(f"/proc/{pid}/task").iterdir())) for pid in parents] == [1]
-    finally:
-        end(process)
-        process.stdout.close()
-        process.stderr.close()
-
-
-def test_a_killed_command_leaves_nothing_running(plugin: str, tmp_path: Path):
+def test_a_killed_command_leaves_nothing_running(hanging: Callable[..., subprocess.Popen[str]]):
     """Neither its nursery nor the runs under way."""
-    process = start(tmp_path, *command(plugin, "--method", "hangs"))
-    try:
-        wait_for(lambda: list(tmp_path.glob("results/runs/tiny/*/status.json")), "the run's start")
-        time.sleep(0.5)
-        others = descendants(process.pid)
-        assert len(others) >= 2
-        os.kill(process.pid, signal.SIGKILL)
-        wait_for(lambda: not others & processes().keys(), "the run's end", 10)
-    finally:
-        end(process)
-        process.stdout.close()
-        process.stderr.close()
+    process = hanging()
+    time.sleep(0.5)
+    others = descendants(process.pid)
+    assert len(others) >= 2
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not others & processes().keys(), "the run's end", 10)

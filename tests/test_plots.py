@@ -60,7 +60,7 @@ prior.mixture.components = 32
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+def results(cheap_metrics: None, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Two data sets, five methods and two seeds, trained for four epochs."""
     folder = tmp_path_factory.mktemp("plots")
     (folder / "plots.toml").write_text(SUITE)

@@ -1,10 +1,9 @@
-"""Laws that hold for every registered prior, then what is peculiar to one, and the shared mathematics."""
+"""What is peculiar to one prior, and the shared mathematics. Laws of all priors: test_conformance.py."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,50 +14,10 @@ from largest import Largest
 from priors import registry
 from priors.base import Density, Host, Player, Prior, Unsupported, density, parameter_count
 from priors.parts.normal import ROUNDING, DiagonalNormal, NormalMixture
-from priors.space import Choice
-from priors.testing import toy_codes, toy_host
+from priors.testing import toy_host
 
 PRIORS = registry.PRIORS
-DENSITIES = [name for name, prior in PRIORS.items() if issubclass(prior, Density)]
-NORMALISED = [name for name in DENSITIES if PRIORS[name].certainty != "bound"]
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 DRAWS = 20_000
-
-SMALL = {
-    "components": 5,
-    "widths": (16, 16),
-    "channels": (4,),
-    "width": 16,
-    "steps": 20,
-    "gan_steps": 2,
-    "draws": 100_000,
-    "final_draws": 400_000,
-    "sampling": "resampling",
-    "oversample": 20,
-    "scale": 2.0,
-}
-"""Of these, the settings that a prior has: a quick one, few components so that each counts, and the exact sampler."""
-
-
-def build(
-    name: str,
-    seed: int = 0,
-    host: Host | None = None,
-    dtype: torch.dtype = torch.float64,
-    device: str = "cpu",
-) -> Prior:
-    """A prior at random weights, away from any symmetric start, fitted to the host's codes."""
-    torch.manual_seed(seed)
-    host = host or toy_host(latent_dim=2, dtype=dtype)
-    host.autoencoder.to(device)
-    settings = {key: value for key, value in SMALL.items() if key in registry.settings_of(PRIORS[name])}
-    prior = registry.make(name, host, **settings).to(device=device, dtype=dtype)
-    with torch.no_grad():
-        for parameter in prior.parameters():
-            fan_in = parameter.shape[1] if parameter.dim() > 1 and "widths" in settings else 1
-            parameter += 0.5 / math.sqrt(fan_in) * torch.randn_like(parameter)
-    prior.fit(toy_codes(host))
-    return prior.eval()
 
 
 def mixture_reference(mean: Tensor, log_variance: Tensor, log_weight: Tensor) -> MixtureSameFamily:
@@ -67,158 +26,10 @@ def mixture_reference(mean: Tensor, log_variance: Tensor, log_weight: Tensor) ->
     return MixtureSameFamily(Categorical(logits=log_weight), components)
 
 
-@pytest.fixture(scope="module", params=NORMALISED)
-def law(request: pytest.FixtureRequest) -> SimpleNamespace:
-    """A density on a grid over [-10, 10]^2, where the trapezoid rule is a plain sum, and draws from it."""
-    prior = build(request.param)
-    step = 0.1
-    axis = torch.arange(-100, 101, dtype=torch.float64) * step
-    points = torch.cartesian_prod(axis, axis)
-    with torch.no_grad():
-        log_p = torch.cat([prior.log_prob(chunk) for chunk in points.split(10_000)])
-    return SimpleNamespace(
-        prior=prior, points=points, log_p=log_p, mass=log_p.exp() * step**2, draws=prior.sample(DRAWS)
-    )
-
-
 def close_to(draws: Tensor, expected: Tensor) -> None:
     """The mean of `draws` over its first dimension lies within 4 standard errors of `expected`."""
     error = draws.std(0) / math.sqrt(len(draws))
     assert ((draws.mean(0) - expected).abs() < 4 * error).all(), (draws.mean(0), expected, error)
-
-
-# Laws over the registry
-
-
-def test_mass_is_one(law):
-    assert abs(law.mass.sum().item() - 1) < max(1e-3, 4 * law.prior.log_prob_error)
-    assert law.prior.log_prob_error < 5e-3
-
-
-def test_draws_have_the_entropy_of_the_density(law):
-    with torch.no_grad():
-        close_to(-law.prior.log_prob(law.draws), -(law.mass * law.log_p).sum())
-
-
-def test_draws_have_the_moments_of_the_density(law):
-    mean = law.mass @ law.points
-    close_to(law.draws, mean)
-    centred, on_grid = law.draws - mean, law.points - mean
-    products = centred[:, :, None] * centred[:, None]
-    close_to(products, (law.mass[:, None] * on_grid).T @ on_grid)
-
-
-@pytest.mark.parametrize("name", DENSITIES)
-def test_every_parameter_shapes_the_density(name):
-    prior = build(name)
-    if not parameter_count(prior):
-        pytest.skip("nothing is learned")
-    prior.log_prob(2 * torch.randn(50, 2, dtype=torch.float64)).mean().backward()
-    for key, parameter in prior.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        assert parameter.grad is not None, key
-        assert parameter.grad.isfinite().all(), key
-        assert parameter.grad.abs().max() > 0, key
-
-
-@pytest.mark.parametrize("name", DENSITIES)
-def test_frozen_is_the_same_density(name):
-    prior = build(name)
-    z = 2 * torch.randn(3, 40, 2, dtype=torch.float64)
-    torch.testing.assert_close(prior.frozen()(z), prior.log_prob(z), rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("name", DENSITIES)
-def test_log_prob_reduces_the_last_dimension(name):
-    prior = build(name)
-    z = torch.randn(3, 4, 2, dtype=torch.float64)
-    one_by_one = torch.stack([torch.stack([prior.log_prob(point) for point in row]) for row in z])
-    assert one_by_one.shape == (3, 4)
-    torch.testing.assert_close(prior.log_prob(z), one_by_one)
-    torch.testing.assert_close(prior.log_prob(z[0]), one_by_one[0])
-
-
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", PRIORS)
-def test_type_and_device_are_kept(name, dtype, device):
-    prior = build(name, dtype=dtype, device=device)
-    z = prior.sample(7)
-    assert z.shape == (7, 2)
-    assert (z.dtype, z.device.type, z.requires_grad) == (dtype, device, False)
-    if isinstance(prior, Density):
-        value = prior.log_prob(z)
-        assert (value.dtype, value.device.type) == (dtype, device)
-
-
-@pytest.mark.parametrize("name", DENSITIES)
-def test_float32_agrees_with_float64(name):
-    host = toy_host(latent_dim=2)
-    prior, z = build(name, host=host, dtype=torch.float32), torch.randn(50, 2)
-    single = prior.log_prob(z).double()
-    host.autoencoder.double()
-    torch.testing.assert_close(single, prior.double().log_prob(z.double()), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", DENSITIES)
-def test_saved_weights_are_the_whole_state(name, tmp_path):
-    host = toy_host(latent_dim=2, dtype=torch.float64)
-    saved, loaded = build(name, 1, host), build(name, 2, host)
-    z = torch.randn(20, 2, dtype=torch.float64)
-    if parameter_count(saved):
-        assert not torch.allclose(loaded.log_prob(z), saved.log_prob(z))
-    torch.save(saved.state_dict(), tmp_path / "prior.pt")
-    loaded.load_state_dict(torch.load(tmp_path / "prior.pt", weights_only=True))
-    assert torch.equal(loaded.log_prob(z), saved.log_prob(z))
-
-
-@pytest.mark.parametrize("name", PRIORS)
-def test_every_parameter_has_one_owner(name):
-    """All of them, or none where all is fitted after training."""
-    prior = build(name)
-    owned = [*prior.shared_parameters(), *(p for player in prior.players() for p in player.parameters)]
-    trained = [p for p in prior.parameters() if p.requires_grad]
-    assert not owned or sorted(map(id, owned)) == sorted(map(id, trained))
-
-
-@pytest.mark.parametrize("name", [name for name, prior in PRIORS.items() if prior.reparameterised])
-def test_draws_carry_the_gradient_where_they_are_said_to(name):
-    prior = build(name)
-    shared = prior.shared_parameters()
-    draws = prior.rsample(5)
-    assert draws.requires_grad == bool(shared or prior.players())
-    if shared:
-        assert all(g.isfinite().all() for g in torch.autograd.grad(draws.square().sum(), shared))
-
-
-@pytest.mark.parametrize("name", DENSITIES)
-def test_divergence_is_the_one_sample_estimate(name):
-    prior = build(name)
-    q = DiagonalNormal(torch.randn(9, 2, dtype=torch.float64), torch.randn(9, 2, dtype=torch.float64))
-    z = q.sample()
-    reference = Independent(Normal(q.mean, q.stddev), 1).log_prob(z)
-    x = torch.rand(9, 6, dtype=torch.float64)
-    torch.testing.assert_close(prior.divergence(x, q, z), reference - prior.log_prob(z))
-
-
-@pytest.mark.parametrize("name", PRIORS)
-def test_settings_are_annotated_and_the_tunable_ones_work_at_both_ends(name):
-    settings = registry.settings_of(PRIORS[name])
-    for key, parameter in settings.items():
-        assert parameter.annotation is not parameter.empty, key
-        assert parameter.default is not parameter.empty, key
-    host = toy_host(latent_dim=2)
-    for key, allowed in PRIORS[name].space.items():
-        assert key in settings
-        ends = allowed.values if isinstance(allowed, Choice) else (allowed.low, allowed.high)
-        for value in ends:
-            assert registry.make(name, host, **{key: value}).sample(1).isfinite().all()
-
-
-@pytest.mark.parametrize("name", PRIORS)
-def test_docstring_begins_with_a_summary(name):
-    assert (PRIORS[name].__doc__ or "").split("\n")[0].strip()
 
 
 # The contract

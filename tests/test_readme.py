@@ -22,12 +22,13 @@ def block(language: str) -> str:
     return found.group(1)
 
 
-@pytest.mark.usefixtures("own_parts")
+@pytest.mark.usefixtures("own_parts", "cheap_metrics")
 def test_its_prior_runs(tmp_path: Path):
     """The prior of the README in one file becomes a row of the table."""
     plugin = tmp_path / "myprior.py"
     plugin.write_text(block("python"), encoding="utf-8")
-    short = ["--set", "training.epochs=1", "--set", "protocol.samples=[10]", "--set", "protocol.images=20"]
+    few = ("training.epochs=1", "protocol.samples=[10]", "protocol.images=20", "protocol.generated=200")
+    short = [part for override in few for part in ("--set", override)]
     where = ["--results", str(tmp_path), "--executor", "serial", "--name", "own", "--seeds", "0"]
     arguments = ["--suite", "quickstart", "--method", "gaussian", "diagonal", "--plugin", str(plugin)]
     assert main([*arguments, *where, *short, "--set", "prior.diagonal.spread=0.5"]) == 0

@@ -175,7 +175,7 @@ def start(folder: Path, *arguments: str, output: int = subprocess.PIPE) -> subpr
 def finish(folder: Path, *arguments: str) -> Answer:
     process = start(folder, *arguments)
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
     finally:
         end(process)
     return Answer(process.returncode, out, err)
@@ -242,7 +242,7 @@ def test_command_line(tmp_path: Path, bench: Bench):
 
     weights = bench.weights()
     assert len(weights) == 4
-    again = finish(tmp_path, "--suite", "tiny.toml", "--workers", "2")
+    again = bench("--workers", "2", executor="local")
     assert again.status == 0
     assert "4 already done" in again.out
     assert "done gaussian" not in again.out

@@ -65,8 +65,8 @@ def gradient(trial: Trial) -> None:
 
 @law(Density, after=POINTWISE)
 def frozen(trial: Trial) -> None:
-    """frozen() is the same function as log_prob."""
-    z = points(20)
+    """frozen() is the same function as log_prob, of several batches too."""
+    z = points(20).reshape(4, 5, 2)
     fix = "compute it from the present weights at every call of `frozen`, as log_prob does"
     same("log_prob", trial.density.log_prob(z), "frozen()", trial.density.frozen()(z), fix)
 
