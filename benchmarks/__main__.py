@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from importlib import import_module, metadata
 from typing import NamedTuple
 
+from benchmarks.common.errors import UsageError, cut, unknown
 from benchmarks.common.started import program
-from benchmarks.errors import UsageError, cut, unknown
 
 
 class Command(NamedTuple):

@@ -18,14 +18,16 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import aggregate, campaign, suite, table
 from benchmarks.cli import DATA, STOPPED, Selection, check_least, load_plugins, named, parse, status, workspace_of
+from benchmarks.common.errors import UsageError
 from benchmarks.common.started import program
-from benchmarks.console import Screen, unbounded, value
-from benchmarks.drift import FINE, LEVEL, Change, Row, compare, own
-from benchmarks.errors import UsageError
-from benchmarks.notes import text
-from benchmarks.suite import Request, Suite
+from benchmarks.config import suite
+from benchmarks.config.suite import Request, Suite
+from benchmarks.runner import campaign
+from benchmarks.tables import aggregate, table
+from benchmarks.tables.console import Screen, unbounded, value
+from benchmarks.tables.drift import FINE, LEVEL, Change, Row, compare, own
+from benchmarks.tables.notes import text
 
 SEEDS = 32
 LEAST_SEEDS = 12

@@ -14,17 +14,17 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from benchmarks import suite
+from benchmarks.common.errors import UsageError, cut
+from benchmarks.common.escape import in_line
+from benchmarks.common.names import check_flag
 from benchmarks.common.started import as_started, program
+from benchmarks.config import suite
+from benchmarks.config.settings import digest
+from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import DataError, Options
-from benchmarks.errors import UsageError, cut
-from benchmarks.escape import in_line
 from benchmarks.features import inception
-from benchmarks.machine import device
-from benchmarks.names import check_flag
-from benchmarks.settings import digest
-from benchmarks.suite import Request, Suite
-from benchmarks.workspace import Workspace
+from benchmarks.runner.machine import device
+from benchmarks.runner.workspace import Workspace
 from priors.plugins import Added, PluginError, load_entry_points, load_plugin
 from priors.wording import in_one_line
 

@@ -1,6 +1,6 @@
 """The command `python -m benchmarks.conformance`: the contract's laws, tried on a prior or on another part.
 
-The laws of priors are in `priors.conformance`, but for two that need the harness, in `benchmarks.laws_of_training`.
+The laws of priors are in `priors.conformance`, but for two that need the harness, in `benchmarks.laws.training`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from typing import Annotated, Any
 import torch
 from rich.console import Console
 
-from benchmarks import datasets, suite
-from benchmarks.catalogue import first_line
+from benchmarks import datasets
 from benchmarks.cli import DATA, STOPPED, Several, load_plugins, named, parse, status
-from benchmarks.console import Screen
+from benchmarks.common.errors import UsageError, find, unknown
+from benchmarks.config import suite
+from benchmarks.config.catalogue import first_line
+from benchmarks.config.settings import prior_settings
 from benchmarks.datasets import DATASETS
-from benchmarks.errors import UsageError, find, unknown
-from benchmarks.evaluation import METRICS
-from benchmarks.laws_of_datasets import LAWS_OF_DATASETS, DatasetTrial
-from benchmarks.laws_of_metrics import LAWS_OF_METRICS, MetricTrial
-from benchmarks.laws_of_training import LAWS_OF_PARTS, LAWS_OF_PRIORS, LAWS_OF_REGULARISERS, PartTrial
-from benchmarks.settings import prior_settings
+from benchmarks.laws.datasets import LAWS_OF_DATASETS, DatasetTrial
+from benchmarks.laws.metrics import LAWS_OF_METRICS, MetricTrial
+from benchmarks.laws.training import LAWS_OF_PARTS, LAWS_OF_PRIORS, LAWS_OF_REGULARISERS, PartTrial
+from benchmarks.metrics import METRICS
+from benchmarks.tables.console import Screen
 from models.registry import PARTS
 from priors.conformance import Law, Trial, Verdict, examine, use
 from priors.plugins import Added

@@ -12,14 +12,16 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from benchmarks import campaign, catalogue, made, paper, suite, survey, table
 from benchmarks.cli import Selection, check_least, check_writable, named, parse, status, workspace_of
-from benchmarks.collect import trouble
+from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.started import program
-from benchmarks.console import Screen, show
-from benchmarks.errors import UsageError, unknown
-from benchmarks.suite import Request
-from benchmarks.upkeep import Paced, whole_table, write_tables
+from benchmarks.config import catalogue, suite
+from benchmarks.config.suite import Request
+from benchmarks.runner import campaign, survey
+from benchmarks.tables import made, paper, table
+from benchmarks.tables.collect import trouble
+from benchmarks.tables.console import Screen, show
+from benchmarks.tables.upkeep import Paced, whole_table, write_tables
 
 
 @dataclass(frozen=True)

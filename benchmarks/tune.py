@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from benchmarks import style, suite, table
 from benchmarks.cli import (
     Selection,
     Several,
@@ -31,21 +30,24 @@ from benchmarks.cli import (
     status,
     workspace_of,
 )
+from benchmarks.common import style
+from benchmarks.common.errors import UsageError, unknown
+from benchmarks.common.names import check_flag, fitting, slug
 from benchmarks.common.started import program
-from benchmarks.console import Screen
-from benchmarks.errors import UsageError, unknown
-from benchmarks.executors.nursery import interrupts_ignored
-from benchmarks.machine import device_of, prepare_worker
-from benchmarks.names import check_flag, fitting, slug
-from benchmarks.progress import describe, periodically
-from benchmarks.settings import Run, digest
-from benchmarks.study import result
-from benchmarks.study.objective import OBJECTIVES
-from benchmarks.study.space import parse_range, searched, settings_of
-from benchmarks.study.tuning import STATUS, Tuning, rehearse
-from benchmarks.study.validation import ValidationWorkspace
-from benchmarks.study.workers import start_worker, tidy, work
-from benchmarks.suite import Request, Suite
+from benchmarks.config import suite
+from benchmarks.config.settings import Run, digest
+from benchmarks.config.suite import Request, Suite
+from benchmarks.runner.executors.nursery import interrupts_ignored
+from benchmarks.runner.machine import device_of, prepare_worker
+from benchmarks.runner.progress import describe, periodically
+from benchmarks.tables import table
+from benchmarks.tables.console import Screen
+from benchmarks.tuning import result
+from benchmarks.tuning.objective import OBJECTIVES
+from benchmarks.tuning.space import parse_range, searched, settings_of
+from benchmarks.tuning.study import STATUS, Tuning, rehearse
+from benchmarks.tuning.validation import ValidationWorkspace
+from benchmarks.tuning.workers import start_worker, tidy, work
 from priors.space import Choice, Range
 
 

@@ -6,7 +6,7 @@ import torch
 
 SHARE = 64
 """A chunk's largest array takes one part in so many of an accelerator's memory. A computation holds several such arrays
-at once, and a card may have several workers (`benchmarks.machine.WORKERS_A_GPU`)."""
+at once, and a card may have several workers (`benchmarks.runner.machine.WORKERS_A_GPU`)."""
 
 BYTES = 8
 """Bytes of a number: the largest arrays are in float64."""

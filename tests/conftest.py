@@ -34,14 +34,14 @@ def own_parts() -> Iterator[None]:
 def cheap_metrics() -> Iterator[None]:
     """For tests that ask whether there is a figure, and not how large it is: metrics look at few codes, distances are
     between few points, and the classifier under FID is hardly trained."""
-    from benchmarks.evaluation import codes, critic, samples, subject
     from benchmarks.features import classifier
+    from benchmarks.metrics import energy_priors, evaluated, image_quality, latent_fit
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (codes, critic, subject):
+        for module in (latent_fit, energy_priors, evaluated):
             patch.setattr(module, "CODES", 200)
-        exact = codes.wasserstein_1
-        patch.setattr(codes, "wasserstein_1", lambda one, other: exact(one[:100], other[:100]))
-        patch.setattr(samples, "precision_recall", partial(samples.precision_recall, runs=1))
+        exact = latent_fit.wasserstein_1
+        patch.setattr(latent_fit, "wasserstein_1", lambda one, other: exact(one[:100], other[:100]))
+        patch.setattr(image_quality, "precision_recall", partial(image_quality.precision_recall, runs=1))
         patch.setattr(classifier, "train", partial(classifier.train, steps=5))
         yield

@@ -12,10 +12,10 @@ import scipy.stats
 import torch
 from torch import Tensor, nn
 
+from benchmarks.common.seeds import seed_for
 from benchmarks.datasets.gaussian import pca_parameters
-from benchmarks.metrics import annealing as module
-from benchmarks.metrics.annealing import Annealing, Bounds, Joint, bounds, lower_bound, tuned_step
-from benchmarks.seeds import seed_for
+from benchmarks.estimators import annealing as module
+from benchmarks.estimators.annealing import Annealing, Bounds, Joint, bounds, lower_bound, tuned_step
 from models.likelihoods import Bernoulli
 from priors.parts.mcmc import hmc
 from priors.parts.normal import DiagonalNormal, log_standard_normal

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from benchmarks import check, run
 from benchmarks.check import main
-from benchmarks.drift import COLUMNS
-from benchmarks.executors import EXECUTORS, serial
+from benchmarks.runner.executors import EXECUTORS, serial
+from benchmarks.tables.drift import COLUMNS
 from priors.gaussian import Gaussian
 from priors.parts.normal import log_standard_normal
 from priors.registry import unchanged

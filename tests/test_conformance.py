@@ -20,13 +20,14 @@ import tyro
 from scipy.stats import chisquare
 from torch import Tensor, nn
 
-from benchmarks import run, suite
+from benchmarks import run
 from benchmarks.cli import STYLE, load_plugins
+from benchmarks.config import suite
+from benchmarks.config.settings import validated
+from benchmarks.config.suite import Request, Suite
 from benchmarks.conformance import line, main
-from benchmarks.evaluation import METRICS
-from benchmarks.laws_of_training import LAWS_OF_PRIORS, training, validation
-from benchmarks.settings import validated
-from benchmarks.suite import Request, Suite
+from benchmarks.laws.training import LAWS_OF_PRIORS, training, validation
+from benchmarks.metrics import METRICS
 from priors import registry
 from priors.base import Batch, Codes, Density, Diagnostic, Host, Player, Prior, Unsupported
 from priors.conformance import LAWS, Law, Trial, Verdict, examine, judge, use

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from benchmarks import notes, table
-from benchmarks.console import ordered, show
-from benchmarks.notes import Notes
+from benchmarks.tables import notes, table
+from benchmarks.tables.console import ordered, show
+from benchmarks.tables.notes import Notes
 
 
 def test_a_priors_own_estimators_stand_beside_the_plain_one():

@@ -23,15 +23,15 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm
 from torch import Tensor
 
+from benchmarks.config.settings import ProtocolSettings
 from benchmarks.datasets import Split
-from benchmarks.evaluation import METRICS, Evaluated, points
-from benchmarks.evaluation import annealing as annealing_figures
-from benchmarks.evaluation.memorisation import score
-from benchmarks.metrics.annealing import Annealing
-from benchmarks.metrics.figure import Figure
-from benchmarks.metrics.kernel import kernel_distance
-from benchmarks.metrics.manifold import manifold_means
-from benchmarks.settings import ProtocolSettings
+from benchmarks.estimators.annealing import Annealing
+from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.kernel import kernel_distance
+from benchmarks.estimators.manifold import manifold_means
+from benchmarks.metrics import METRICS, Evaluated, low_dimensional
+from benchmarks.metrics import ais as annealing_figures
+from benchmarks.metrics.memorisation import score
 from priors import registry
 from priors.base import DataCritic, Density
 from priors.parts.normal import DiagonalNormal, log_standard_normal
@@ -351,7 +351,7 @@ class Line:
 @pytest.mark.parametrize("spread", [0.5, 0.05])
 def test_divergence_of_codes_and_prior(spread: float, monkeypatch: pytest.MonkeyPatch):
     world = Line(spread)
-    monkeypatch.setattr("benchmarks.metrics.latent.skl_knn", lambda a, b: SimpleNamespace(value=0.0))
+    monkeypatch.setattr("benchmarks.estimators.latent.skl_knn", lambda a, b: SimpleNamespace(value=0.0))
 
     def repeat(seed: int) -> Found:
         return named(METRICS["skl"](world.subject(seed, shifted(0.3, 1))))
@@ -362,7 +362,7 @@ def test_divergence_of_codes_and_prior(spread: float, monkeypatch: pytest.Monkey
 
 def test_divergence_in_ten_dimensions(monkeypatch: pytest.MonkeyPatch):
     """Posteriors that are all one law: q(z) = N(0.3, 0.8 I)."""
-    monkeypatch.setattr("benchmarks.metrics.latent.skl_knn", lambda a, b: SimpleNamespace(value=0.0))
+    monkeypatch.setattr("benchmarks.estimators.latent.skl_knn", lambda a, b: SimpleNamespace(value=0.0))
 
     def repeat(seed: int) -> Found:
         made = Evaluated(
@@ -391,7 +391,7 @@ LEAKS = {f"tau={tau:g}": tau for tau in (-1.0, -2.0, -7.0)} | {
     ],
 )
 def test_leakage(spread: float, error: float, without: tuple[str, ...], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("benchmarks.metrics.latent.THRESHOLDS", (-1.0, -2.0, -7.0))
+    monkeypatch.setattr("benchmarks.estimators.latent.THRESHOLDS", (-1.0, -2.0, -7.0))
     world = Line(spread)
 
     def repeat(seed: int) -> Found:
@@ -469,8 +469,8 @@ def test_squared_error():
 
 def test_off_manifold(monkeypatch: pytest.MonkeyPatch):
     """Data on two lines, a uniform prior around them, wide posteriors: most of the lowest draws are far enough off."""
-    monkeypatch.setattr(points, "DRAWN", 20_000)
-    monkeypatch.setattr(points, "LOW", 2_000)
+    monkeypatch.setattr(low_dimensional, "DRAWN", 20_000)
+    monkeypatch.setattr(low_dimensional, "LOW", 2_000)
     side = np.linspace(-1, 1, 51)
     data = np.concatenate([np.stack([np.full(51, x), side], 1) for x in (-1.0, 1.0)])
     away = np.array([[2.05, 0.0]])  # the test point that says how far is off

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from benchmarks import drift, suite
-from benchmarks.drift import COLUMNS, FINE
-from benchmarks.stats import LEVEL, compare
-from benchmarks.suite import Request
+from benchmarks.config import suite
+from benchmarks.config.suite import Request
+from benchmarks.statistics.paired import LEVEL, compare
+from benchmarks.tables import drift
+from benchmarks.tables.drift import COLUMNS, FINE
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from torch import Tensor
 
-from benchmarks.evaluation import METRICS, Evaluated
-from benchmarks.settings import ProtocolSettings
+from benchmarks.config.settings import ProtocolSettings
+from benchmarks.metrics import METRICS, Evaluated
 from priors.base import DataCritic, Density, Unsupported
 from priors.parts.normal import LOG_2PI, DiagonalNormal
 from priors.registry import make

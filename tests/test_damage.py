@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import stages
-from benchmarks.record import Damaged, Record
+from benchmarks.runner import stages
+from benchmarks.runner.record import Damaged, Record
 from test_run import Bench, forget_plugins
 from workbench import TINY
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.drift import COLUMNS, FINE, LEVEL, compare, tolerance
+from benchmarks.tables.drift import COLUMNS, FINE, LEVEL, compare, tolerance
 
 SMOKE = Path(__file__).parent.parent / "results" / "baselines" / "smoke.csv"
 

@@ -9,7 +9,7 @@ from typing import get_args
 import pandas as pd
 import pytest
 
-from benchmarks.metrics.estimator import Certainty, Estimator
+from benchmarks.estimators.estimator import Certainty, Estimator
 
 RESULTS = Path(__file__).parent.parent / "results"
 

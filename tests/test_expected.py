@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.build import build
+from benchmarks.config.settings import ModelSettings, ProtocolSettings, Run, TrainingSettings, prior_settings
 from benchmarks.datasets import load
-from benchmarks.evaluation import Evaluated
-from benchmarks.settings import ModelSettings, ProtocolSettings, Run, TrainingSettings, prior_settings
+from benchmarks.metrics import Evaluated
+from benchmarks.runner.build import build
 from models.likelihoods import Bernoulli
 
 

@@ -18,11 +18,11 @@ from torch.utils.data import Dataset
 
 from benchmarks import datasets
 from benchmarks.datasets.vision import torchvision
+from benchmarks.estimators.frechet import frechet, moments
+from benchmarks.estimators.kernel import kernel_distance
 from benchmarks.features import Features, Network, cached, features_of, inception, pictures, stretched
 from benchmarks.features.classifier import Classifier, classifier, train
 from benchmarks.features.inception import WeightsError
-from benchmarks.metrics.frechet import frechet, moments
-from benchmarks.metrics.kernel import kernel_distance
 
 
 def one_sentence(error: pytest.ExceptionInfo[ValueError], *parts: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import suite
+from benchmarks.config import suite
 from benchmarks.run import main
 
 pytestmark = pytest.mark.slow

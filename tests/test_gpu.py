@@ -13,21 +13,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import suite
-from benchmarks.build import build
+from benchmarks.config import suite
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Request
 from benchmarks.datasets.base import Dataset, Split, draw_once
-from benchmarks.evaluation import METRICS, Evaluated, annealing, points
-from benchmarks.execute import execute
+from benchmarks.estimators import annealing as chains
+from benchmarks.estimators.annealing import Annealing
 from benchmarks.features import Features, Network, inception
-from benchmarks.lifecycle import begin
-from benchmarks.metrics import annealing as chains
-from benchmarks.metrics.annealing import Annealing
-from benchmarks.recall import recall
-from benchmarks.record import Record
-from benchmarks.settings import Run
-from benchmarks.suite import Request
-from benchmarks.train import Trainer
-from benchmarks.workspace import Workspace
+from benchmarks.metrics import METRICS, Evaluated, ais, low_dimensional
+from benchmarks.runner.build import build
+from benchmarks.runner.execute import execute
+from benchmarks.runner.lifecycle import begin
+from benchmarks.runner.recall import recall
+from benchmarks.runner.record import Record
+from benchmarks.runner.train import Trainer
+from benchmarks.runner.workspace import Workspace
 from covering import covering, slow_but
 from models.registry import PARTS
 from pretended import Kernels, Refused, pretended_gpu
@@ -77,16 +77,16 @@ def workspace(
 ) -> Workspace:
     """On the card, with less to compute."""
     monkeypatch.setattr(
-        "benchmarks.workspace._dataset", lambda name, folder, options, rule, device: images().to(device)
+        "benchmarks.runner.workspace._dataset", lambda name, folder, options, rule, device: images().to(device)
     )
     shared = tmp_path_factory.getbasetemp() / "cache"  # the classifier's, trained once for all tests
     monkeypatch.setattr(Workspace, "cache", property(lambda self: shared))
     monkeypatch.setattr(inception, "load", stand_in)
-    monkeypatch.setattr(annealing, "HOW", Annealing(steps=2, chains=2, leapfrog=1))
+    monkeypatch.setattr(ais, "HOW", Annealing(steps=2, chains=2, leapfrog=1))
     monkeypatch.setattr(chains, "tune", partial(chains.tune, rounds=2))
-    monkeypatch.setattr(annealing, "IMAGES", 4)
-    monkeypatch.setattr(points, "DRAWN", 2000)
-    monkeypatch.setattr(points, "FEW", 64)  # these images are few enough dimensions then
+    monkeypatch.setattr(ais, "IMAGES", 4)
+    monkeypatch.setattr(low_dimensional, "DRAWN", 2000)
+    monkeypatch.setattr(low_dimensional, "FEW", 64)  # these images are few enough dimensions then
     return Workspace(tmp_path, tmp_path, CARD, inception=tmp_path / "weights")
 
 
@@ -144,7 +144,9 @@ def test_a_run_on_points_on_a_gpu(workspace: Workspace, monkeypatch: pytest.Monk
     """Data that are no images have metrics and a picture of their own."""
     splits = [Split(torch.rand(n, 2), 1.0) for n in (60, 30, 30)]
     data = Dataset("points", *splits, "none", False, None, None, "0" * 8)
-    monkeypatch.setattr("benchmarks.workspace._dataset", lambda name, folder, options, rule, device: data.to(device))
+    monkeypatch.setattr(
+        "benchmarks.runner.workspace._dataset", lambda name, folder, options, rule, device: data.to(device)
+    )
     run = run_of(workspace.results, "gaussian").model_copy(update={"metrics": ("nll", "fd_data", "off_manifold")})
     with pretended_gpu():
         outcome = execute(run, workspace)

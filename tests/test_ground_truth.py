@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import suite
-from benchmarks.execute import execute
+from benchmarks.config import suite
+from benchmarks.config.suite import Request
 from benchmarks.run import main
-from benchmarks.suite import Request
-from benchmarks.workspace import Workspace
+from benchmarks.runner.execute import execute
+from benchmarks.runner.workspace import Workspace
 
 SHORT = ("training.epochs=20", "training.lr=1e-2", "protocol.images=200", "protocol.samples=[10, 300]")
 

@@ -18,18 +18,22 @@ from matplotlib.figure import Figure
 from PIL import Image
 from rich.text import Text
 
-import benchmarks.workspace
-from benchmarks import cli, escape, names, paper, rehearsal, run, suite, table, tune
-from benchmarks.console import Screen
-from benchmarks.errors import UsageError
-from benchmarks.execute import Outcome
+import benchmarks.runner.workspace
+from benchmarks import cli, run, tune
+from benchmarks.common import escape, names
+from benchmarks.common.errors import UsageError
+from benchmarks.config import suite
+from benchmarks.config.settings import constructor_settings
+from benchmarks.config.suite import Request
 from benchmarks.plots import __main__ as plots
 from benchmarks.plots import critic, gallery
-from benchmarks.progress import Display
 from benchmarks.report import __main__ as report
-from benchmarks.settings import constructor_settings
-from benchmarks.suite import Request
-from benchmarks.workspace import Workspace
+from benchmarks.runner import rehearsal
+from benchmarks.runner.execute import Outcome
+from benchmarks.runner.progress import Display
+from benchmarks.runner.workspace import Workspace
+from benchmarks.tables import paper, table
+from benchmarks.tables.console import Screen
 from priors.base import Unsupported
 from priors.parts.normal import DiagonalNormal
 from priors.registry import PRIORS
@@ -59,7 +63,7 @@ class Bench(Workbench):
 
 @pytest.fixture
 def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], own_parts: None) -> Bench:
-    benchmarks.workspace._dataset.cache_clear()
+    benchmarks.runner.workspace._dataset.cache_clear()
     return Bench(tmp_path, capsys)
 
 

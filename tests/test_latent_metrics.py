@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
-from benchmarks.metrics.latent import (
+from benchmarks.estimators.latent import (
     Estimate,
     Quantile,
     SymmetricKL,

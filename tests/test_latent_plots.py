@@ -14,15 +14,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from benchmarks import style, suite
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.config import suite
 from benchmarks.datasets import Split
-from benchmarks.evaluation import Evaluated
-from benchmarks.execute import execute
-from benchmarks.metrics.latent import draw_codes
+from benchmarks.estimators.latent import draw_codes
+from benchmarks.metrics import Evaluated
 from benchmarks.plots import PLOTS, Results, latent, leakage, plane, posteriors
 from benchmarks.plots.base import Drawing
-from benchmarks.seeds import stream
-from benchmarks.workspace import Workspace
+from benchmarks.runner.execute import execute
+from benchmarks.runner.workspace import Workspace
 from priors.base import Unsupported
 
 SUITE = """

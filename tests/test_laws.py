@@ -14,12 +14,12 @@ import torch
 
 from benchmarks.conformance import main
 from benchmarks.datasets import DATASETS, DataError, Source, register
-from benchmarks.evaluation import METRICS
-from benchmarks.evaluation.metric import metric
-from benchmarks.laws_of_datasets import LAWS_OF_DATASETS, DatasetTrial
-from benchmarks.laws_of_metrics import LAWS_OF_METRICS, MetricTrial
-from benchmarks.laws_of_training import LAWS_OF_PARTS, LAWS_OF_REGULARISERS, PartTrial
-from benchmarks.metrics.figure import Figure
+from benchmarks.estimators.estimate import Figure
+from benchmarks.laws.datasets import LAWS_OF_DATASETS, DatasetTrial
+from benchmarks.laws.metrics import LAWS_OF_METRICS, MetricTrial
+from benchmarks.laws.training import LAWS_OF_PARTS, LAWS_OF_REGULARISERS, PartTrial
+from benchmarks.metrics import METRICS
+from benchmarks.metrics.base import metric
 from models.backbones import BACKBONES
 from models.backbones.dense import dense
 from models.likelihoods import LIKELIHOODS, Bernoulli

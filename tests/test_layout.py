@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import train
-from benchmarks.build import build
+from benchmarks.config.settings import Run
 from benchmarks.datasets.base import Dataset, Split
-from benchmarks.record import Record
-from benchmarks.settings import Run
-from benchmarks.train import Trainer
+from benchmarks.runner import train
+from benchmarks.runner.build import build
+from benchmarks.runner.record import Record
+from benchmarks.runner.train import Trainer
 from models.registry import PARTS
 from test_methods import METHODS, run_of
 

@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from benchmarks import datasets
+from benchmarks.common.seeds import seed_for
+from benchmarks.config.settings import ProtocolSettings
 from benchmarks.datasets.gaussian import pca_parameters
-from benchmarks.evaluation import METRICS, Evaluated, likelihood
-from benchmarks.evaluation.likelihood import RELIABLE
-from benchmarks.metrics.codes import active_units
-from benchmarks.metrics.figure import Figure
-from benchmarks.metrics.likelihood import Importance, importance_sampling, pareto_k
-from benchmarks.seeds import seed_for
-from benchmarks.settings import ProtocolSettings
+from benchmarks.estimators.codes import active_units
+from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.importance import Importance, importance_sampling, pareto_k
+from benchmarks.metrics import METRICS, Evaluated, likelihood
+from benchmarks.metrics.likelihood import RELIABLE
 from models import registry
 from priors import registry as prior_registry
 from priors.base import Density, Prior, Unsupported

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import machine
+from benchmarks.common.errors import UsageError
+from benchmarks.config.settings import digest, protocol_of
+from benchmarks.config.suite import Request, expand, read
 from benchmarks.datasets import load
-from benchmarks.errors import UsageError
-from benchmarks.settings import digest, protocol_of
-from benchmarks.suite import Request, expand, read
+from benchmarks.runner import machine
 
 CARDS = 2
 
@@ -91,8 +91,8 @@ def test_a_card_is_tried_in_a_process_of_its_own():
 
 def test_a_command_starts_no_cuda(tmp_path: Path):
     """Neither the check of the data nor the rehearsal of every method, in a workspace whose device is the GPU."""
-    from benchmarks.campaign import check_data
-    from benchmarks.workspace import Workspace
+    from benchmarks.runner.campaign import check_data
+    from benchmarks.runner.workspace import Workspace
 
     (run,) = expand(read("smoke"), Request(datasets=("digits",), methods=("vampprior",), seeds=(0,)))
     present, problems = check_data([run], Workspace(tmp_path, tmp_path, "cuda"), skip=False)  # it would raise

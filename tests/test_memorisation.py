@@ -13,10 +13,10 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from benchmarks.datasets import load
-from benchmarks.evaluation.memorisation import of_model, score
-from benchmarks.metrics import memorisation, neighbours
-from benchmarks.metrics.memorisation import KIN, NEAR, excess_p, least_share, mann_whitney_z
-from benchmarks.metrics.neighbours import lower_bound, nearest, nearest_few
+from benchmarks.estimators import memorisation, neighbours
+from benchmarks.estimators.copying import KIN, NEAR, excess_p, least_share, mann_whitney_z
+from benchmarks.estimators.neighbours import lower_bound, nearest, nearest_few
+from benchmarks.metrics.memorisation import of_model, score
 from priors.base import Unsupported
 
 

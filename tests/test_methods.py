@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import methods, suite
-from benchmarks.evaluation import METRICS
+from benchmarks.config import methods, suite
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Request
 from benchmarks.features import Features, Network, inception
+from benchmarks.metrics import METRICS
 from benchmarks.run import main
-from benchmarks.settings import Run
-from benchmarks.suite import Request
 from covering import slow_but
 from models.registry import PARTS
 from priors import registry
@@ -207,8 +207,8 @@ def test_undefined_pairs_say_why_and_what_to_use(method: str, settings: list[str
 def test_flexae_takes_its_turns_in_the_papers_order():
     """Autoencoder, latent critic, P-GEN, image critic, smoothing, encoder: the third and the fourth touch nothing in
     common with the two after them, so this is the order of the paper's step."""
-    from benchmarks.build import build
     from benchmarks.datasets import load
+    from benchmarks.runner.build import build
 
     (run,) = suite.expand(suite.read("smoke"), Request(datasets=("digits",), methods=("flexae-sr",), seeds=(0,)))
     model, prior = build(run, load("digits", Path()))
@@ -272,7 +272,7 @@ def test_the_loop_knows_no_method():
     kinds = {**registry.PRIORS, **PARTS["type"], **PARTS["regulariser"]}
     trained = {name for name, one in methods.catalogue().items() if one.use}
     names = {*kinds, *(kind.__name__ for kind in kinds.values()), *trained}
-    source = (Path(__file__).parent.parent / "benchmarks" / "train.py").read_text(encoding="utf-8")
+    source = (Path(__file__).parent.parent / "benchmarks" / "runner" / "train.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
     words = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     words |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

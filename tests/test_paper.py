@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from benchmarks import paper, table
 from benchmarks.run import main
+from benchmarks.tables import paper, table
 
 
 def row(method: str, mean: float | None, metric: str = "nll", **more: Any) -> dict[str, Any]:

@@ -13,13 +13,14 @@ from matplotlib.axes import Axes
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from benchmarks import style, suite
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.config import suite
 from benchmarks.datasets import Dataset
-from benchmarks.execute import execute
 from benchmarks.plots import PLOTS, Results, critic, neighbours, samples, traversals
 from benchmarks.plots.base import Drawing
-from benchmarks.seeds import stream
-from benchmarks.workspace import Workspace
+from benchmarks.runner.execute import execute
+from benchmarks.runner.workspace import Workspace
 from priors.base import DataCritic, Unsupported
 from priors.parts.normal import DiagonalNormal
 

@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import style, suite
-from benchmarks.execute import execute
+from benchmarks.common import style
+from benchmarks.config import suite
 from benchmarks.plots import PLOTS, Results, gallery
 from benchmarks.plots.__main__ import main
 from benchmarks.plots.base import draws, telling
-from benchmarks.ranks import critical_difference
-from benchmarks.workspace import Workspace
+from benchmarks.runner.execute import execute
+from benchmarks.runner.workspace import Workspace
+from benchmarks.statistics.ranks import critical_difference
 from priors.base import Unsupported
 
 SUITE = """

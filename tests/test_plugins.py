@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from benchmarks.datasets import DATASETS
-from benchmarks.evaluation import METRICS
-from benchmarks.executors import EXECUTORS
+from benchmarks.metrics import METRICS
 from benchmarks.plots import PLOTS
+from benchmarks.runner.executors import EXECUTORS
 from models.registry import PARTS
 from priors.plugins import GROUPS, PluginError, load_entry_points, load_plugin
 from priors.registry import PRIORS, make
@@ -43,8 +43,8 @@ class Laplace(Density):
 EVERYTHING = """
 import torch
 from benchmarks import datasets
-from benchmarks.evaluation.metric import metric
-from benchmarks.executors import EXECUTORS, serial
+from benchmarks.metrics.base import metric
+from benchmarks.runner.executors import EXECUTORS, serial
 from benchmarks.plots.base import plot
 from models.backbones import BACKBONES
 from models.backbones.dense import dense

@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
+from benchmarks.config.settings import ProtocolSettings
 from benchmarks.datasets import Split
-from benchmarks.evaluation import METRICS, Evaluated
-from benchmarks.metrics.codes import wasserstein_1
-from benchmarks.metrics.neighbours import nearest
-from benchmarks.settings import ProtocolSettings
+from benchmarks.estimators.codes import wasserstein_1
+from benchmarks.estimators.neighbours import nearest
+from benchmarks.metrics import METRICS, Evaluated
 from priors.base import Prior, Unsupported
 from priors.parts.normal import DiagonalNormal, mixture_of
 from priors.registry import make

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.metrics.prd import f_beta, histograms, prd, precision_recall
+from benchmarks.estimators.prd import f_beta, histograms, prd, precision_recall
 
 
 def uniform(bins: int, total: int) -> Tensor:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import suite
-from benchmarks.progress import Display, describe
-from benchmarks.workspace import Workspace
+from benchmarks.config import suite
+from benchmarks.runner.progress import Display, describe
+from benchmarks.runner.workspace import Workspace
 
 
 def test_losses_of_one_name_are_told_apart():

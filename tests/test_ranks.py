@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.ranks import cliques, critical_difference, friedman
+from benchmarks.statistics.ranks import cliques, critical_difference, friedman
 
 DEMSAR = np.array(
     [

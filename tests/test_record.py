@@ -13,9 +13,9 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
-from benchmarks import suite
-from benchmarks.record import Record, sweep, write_atomically
-from benchmarks.suite import Request
+from benchmarks.config import suite
+from benchmarks.config.suite import Request
+from benchmarks.runner.record import Record, sweep, write_atomically
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,7 +58,7 @@ def test_an_exception_while_writing_changes_nothing(error: BaseException, tmp_pa
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from benchmarks.record import write_atomically
+from benchmarks.runner.record import write_atomically
 
 def crash(file):
     file.write(b"half of the n")
@@ -85,7 +85,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path):
 HOLD = """
 import sys
 from pathlib import Path
-from benchmarks.record import Record
+from benchmarks.runner.record import Record
 
 with Record(Path(sys.argv[1])).claim():
     print("held", flush=True)

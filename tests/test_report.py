@@ -22,12 +22,14 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from benchmarks import published, run, standings, suite, table
+from benchmarks import run
+from benchmarks.config import published, suite
+from benchmarks.config.suite import Request
 from benchmarks.plots import PLOTS, Drawing, Plot
-from benchmarks.record import Record
 from benchmarks.report import glossary, settings
 from benchmarks.report.__main__ import main
-from benchmarks.suite import Request
+from benchmarks.runner.record import Record
+from benchmarks.tables import standings, table
 from priors.base import Unsupported
 
 COMMITTED = Path(__file__).parent.parent / "results"

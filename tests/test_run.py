@@ -21,13 +21,15 @@ import pandas as pd
 import pytest
 import torch
 
-import benchmarks.workspace
-from benchmarks import console, datasets, methods, suite
+import benchmarks.runner.workspace
+from benchmarks import datasets
 from benchmarks.cli import Selection
-from benchmarks.evaluation import METRICS
-from benchmarks.record import Record
+from benchmarks.config import methods, suite
+from benchmarks.metrics import METRICS
 from benchmarks.run import Command, main
-from benchmarks.table import COLUMNS
+from benchmarks.runner.record import Record
+from benchmarks.tables import console
+from benchmarks.tables.table import COLUMNS
 from models.regularisers import REGULARISERS
 from priors.registry import PRIORS
 from workbench import TINY, Answer, Workbench, write
@@ -40,11 +42,11 @@ LONG = LONG.replace('"gaussian"', '"eager"').replace("images = 20", "images = 60
 
 EAGER = '''
 """A standard normal, and checkpoints ten times a second."""
-import benchmarks.train
+import benchmarks.runner.train
 from priors import register
 from priors.gaussian import Gaussian
 
-benchmarks.train.CHECKPOINT_SECONDS = 0.1
+benchmarks.runner.train.CHECKPOINT_SECONDS = 0.1
 
 
 @register("eager")
@@ -152,7 +154,7 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
 @pytest.fixture(autouse=True)
 def forget_plugins(own_parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plug-ins of a test are gone after it."""
-    monkeypatch.setattr("benchmarks.train.CHECKPOINT_SECONDS", 20.0)
+    monkeypatch.setattr("benchmarks.runner.train.CHECKPOINT_SECONDS", 20.0)
 
 
 def start(folder: Path, *arguments: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
@@ -757,7 +759,7 @@ def test_other_data_make_other_runs(bench: Bench, tmp_path: Path):
     assert "2 already done" in bench().out
     before = bench.table()
     Image.new("L", (8, 8), color=255).save(folder / "00.png")
-    benchmarks.workspace._dataset.cache_clear()  # as a new command would
+    benchmarks.runner.workspace._dataset.cache_clear()  # as a new command would
     again = bench()
     assert again.status == 0
     assert "0 already done" in again.out

@@ -16,11 +16,11 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from benchmarks.datasets.vision import torchvision
-from benchmarks.metrics import kernel
-from benchmarks.metrics import manifold as manifolds
-from benchmarks.metrics.frechet import Moments, frechet, moments
-from benchmarks.metrics.kernel import interaction_across, interaction_within, kernel_distance, others, pair_sums
-from benchmarks.metrics.manifold import Manifold, manifold, manifold_means
+from benchmarks.estimators import kernel
+from benchmarks.estimators import manifold as manifolds
+from benchmarks.estimators.frechet import Moments, frechet, moments
+from benchmarks.estimators.kernel import interaction_across, interaction_within, kernel_distance, others, pair_sums
+from benchmarks.estimators.manifold import Manifold, manifold, manifold_means
 
 FLOAT = torch.float64
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import methods, suite
+from benchmarks.common.errors import UsageError, unknown
+from benchmarks.common.names import slug
+from benchmarks.common.seeds import seed_for
+from benchmarks.config import methods, suite
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Request, Suite, expand, merge, parse_override, plugin_digest, read
 from benchmarks.datasets import DataError
-from benchmarks.errors import UsageError, unknown
-from benchmarks.names import slug
-from benchmarks.seeds import seed_for
-from benchmarks.settings import Run
-from benchmarks.suite import Request, Suite, expand, merge, parse_override, plugin_digest, read
 from priors import registry
 
 ROOT = Path(__file__).parents[1]
@@ -404,7 +404,7 @@ def test_hash_takes_a_default_that_is_written_out_for_the_same(make):
 def test_hash_is_the_same_in_another_process(make, tmp_path):
     runs = expand(make(SMALL + LAYERS["dataset"]))
     code = (
-        "import json, sys; from benchmarks.suite import expand, read;"
+        "import json, sys; from benchmarks.config.suite import expand, read;"
         "print(json.dumps([[run.name, run.evaluation] for run in expand(read(sys.argv[1]))]))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"}

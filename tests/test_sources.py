@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sources, suite
-from benchmarks.evaluation import METRICS
-from benchmarks.record import Record
-from benchmarks.sources import beside, digest, reached
+from benchmarks.config import suite
+from benchmarks.metrics import METRICS
+from benchmarks.runner import sources
+from benchmarks.runner.record import Record
+from benchmarks.runner.sources import beside, digest, reached
 from priors.plugins import load_plugin
 from test_run import LEARNED, Bench, bench, forget_plugins
 from workbench import TINY, write
@@ -111,7 +112,7 @@ def test_what_a_plugin_imports_beside_it_counts(bench: Bench, monkeypatch: pytes
 
 
 OWN_METRIC = """
-from benchmarks.evaluation.metric import metric
+from benchmarks.metrics.base import metric
 
 @metric("{0}")
 def {0}(subject):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.stats import (
+from benchmarks.statistics.paired import (
     LEAST_PAIRS,
     LEVEL,
     PAIR_LEVEL,

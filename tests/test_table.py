@@ -11,14 +11,15 @@ import pytest
 import scipy.stats
 import torch
 
-from benchmarks import aggregate, published, standings, suite, table
-from benchmarks.metrics.estimator import Estimator
-from benchmarks.metrics.figure import Figure, Remark, remarks
-from benchmarks.settings import Run
-from benchmarks.stats import detectable
-from benchmarks.suite import Request, Suite
-from benchmarks.weights import keep
-from benchmarks.workspace import Workspace
+from benchmarks.config import published, suite
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Request, Suite
+from benchmarks.estimators.estimate import Figure, Remark, remarks
+from benchmarks.estimators.estimator import Estimator
+from benchmarks.runner.weights import keep
+from benchmarks.runner.workspace import Workspace
+from benchmarks.statistics.paired import detectable
+from benchmarks.tables import aggregate, standings, table
 
 BASE = {
     "name": "made",

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import train
-from benchmarks.build import build
+from benchmarks.config.settings import ModelSettings, ProtocolSettings, Run, Schedule, TrainingSettings, prior_settings
 from benchmarks.datasets import Dataset, Split
 from benchmarks.datasets.base import draw_once
-from benchmarks.record import Record
-from benchmarks.settings import ModelSettings, ProtocolSettings, Run, Schedule, TrainingSettings, prior_settings
-from benchmarks.train import Diverged, Progress, Trainer
+from benchmarks.runner import train
+from benchmarks.runner.build import build
+from benchmarks.runner.record import Record
+from benchmarks.runner.train import Diverged, Progress, Trainer
 from priors.base import Batch, OptimiserSettings, Player
 
 

@@ -21,23 +21,24 @@ import pandas as pd
 import pytest
 import torch
 
-import benchmarks.workspace
-from benchmarks import run, suite
+import benchmarks.runner.workspace
+from benchmarks import run
 from benchmarks.cli import load_plugins
+from benchmarks.config import suite
+from benchmarks.config.suite import Request
 from benchmarks.datasets import load
-from benchmarks.evaluation import METRICS
-from benchmarks.evaluation.metric import Metric
-from benchmarks.execute import execute
+from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimator import Estimator
 from benchmarks.features import classifier
-from benchmarks.metrics.estimator import Estimator
-from benchmarks.metrics.figure import Figure
-from benchmarks.study import tuning, workers
-from benchmarks.study.objective import OBJECTIVES, Objective
-from benchmarks.study.space import parse_range, searched
-from benchmarks.study.validation import held_out
-from benchmarks.suite import Request
+from benchmarks.metrics import METRICS
+from benchmarks.metrics.base import Metric
+from benchmarks.runner.execute import execute
+from benchmarks.runner.workspace import Workspace
 from benchmarks.tune import main
-from benchmarks.workspace import Workspace
+from benchmarks.tuning import tuning, workers
+from benchmarks.tuning.objective import OBJECTIVES, Objective
+from benchmarks.tuning.space import parse_range, searched
+from benchmarks.tuning.validation import held_out
 from priors.space import Choice, Float, Int
 from workbench import TINY, Answer, Workbench
 
@@ -112,9 +113,9 @@ def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Bench:
 @pytest.fixture(autouse=True)
 def forget(own_parts: None) -> Iterator[None]:
     """Plug-ins and data of a test are gone after it."""
-    benchmarks.workspace._dataset.cache_clear()
+    benchmarks.runner.workspace._dataset.cache_clear()
     yield
-    benchmarks.workspace._dataset.cache_clear()
+    benchmarks.runner.workspace._dataset.cache_clear()
 
 
 def toy(monkeypatch: pytest.MonkeyPatch, **functions: Callable[[Any], float]) -> None:
@@ -224,8 +225,8 @@ def test_no_trial_meets_a_test_image(bench: Bench, monkeypatch: pytest.MonkeyPat
         labels = (*data.labels[:2], torch.full_like(data.labels[2], -1))
         return replace(data, test=Untouchable(), labels=labels)
 
-    benchmarks.workspace._dataset.cache_clear()
-    monkeypatch.setattr(benchmarks.workspace, "load", poisoned)
+    benchmarks.runner.workspace._dataset.cache_clear()
+    monkeypatch.setattr(benchmarks.runner.workspace, "load", poisoned)
     other = bench.other()
     assert other(*arguments, *less).status == 0
     assert other.file(".csv").read_bytes() == clean

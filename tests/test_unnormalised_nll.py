@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.evaluation import METRICS, Evaluated
-from benchmarks.metrics.figure import Figure
-from benchmarks.settings import ProtocolSettings
+from benchmarks.config.settings import ProtocolSettings
+from benchmarks.estimators.estimate import Figure
+from benchmarks.metrics import METRICS, Evaluated
 from priors.base import Codes
 from priors.parts.energy import Energy
 from priors.parts.normal import DiagonalNormal, log_standard_normal

@@ -10,9 +10,9 @@ from typing import Annotated
 from rich.console import Console
 
 from benchmarks.cli import Selection, named, parse, status
-from benchmarks.console import Screen
 from benchmarks.plots import PLOTS
 from benchmarks.plots.drawing import draw
+from benchmarks.tables.console import Screen
 
 
 @dataclass(frozen=True)

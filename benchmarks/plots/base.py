@@ -11,14 +11,14 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import style
-from benchmarks.evaluation import Evaluated
-from benchmarks.metrics.estimator import Estimator
-from benchmarks.recall import recall
-from benchmarks.record import Record
-from benchmarks.settings import Run
-from benchmarks.suite import Suite
-from benchmarks.workspace import Workspace
+from benchmarks.common import style
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Suite
+from benchmarks.estimators.estimator import Estimator
+from benchmarks.metrics import Evaluated
+from benchmarks.runner.recall import recall
+from benchmarks.runner.record import Record
+from benchmarks.runner.workspace import Workspace
 from priors.registry import Registry
 
 IDENTITY = ("dataset", "method", "seed")

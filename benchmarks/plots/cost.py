@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import style
+from benchmarks.common import style
 from benchmarks.plots.base import Drawing, Results, label, mean_and_error, plot
 from priors.base import Unsupported
 

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import style
-from benchmarks.evaluation import Evaluated
-from benchmarks.evaluation.subject import CHUNK
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.metrics import Evaluated
+from benchmarks.metrics.evaluated import CHUNK
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds, show, trained
-from benchmarks.seeds import stream
 from priors.base import DataCritic, Unsupported
 
 PAIRS = 64

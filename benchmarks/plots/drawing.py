@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from benchmarks import suite
 from benchmarks.cli import Selection, workspace_of
+from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.started import program
-from benchmarks.errors import UsageError, unknown
-from benchmarks.machine import prepare_worker
+from benchmarks.config import suite
+from benchmarks.config.settings import Run
 from benchmarks.plots import PLOTS, Results, gallery
-from benchmarks.settings import Run
-from benchmarks.workspace import Workspace
+from benchmarks.runner.machine import prepare_worker
+from benchmarks.runner.workspace import Workspace
 
 
 def draw(selection: Selection, console: Console, kinds: Sequence[str] = ()) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import style
-from benchmarks.errors import UsageError
-from benchmarks.names import slug
+from benchmarks.common import style
+from benchmarks.common.errors import UsageError
+from benchmarks.common.names import slug
 from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
-from benchmarks.record import write_atomically
+from benchmarks.runner.record import write_atomically
 from priors.base import Unsupported
 from priors.wording import in_one_line
 

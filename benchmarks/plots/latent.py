@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import style
-from benchmarks.evaluation import Evaluated
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.metrics import Evaluated
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds
 from benchmarks.plots.plane import (
@@ -32,7 +33,6 @@ from benchmarks.plots.plane import (
     square,
     within,
 )
-from benchmarks.seeds import stream
 from priors.base import Unsupported
 from priors.parts.flows import Flow
 from priors.parts.normal import log_standard_normal

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import style
-from benchmarks.evaluation import Evaluated
-from benchmarks.evaluation.subject import CODES
-from benchmarks.metrics import latent
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.estimators import latent
+from benchmarks.metrics import Evaluated
+from benchmarks.metrics.evaluated import CODES
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds
-from benchmarks.seeds import stream
 from priors.base import Unsupported, density
 
 STEPS = 120

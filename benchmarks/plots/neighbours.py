@@ -8,10 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import style
-from benchmarks.evaluation import Evaluated
-from benchmarks.evaluation.memorisation import LEVELS
-from benchmarks.metrics.neighbours import nearest
+from benchmarks.common import style
+from benchmarks.estimators.neighbours import nearest
+from benchmarks.metrics import Evaluated
+from benchmarks.metrics.memorisation import LEVELS
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import generated, seeds, show, trained
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.evaluation import Evaluated
+from benchmarks.metrics import Evaluated
 from benchmarks.plots.base import Results
 from priors.base import Unsupported
 

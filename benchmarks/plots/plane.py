@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from benchmarks.evaluation import Evaluated
+from benchmarks.metrics import Evaluated
 from benchmarks.plots.base import Results
 from priors.base import Unsupported
 

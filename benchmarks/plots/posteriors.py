@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import style
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
 from benchmarks.datasets import Split
-from benchmarks.evaluation.subject import CHUNK
+from benchmarks.metrics.evaluated import CHUNK
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds
 from benchmarks.plots.plane import (
@@ -27,7 +28,6 @@ from benchmarks.plots.plane import (
     square,
     within,
 )
-from benchmarks.seeds import stream
 from priors.base import Unsupported
 
 MOST = 10

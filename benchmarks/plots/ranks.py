@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from benchmarks import style
+from benchmarks.common import style
 from benchmarks.plots.base import Drawing, Results, plot
-from benchmarks.ranks import Friedman, cliques, critical_difference, friedman
-from benchmarks.stats import LEVEL
+from benchmarks.statistics.paired import LEVEL
+from benchmarks.statistics.ranks import Friedman, cliques, critical_difference, friedman
 from priors.base import Unsupported
 
 STEP = 0.28

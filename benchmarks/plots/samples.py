@@ -9,12 +9,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import style
-from benchmarks.evaluation import Evaluated
-from benchmarks.pictures import POINTS, reconstructions
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.metrics import Evaluated
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import IMAGE, generated, seeds, show, trained
-from benchmarks.seeds import stream
+from benchmarks.runner.pictures import POINTS, reconstructions
 from priors.base import Unsupported
 
 SIDE = 5

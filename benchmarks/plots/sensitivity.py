@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import style
+from benchmarks.common import style
+from benchmarks.config.settings import Run
 from benchmarks.plots.base import Drawing, Results, label, mean_and_error, plot
-from benchmarks.settings import Run
 from priors.base import Unsupported
 
 Settings = dict[str, Any]

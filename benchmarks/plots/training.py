@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import style
+from benchmarks.common import style
 from benchmarks.plots.base import Drawing, Results, plot
 from priors.base import Unsupported
 

@@ -8,10 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import style
+from benchmarks.common import style
 from benchmarks.datasets import Dataset
-from benchmarks.evaluation import Evaluated
-from benchmarks.evaluation.subject import CODES
+from benchmarks.metrics import Evaluated
+from benchmarks.metrics.evaluated import CODES
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import IMAGE, seeds, show, trained
 from priors.parts.flows import Flow

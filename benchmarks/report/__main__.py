@@ -11,18 +11,20 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from benchmarks import stats, suite, table
 from benchmarks.cli import Selection, parse, status, workspace_of
-from benchmarks.console import LEGEND, Screen
+from benchmarks.common.errors import UsageError
+from benchmarks.config import suite
 from benchmarks.datasets import DataError
-from benchmarks.errors import UsageError
-from benchmarks.evaluation import METRICS
+from benchmarks.metrics import METRICS
 from benchmarks.plots import drawing
-from benchmarks.record import write_atomically
 from benchmarks.report import glossary, page, pictures, provenance, rows, settings, tables
 from benchmarks.report.absent import absent
 from benchmarks.report.costs import costs
 from benchmarks.report.verdicts import verdicts
+from benchmarks.runner.record import write_atomically
+from benchmarks.statistics import paired
+from benchmarks.tables import table
+from benchmarks.tables.console import LEGEND, Screen
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,12 @@ def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Se
         "command": provenance.invocation(command, provenance.flags(chosen, command, frame)),
         "methods": provenance.methods_of(chosen, frame),
         "facts": provenance.facts(cells, workspace),
-        "agrees": f"{1 - stats.LEVEL:.0%}",
+        "agrees": f"{1 - paired.LEVEL:.0%}",
         "legend": LEGEND,
-        "level": f"{stats.LEVEL:g}",
-        "pair_level": f"{stats.PAIR_LEVEL:g}",
-        "least_pairs": stats.LEAST_PAIRS,
-        "power": f"{stats.POWER:.0%}",
+        "level": f"{paired.LEVEL:g}",
+        "pair_level": f"{paired.PAIR_LEVEL:g}",
+        "least_pairs": paired.LEAST_PAIRS,
+        "power": f"{paired.POWER:.0%}",
         "verdicts": verdicts(frame),
         "parts": tables.parts(frame, chosen.metrics, trial),
         "costs": costs(selected(spent(command.results / f"{name}-cost.csv"), command)),

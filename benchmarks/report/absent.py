@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.notes import text
 from benchmarks.report.rows import Row, records
+from benchmarks.tables.notes import text
 
 STATUSES = ("failed", "diverged", "unsupported", "not-computed")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.notes import text
 from benchmarks.report.rows import Number, mean, records
+from benchmarks.tables.notes import text
 
 
 @dataclass(frozen=True)

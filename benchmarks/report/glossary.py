@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.metrics.estimator import Estimator
-from benchmarks.settings import Settings
+from benchmarks.config.settings import Settings
+from benchmarks.estimators.estimator import Estimator
 
 FILE = Path(__file__).parent / "glossary.toml"
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import methods, suite
 from benchmarks.cli import Selection
+from benchmarks.common.errors import UsageError
+from benchmarks.config import methods, suite
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import DataError
-from benchmarks.errors import UsageError
-from benchmarks.settings import Run
-from benchmarks.suite import Request, Suite
-from benchmarks.workspace import Workspace as Workspace
+from benchmarks.runner.workspace import Workspace as Workspace
 
 Cell = tuple[str, str]
 """A data set and a method."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.console import value
-from benchmarks.notes import text
-from benchmarks.table import DIGITS
+from benchmarks.tables.console import value
+from benchmarks.tables.notes import text
+from benchmarks.tables.table import DIGITS
 
 Row = dict[str, Any]
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from benchmarks.settings import Run
-from benchmarks.suite import leaves
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import leaves
 
 Pairs = dict[str, str]
 

@@ -8,10 +8,10 @@ from itertools import groupby
 
 import pandas as pd
 
-from benchmarks.console import mark, of_one_seed, ordered, pairs, published_value, rounded
-from benchmarks.metrics.estimator import Estimator
-from benchmarks.notes import Notes, shared, text
+from benchmarks.estimators.estimator import Estimator
 from benchmarks.report.rows import Number, Row, count, exact, mean
+from benchmarks.tables.console import mark, of_one_seed, ordered, pairs, published_value, rounded
+from benchmarks.tables.notes import Notes, shared, text
 
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
 

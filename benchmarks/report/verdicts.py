@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.console import published_value
-from benchmarks.notes import text
-from benchmarks.published import VERDICTS
+from benchmarks.config.published import VERDICTS
 from benchmarks.report.rows import Number, Row, count, exact, mean, records
+from benchmarks.tables.console import published_value
+from benchmarks.tables.notes import text
 
 
 @dataclass(frozen=True)

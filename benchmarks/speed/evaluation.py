@@ -27,12 +27,12 @@ import tyro
 from torch import Tensor, nn
 
 from benchmarks.cli import STOPPED, status
+from benchmarks.common.seeds import seed_for
 from benchmarks.datasets import load
-from benchmarks.machine import peak_memory, prepare_worker, reset_peak_memory
-from benchmarks.metrics.frechet import frechet, moments
-from benchmarks.metrics.likelihood import importance_sampling
-from benchmarks.metrics.neighbours import nearest
-from benchmarks.seeds import seed_for
+from benchmarks.estimators.frechet import frechet, moments
+from benchmarks.estimators.importance import importance_sampling
+from benchmarks.estimators.neighbours import nearest
+from benchmarks.runner.machine import peak_memory, prepare_worker, reset_peak_memory
 from models import registry as models
 from priors import registry as priors
 from priors.base import density

@@ -17,7 +17,7 @@ import torch
 import tyro
 
 from benchmarks.cli import DATA, STOPPED, status
-from benchmarks.machine import prepare_worker
+from benchmarks.runner.machine import prepare_worker
 from benchmarks.speed.step import make_trainer, timed
 from priors.base import parameter_count
 

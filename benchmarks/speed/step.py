@@ -9,12 +9,12 @@ from pathlib import Path
 
 from torch import nn
 
-from benchmarks import suite
-from benchmarks.build import build
-from benchmarks.record import Record
-from benchmarks.suite import Request
-from benchmarks.train import Trainer
-from benchmarks.workspace import Workspace
+from benchmarks.config import suite
+from benchmarks.config.suite import Request
+from benchmarks.runner.build import build
+from benchmarks.runner.record import Record
+from benchmarks.runner.train import Trainer
+from benchmarks.runner.workspace import Workspace
 
 
 def make_trainer(method: str, data: Path, *overrides: str) -> Trainer:

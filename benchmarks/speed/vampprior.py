@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.cli import DATA, STOPPED, status
-from benchmarks.machine import peak_memory, prepare_worker, reset_peak_memory
+from benchmarks.runner.machine import peak_memory, prepare_worker, reset_peak_memory
 from benchmarks.speed.step import make_trainer, timed
 
 PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)

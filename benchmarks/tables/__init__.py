@@ -1,0 +1,1 @@
+"""Runs as tables: read from their records, averaged over seeds, compared, written, and shown."""
