@@ -54,6 +54,7 @@ BASE = np.random.default_rng(1).normal(10.0, 0.5, 20)
 # The test's level and power
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("many", "n"), [(4, 1), (8, 2), (8, 8)])
 def test_false_alarms_of_a_figure(many: int, n: int):
     """Normal figures are outside the tolerance as often as the level says, of whatever mean and spread."""
@@ -66,6 +67,7 @@ def test_false_alarms_of_a_figure(many: int, n: int):
     assert outside / len(draws) == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / len(draws)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [0.0, 0.9])
 def test_false_alarms_of_a_suite(shared: float):
     """Some of 20 figures is called changed in at most the level's share of tries, however they depend."""
@@ -86,6 +88,7 @@ def test_heavy_tails_are_allowed_for():
     assert tolerance(old, new, 1e-3) == pytest.approx(quantile * math.sqrt(1 / 2 + 1 / 2000), abs=2e-4)
 
 
+@pytest.mark.long
 def test_other_seeds_of_the_smoke_suite():
     """20 tables drawn from the laws that the baseline tells, and none is called changed; one with a shift is."""
     old = pd.read_csv(SMOKE)
@@ -290,6 +293,7 @@ def test_failed_runs_are_told_with_their_reason(checked: Bench, monkeypatch: pyt
     assert "7 rows: 5 vanished, 2 failed" in said
 
 
+@pytest.mark.long
 def test_update_makes_what_the_check_reads(checked: Bench):
     """A table of the suite's own columns; a wrong one is replaced; the same seeds give the same bytes."""
     good = checked.baseline.read_bytes()
@@ -364,6 +368,7 @@ def test_ctrl_c(checked: Bench, monkeypatch: pytest.MonkeyPatch):
     assert said.endswith("\nStopped.\n")
 
 
+@pytest.mark.long
 def test_what_finished_earlier_is_not_taken(checked: Bench, monkeypatch: pytest.MonkeyPatch):
     """Finished runs of the suite in the results' folder are of the code as it was."""
     arguments = ["--suite", str(checked.folder / "tiny.toml"), "--results", str(checked.results)]

@@ -514,7 +514,13 @@ def small(name: str) -> dict[str, Any]:
     return {key: value for key, value in SMALL.items() if key in registry.settings_of(registry.find(name))}
 
 
-@pytest.mark.parametrize("name", registry.available())
+SECONDS = ("implicit", "pullback", "two-stage", "aggregate", "autoregressive")
+"""Priors that the laws take seconds for."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in SECONDS)) for name in registry.available()]
+)
 def test_own_prior_keeps_every_law(name):
     broken = failures(name, **small(name))
     assert not broken, {name: verdict.found for name, verdict in broken.items()}
@@ -564,6 +570,7 @@ def trained(kind: type[Prior], **settings: Any) -> Verdict:
     return judge(training, Trial("probe", settings))
 
 
+@pytest.mark.long
 def test_training_finds_what_vectors_hide():
     verdict = trained(unlike_sound(divergence=only_vectors))
     assert verdict.outcome == "fail"
@@ -651,6 +658,7 @@ def test_wrong_usage_is_told_in_a_sentence(arguments, words, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.long
 def test_command_as_a_module():
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.conformance", "--prior", "no"], cwd=ROOT, capture_output=True, text=True
@@ -712,6 +720,7 @@ def test_pages_mistake_is_found(page):
         assert re.sub(r"[-+]?\d\.\d+", "#", row) in re.sub(r"[-+]?\d\.\d+", "#", PAGE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "words"), [("push", "WAE and figures of samples only"), ("dent", "an estimate")])
 def test_pages_other_priors_keep_the_contract(page, name, words):
     assert registry.load_plugin(page / f"{name}.py") == (name,)

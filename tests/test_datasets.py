@@ -85,6 +85,7 @@ def test_registry_has_all_data_sets_with_a_line_each() -> None:
     assert all(line and "\n" not in line for line in datasets.available().values())
 
 
+@pytest.mark.long
 def test_import_is_cheap() -> None:
     code = (
         "import sys, torch; before = set(sys.modules); import benchmarks.datasets; "

@@ -13,6 +13,8 @@ from benchmarks.execute import Place, execute
 from benchmarks.run import main
 from benchmarks.suite import Request
 
+pytestmark = pytest.mark.long
+
 SHORT = ("training.epochs=20", "training.lr=1e-2", "protocol.images=200", "protocol.samples=[10, 300]")
 
 

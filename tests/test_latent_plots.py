@@ -24,6 +24,8 @@ from benchmarks.plots.base import Drawing
 from benchmarks.seeds import stream
 from priors.base import Unsupported
 
+pytestmark = pytest.mark.long
+
 SUITE = """
 title = "Two dimensions"
 datasets = ["moons", "onehot"]

@@ -257,6 +257,7 @@ def test_planted_copies_are_flagged_and_held_out_data_are_not() -> None:
     assert data_copying(2 * new, test, train) > 4
 
 
+@pytest.mark.long
 def test_data_copying_is_standard_normal_for_new_data() -> None:
     """Over 400 draws of generated, held-out and training sets of one law: mean 0, variance 1 (its own error 0.07)."""
     draws = torch.randn(400, 3, 30, 2)
@@ -312,6 +313,7 @@ def test_the_least_share_is_the_first_that_is_found(n: int, m: int) -> None:
     assert least == n + 1 or excess_p(torch.arange(n) < least, none) <= 0.01
 
 
+@pytest.mark.long
 def test_copies_are_flagged_as_rarely_as_the_level_says() -> None:
     """1000 draws of generated, unseen and training sets of one law, in which one point in three counts as a copy:
     P(p <= level) <= level, and not far below, within 3.5 standard errors. The same for |z| of the distances."""

@@ -22,6 +22,8 @@ from benchmarks.seeds import stream
 from priors.base import DataCritic, Unsupported
 from priors.normal import DiagonalNormal
 
+pytestmark = pytest.mark.long
+
 SUITE = """
 title = "Pictures"
 datasets = ["digits", "moons", "onehot"]

@@ -19,6 +19,8 @@ from benchmarks.plots.base import draws, telling
 from benchmarks.ranks import critical_difference
 from priors.base import Unsupported
 
+pytestmark = pytest.mark.long
+
 SUITE = """
 title = "Plots"
 datasets = ["onehot", "moons"]

@@ -13,6 +13,8 @@ from benchmarks.sources import beside, digest, reached
 from test_run import LEARNED, Bench, bench, forget_plugins
 from workbench import TINY, write
 
+pytestmark = pytest.mark.long
+
 __all__ = ["bench", "forget_plugins"]  # fixtures
 
 SEEDS = TINY.replace("seeds = 1", "seeds = 2").replace('["gaussian", "vampprior"]', '["gaussian"]')

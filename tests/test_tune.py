@@ -40,6 +40,8 @@ from priors import registry
 from priors.space import Choice, Float, Int
 from workbench import TINY, Answer, Workbench
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 
 SEARCHED = TINY.replace("seeds = 1", "seeds = [3, 4]").replace("components = 4", "components = 12")
