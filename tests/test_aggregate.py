@@ -118,6 +118,7 @@ def test_training_draws_images_afresh_and_its_gradient_reaches_the_encoder():
     assert len(given) == 3
 
 
+@pytest.mark.long
 def test_training_mixture_has_the_law_of_all_as_its_expectation():
     host = toy_host(dtype=torch.float64, count=20)
     prior, z = make(host, components=4), torch.randn(6, 2, dtype=torch.float64)
@@ -138,6 +139,7 @@ def test_no_more_images_are_drawn_than_there_are():
     assert [len(images) for images in given] == [20, 20]
 
 
+@pytest.mark.long
 def test_memory_is_bounded(monkeypatch):
     host = toy_host(count=50, dtype=torch.float64)
     prior, z = make(host), torch.randn(300, 2, dtype=torch.float64)

@@ -76,6 +76,7 @@ def unbiased(found: Bounds, exact: Tensor) -> bool:
 # Probabilistic PCA
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("inflation", [1.0, 1.5])
 @pytest.mark.parametrize("steps", [4, 20])
 def test_weights_are_unbiased_in_both_directions(steps, inflation):
@@ -85,6 +86,7 @@ def test_weights_are_unbiased_in_both_directions(steps, inflation):
     assert (found.lower.dtype, found.upper.dtype) == (FLOAT, FLOAT)
 
 
+@pytest.mark.long
 def test_without_the_acceptance_step_the_weights_would_be_biased(monkeypatch):
     """The control of the test above."""
     pca = PCA(images=1000, s=1.0)
@@ -92,6 +94,7 @@ def test_without_the_acceptance_step_the_weights_would_be_biased(monkeypatch):
     assert not unbiased(both(pca, Annealing(20, chains=4)), pca.exact())
 
 
+@pytest.mark.long
 def test_figures_from_the_posterior_in_100_steps():
     """The data set "gaussian": one chain from q is about a hundredth of a nat off on either side."""
     w, _, s = pca_parameters()
@@ -101,6 +104,7 @@ def test_figures_from_the_posterior_in_100_steps():
     assert -0.01 < (found.upper - pca.exact()).mean() < 0.025
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leapfrog", [1, 2, 10])
 def test_bounds_close_in_with_steps(leapfrog):
     pca, below, above = PCA(images=400, w=torch.randn(12, 6, dtype=FLOAT)), [], []
@@ -174,6 +178,7 @@ def grid_integral(decoder: nn.Module, x: Tensor) -> Tensor:
     return log_joint.logsumexp(0) + 2 * math.log(0.16)
 
 
+@pytest.mark.long
 def test_bernoulli_decoder_against_a_grid_over_codes(decoder):
     """Images that the model drew, then others, from a q that is good for none of them."""
     nn.init.normal_(decoder[2].weight)
@@ -214,6 +219,7 @@ def test_saturated_logits_stay_finite():
 # Chains and blocks
 
 
+@pytest.mark.long
 def test_proposals_that_are_no_number_are_rejected():
     """p(x) = P(max |z| < 1), where the likelihood is 1; it is not a number elsewhere."""
     z = torch.zeros(100, 2, dtype=FLOAT)
@@ -261,6 +267,7 @@ def test_blocks_have_streams_of_their_own(monkeypatch):
     assert (other != together.lower).all()
 
 
+@pytest.mark.long
 def test_the_size_of_a_block_matters_by_chance_alone(monkeypatch):
     pca = PCA(images=200)
     annealing = Annealing(10, chains=4)

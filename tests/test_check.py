@@ -128,6 +128,7 @@ def test_failed_runs_are_told_with_their_reason(checked: Bench, monkeypatch: pyt
     assert "7 rows: 5 vanished, 2 failed" in said
 
 
+@pytest.mark.long
 def test_update_makes_what_the_check_reads(checked: Bench):
     """A table of the suite's own columns; a wrong one is replaced; the same seeds give the same bytes."""
     good = checked.baseline.read_bytes()
@@ -202,6 +203,7 @@ def test_ctrl_c(checked: Bench):
     assert said.endswith("\nStopped.\n")
 
 
+@pytest.mark.long
 def test_what_finished_earlier_is_not_taken(checked: Bench, monkeypatch: pytest.MonkeyPatch):
     """Finished runs of the suite in the results' folder are of the code as it was."""
     arguments = ["--suite", str(checked.folder / "tiny.toml"), "--results", str(checked.results)]

@@ -513,7 +513,13 @@ def small(name: str) -> dict[str, Any]:
     return {key: value for key, value in SMALL.items() if key in registry.settings_of(registry.PRIORS[name])}
 
 
-@pytest.mark.parametrize("name", registry.PRIORS)
+SECONDS = ("implicit", "pullback", "two-stage", "aggregate", "autoregressive")
+"""Priors that the laws take seconds for."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name in SECONDS)) for name in registry.PRIORS]
+)
 def test_own_prior_keeps_every_law(name):
     broken = failures(name, **small(name))
     assert not broken, {name: verdict.found for name, verdict in broken.items()}
@@ -521,7 +527,7 @@ def test_own_prior_keeps_every_law(name):
 
 LEARNED = [
     name
-    for name, prior in registry.available().items()
+    for name, prior in registry.PRIORS.items()
     if issubclass(prior, Density) and any(one.requires_grad for one in Trial(name, small(name)).build().parameters())
 ]
 
@@ -537,7 +543,7 @@ def test_every_parameter_of_an_own_prior_shapes_its_density(name):
 
 def test_own_estimates_of_ln_z_are_good_enough_to_be_tried():
     """`mass` forgives what the prior says that its ln Z is uncertain by: that must be little here."""
-    estimates = [name for name in registry.available() if getattr(registry.find(name), "certainty", "") == "estimate"]
+    estimates = [name for name in registry.PRIORS if getattr(registry.PRIORS[name], "certainty", "") == "estimate"]
     errors = {name: Trial(name, small(name)).fitted.log_prob_error for name in estimates}
     assert errors
     assert max(errors.values()) < 5e-3, errors
@@ -563,6 +569,7 @@ def trained(kind: type[Prior], **settings: Any) -> Verdict:
     return judge(training, Trial("probe", settings))
 
 
+@pytest.mark.long
 def test_training_finds_what_vectors_hide():
     verdict = trained(unlike_sound(divergence=only_vectors))
     assert verdict.outcome == "fail"
@@ -650,6 +657,7 @@ def test_wrong_usage_is_told_in_a_sentence(arguments, words, capsys):
     assert error.count("\n") == 1
 
 
+@pytest.mark.long
 def test_command_as_a_module():
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.conformance", "--prior", "no"], cwd=ROOT, capture_output=True, text=True
@@ -711,6 +719,7 @@ def test_pages_mistake_is_found(page):
         assert re.sub(r"[-+]?\d\.\d+", "#", row) in re.sub(r"[-+]?\d\.\d+", "#", PAGE)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "words"), [("push", "WAE and figures of samples only"), ("dent", "an estimate")])
 def test_pages_other_priors_keep_the_contract(page, name, words):
     assert load_plugin(page / f"{name}.py") == (("prior", name),)

@@ -16,6 +16,8 @@ from benchmarks.runner.record import Damaged, Record
 from test_run import Bench, forget_plugins
 from workbench import TINY
 
+pytestmark = pytest.mark.long
+
 __all__ = ["forget_plugins"]  # a fixture
 
 SUITE = TINY.replace('["onehot"]', '["digits"]').replace("epochs = 2", "epochs = 1\nbatch_size = 400")

@@ -85,6 +85,7 @@ def test_registry_has_all_data_sets_with_a_line_each() -> None:
     assert all(one.summary and "\n" not in one.summary for one in datasets.DATASETS.values())
 
 
+@pytest.mark.long
 def test_import_is_cheap() -> None:
     code = (
         "import sys, torch; before = set(sys.modules); from benchmarks.datasets import DATASETS; "

@@ -39,6 +39,7 @@ BASE = np.random.default_rng(1).normal(10.0, 0.5, 20)
 # The test's level and power
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("many", "n"), [(4, 1), (8, 2), (8, 8)])
 def test_false_alarms_of_a_figure(many: int, n: int):
     """Normal figures are outside the tolerance as often as the level says, of whatever mean and spread."""
@@ -51,6 +52,7 @@ def test_false_alarms_of_a_figure(many: int, n: int):
     assert outside / len(draws) == pytest.approx(0.1, abs=4 * math.sqrt(0.09 / len(draws)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [0.0, 0.9])
 def test_false_alarms_of_a_suite(shared: float):
     """Some of 20 figures is called changed in at most the level's share of tries, however they depend."""

@@ -158,6 +158,7 @@ def test_log_z_of_strata_by_hand():
     assert found.effective == pytest.approx(20**2 / (6 * 92))
 
 
+@pytest.mark.long
 def test_log_z_agrees_with_the_trapezoid_rule():
     host = toy_host(dtype=torch.float64, count=8)
     prior = Learned(1.0, draws=1_000_000).double()
@@ -177,6 +178,7 @@ def test_log_z_of_tilted_normals(b, dim):
     assert prior.log_prob_error < 0.05
 
 
+@pytest.mark.long
 def test_the_error_of_log_z_is_honest():
     """30 estimates: none is off by more than 4 errors, and their spread is the error that they report."""
     exact, estimates = -2 * math.log(2), []
@@ -202,6 +204,7 @@ def test_strata_lower_the_error():
     assert abs(halves.value - mixed.value) < 4 * math.hypot(halves.error, mixed.error)
 
 
+@pytest.mark.long
 def test_narrow_posteriors_in_40_dimensions():
     """f is the aggregated posterior, tilted: Z = mean_j exp(c m_j + c V_j c / 2) exp(3).
 
@@ -300,6 +303,7 @@ class Far(Energy):
         return 5 + self.law.log_prob(z)
 
 
+@pytest.mark.long
 def test_annealing_finds_in_40_dimensions_what_the_mixture_misses():
     prior = Far(sampling="mcmc", moves=5)
     prior.fit(codes(DiagonalNormal(0.5 * torch.randn(100, 40), torch.full((100, 40), 2 * math.log(0.2)))))
@@ -327,6 +331,7 @@ class Spikes(Energy):
         return self.law.log_prob(z).to(z.dtype)
 
 
+@pytest.mark.long
 def test_the_mixture_is_kept_where_annealing_misses_the_codes():
     q = posteriors(30, 20, sd=0.01, spread=3.0)
     prior = Spikes(q).double()
@@ -397,6 +402,7 @@ def test_moves_repair_poor_resampling():
     assert misfit(moved, *truth) < 5
 
 
+@pytest.mark.long
 def test_one_draw_is_resampled_from_many():
     draws = torch.cat([Tilted(oversample=1).sample(1) for _ in range(1000)])
     assert misfit(draws, torch.zeros(2), torch.eye(2) / 4) < 4

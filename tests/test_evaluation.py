@@ -28,6 +28,8 @@ from priors.base import Codes, Unsupported
 from priors.parts import normal
 from priors.testing import toy_host
 
+pytestmark = pytest.mark.long
+
 LIKELIHOOD = ("nll", "log_likelihood", "bits_per_dim", "reliability", "active_units")
 
 DEFINED = [name for name, one in METRICS.items() if not one.inception]

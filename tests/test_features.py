@@ -221,6 +221,7 @@ def trained(digits: Labelled, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return classifier("digits", *digits, folder=folder), folder
 
 
+@pytest.mark.long
 def test_the_digits_are_told_apart(trained: tuple[Network, Path], digits: Labelled) -> None:
     network, _ = trained
     test, labels = digits[2:]
@@ -233,6 +234,7 @@ def test_the_digits_are_told_apart(trained: tuple[Network, Path], digits: Labell
     assert (found.points.dtype, found.logits.dtype, found.logits.shape) == (torch.float32, torch.float32, (600, 10))
 
 
+@pytest.mark.long
 def test_the_points_are_what_a_normal_law_fits_better(trained: tuple[Network, Path], digits: Labelled) -> None:
     """Standardised over the training set, none of them 0, and less skewed than after the ReLU."""
     points = features_of(trained[0], digits[0]).points
@@ -243,6 +245,7 @@ def test_the_points_are_what_a_normal_law_fits_better(trained: tuple[Network, Pa
     assert before < 0.8 * after
 
 
+@pytest.mark.long
 def test_the_distance_grows_with_the_noise(trained: tuple[Network, Path], digits: Labelled) -> None:
     train_set, test = digits[0], digits[2]
     disturbed = [(test + sd * torch.randn(test.shape)).clamp(0, 255).to(torch.uint8) for sd in (0, 40, 80)]
@@ -251,6 +254,7 @@ def test_the_distance_grows_with_the_noise(trained: tuple[Network, Path], digits
     assert 2 * clean < little < much / 2
 
 
+@pytest.mark.long
 def test_a_classifier_is_trained_once(trained: tuple[Network, Path], digits: Labelled) -> None:
     network, folder = trained
     state = torch.get_rng_state()
@@ -273,6 +277,7 @@ def test_training_depends_on_its_seed_alone(digits: Labelled) -> None:
     assert not torch.equal(first.head.weight, other.head.weight)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32), (1, 28, 20), (3, 64, 64)])
 def test_pictures_of_many_sizes_are_learned(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Dark noise against bright noise, a few small steps, after which the logits order them."""
@@ -346,6 +351,7 @@ def close(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool((a - b).abs().max() < 1e-5 * a.abs().max())
 
 
+@pytest.mark.long
 def test_inception_is_torch_fidelitys(drawn: Network, weights: Path, tmp_path: Path) -> None:
     """Features of grey and colour pictures, and FID, KID and IS from them, are those of torch-fidelity's own run."""
     import torch_fidelity

@@ -34,6 +34,7 @@ def codes(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "transform"), KINDS)
 def test_mass_is_one(name, transform):
     step = 0.05

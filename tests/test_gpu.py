@@ -90,6 +90,7 @@ def workspace(
     return Workspace(tmp_path, tmp_path, CARD, inception=tmp_path / "weights")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", slow_but(covering(METHODS), METHODS))
 def test_a_whole_run_on_a_gpu(method: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     """Built and trained for an epoch, taken up from its checkpoint, evaluated by every metric, drawn, and recalled."""
@@ -140,6 +141,7 @@ def told(record: Record, value: float) -> dict[str, object]:
     return content
 
 
+@pytest.mark.long
 def test_a_run_on_points_on_a_gpu(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     """Data that are no images have metrics and a picture of their own."""
     splits = [Split(torch.rand(n, 2), 1.0) for n in (60, 30, 30)]
@@ -174,6 +176,7 @@ def test_a_likelihood_waits_for_the_device_once_a_group_of_images(method: str, t
 # Training steps
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("method", "steps"), [("two-stage", "steps"), ("pullback", "gan_steps")])
 def test_a_fit_after_training_waits_no_more_often_the_longer_it_takes(method: str, steps: str, tmp_path: Path):
     noted = []

@@ -14,6 +14,8 @@ from benchmarks.run import main
 from benchmarks.runner.execute import execute
 from benchmarks.runner.workspace import Workspace
 
+pytestmark = pytest.mark.long
+
 SHORT = ("training.epochs=20", "training.lr=1e-2", "protocol.images=200", "protocol.samples=[10, 300]")
 
 

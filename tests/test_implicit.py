@@ -47,6 +47,7 @@ def log_aggregated(z: Tensor) -> Tensor:
     return law.log_prob(z)
 
 
+@pytest.mark.long
 def test_the_player_learns_the_log_density_ratio():
     host = dataclasses.replace(toy_host(), encode=two_codes)
     prior = make("implicit", host, widths=(32, 32), dropout=0.0, lr=3e-3, turns=1).double()
@@ -198,6 +199,7 @@ def moments_of_codes(host: Host) -> tuple[Tensor, Tensor]:
     return mean, torch.cov(q.mean.T, correction=0) + q.variance.mean(0).diag()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampling", ["resampling", "mcmc", "ancestral"])
 def test_draws_follow_the_density_or_for_ancestral_the_codes(sampling, monkeypatch):
     monkeypatch.setattr(importance, "ROWS", 999)

@@ -134,6 +134,7 @@ def test_names_of_tuned_suites_are_good_ones():
     assert names.slug("folder:/" + "ü" * 500) != names.slug("folder:/" + "ü" * 501)
 
 
+@pytest.mark.long
 def test_long_names_of_data_sets_and_methods_work(bench: Bench):
     bench.suite(TINY.replace('"vampprior"]', f'"{"m" * 300}"]') + f'[method.{"m" * 300}]\nuse = "gaussian"\n')
     assert bench().status == 0
@@ -179,6 +180,7 @@ def told(*arguments: str, folder: Path, **more: Any) -> subprocess.CompletedProc
 RUN = ("--suite tiny.toml --results results --executor serial",)
 
 
+@pytest.mark.long
 def test_a_terminal_of_ascii_is_written_to(tmp_path: Path):
     ended = told(*RUN, folder=tmp_path, env={"PYTHONIOENCODING": "ascii"})
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -186,6 +188,7 @@ def test_a_terminal_of_ascii_is_written_to(tmp_path: Path):
     assert "+- s.e." in ended.stdout
 
 
+@pytest.mark.long
 def test_closed_and_full_outputs_give_no_traceback(tmp_path: Path):
     closed = told(*RUN, ">&-", folder=tmp_path)
     assert (closed.returncode, closed.stderr) == (0, "")
@@ -445,6 +448,7 @@ def test_a_screen_shows_text_as_it_is(bench: Bench, capsys: pytest.CaptureFixtur
     assert isinstance(screen.render_str("x"), Text)
 
 
+@pytest.mark.long
 def test_titles_of_any_kind_are_printed(bench: Bench):
     bench.suite(TINY.replace('"Tiny"', '"[/] [bold]T \\u001b[2J \\u0000"'))
     answer = bench()
@@ -457,6 +461,7 @@ def test_titles_of_any_kind_are_printed(bench: Bench):
 # Small test sets
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [1, 3])
 def test_figures_of_a_few_test_images(count: int, bench: Bench):
     draws = np.random.default_rng(0)

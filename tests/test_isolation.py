@@ -16,6 +16,8 @@ from benchmarks.run import main
 from test_run import Bench, descendants, end, finish, forget_plugins, processes, start, wait_for
 from workbench import TINY, write
 
+pytestmark = pytest.mark.long
+
 BAD = '''
 """Priors that do something to their process, each in its own way."""
 import os

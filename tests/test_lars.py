@@ -196,6 +196,7 @@ def test_error_of_log_prob_is_the_mean_over_draws(truncation):
     assert abs(prior.log_prob_error / 0.01 + slope.mean().item()) < 4 * error
 
 
+@pytest.mark.long
 def test_training_moves_the_law_to_the_codes():
     prior = registry.make("lars", toy_host(latent_dim=1), draws=256, widths=(30, 30))
     optimiser = torch.optim.Adam(prior.parameters(), lr=1e-2)

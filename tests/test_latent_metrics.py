@@ -68,6 +68,7 @@ def test_mean_has_the_standard_error_of_the_draws():
 # Symmetric KL
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("d", "exact", "error"), [(2, 0.2525, 0.004), (40, 5.0500, 0.02)])
 def test_symmetric_kl_of_normals(d, exact, error):
     """1/2 [d (s^2 - 1 - ln s^2) + ||m||^2] + 1/2 [d (1/s^2 - 1 + ln s^2) + ||m||^2/s^2] at m = .3, s^2 = .8."""
@@ -178,6 +179,7 @@ def test_nearest_neighbours_are_those_of_a_tree(d):
     assert skl_knn(a, b) == pytest.approx((forward + backward, 0.0), abs=1e-10)
 
 
+@pytest.mark.long
 def test_nearest_neighbours_are_consistent():
     """N(0, I) against N(1, I) on R^2: KL is 1 on either side; the error falls with the sample's size."""
 
@@ -294,6 +296,7 @@ def test_an_error_of_ln_p_moves_codes_across_a_threshold():
     assert found.score.error == pytest.approx(math.hypot(alone.score.error, 0.5 * 0.5))
 
 
+@pytest.mark.long
 def test_a_quantile_stands_between_those_a_standard_error_of_its_level_away():
     values = torch.arange(10_001.0)
     error = 10_000 * math.sqrt(0.09 * 0.91 / 10_001)

@@ -26,6 +26,8 @@ from benchmarks.runner.execute import execute
 from benchmarks.runner.workspace import Workspace
 from priors.base import Unsupported
 
+pytestmark = pytest.mark.long
+
 SUITE = """
 title = "Two dimensions"
 datasets = ["moons", "onehot"]

@@ -62,6 +62,7 @@ def test_every_method_of_colour_images(method: str, tmp_path: Path, monkeypatch:
     compare(run_of(tmp_path, method), images(8, channels=3), tmp_path, monkeypatch)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", CRITICS)
 @pytest.mark.parametrize("backbone", PARTS["backbone"])
 def test_every_backbone(backbone: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -118,6 +118,7 @@ def test_elbo_falls_short_by_the_divergence_from_the_posterior():
     assert abs((result.kl - exact_kl).mean().item()) < 0.03
 
 
+@pytest.mark.long
 def test_estimate_rises_with_k():
     pca = PCA(images=500, latent=4)
     result = pca.estimate(pca.mean_field(), (1, 5, 25, 125))

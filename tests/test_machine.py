@@ -81,6 +81,7 @@ def test_a_card_that_is_not_there_is_refused(cards: None, monkeypatch: pytest.Mo
         machine.device("cuda:2")
 
 
+@pytest.mark.long
 def test_a_card_is_tried_in_a_process_of_its_own():
     """It says in one line what is wrong; this process has touched nothing."""
     machine.probed.cache_clear()
@@ -125,6 +126,7 @@ def test_workers_on_cards_share_the_cores_and_are_the_same_each_time(cards: None
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.long
 def test_a_stream_starts_no_cuda():
     """Two lines in a process of their own: asking for a card's random state would start it."""
     asked = "import torch; from benchmarks import seeds; torch.cuda.device_count = lambda: 2\n"

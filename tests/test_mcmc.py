@@ -41,6 +41,7 @@ def test_the_target_stays_the_target(name):
     assert misfit(z) < 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MOVES)
 def test_chains_reach_the_target_from_elsewhere(name):
     start = torch.full((4000, 3), 4.0, dtype=torch.float64)
@@ -117,6 +118,7 @@ def test_tune_reaches_its_target(move, target, start):
 # Annealed importance sampling
 
 
+@pytest.mark.long
 def test_ais_knows_the_normaliser_of_gaussians():
     """From N(0, I) in 10 dimensions, narrowed by b, and to a correlated one far off."""
     z, b = torch.randn(400, 10, dtype=torch.float64), 8.0
@@ -128,6 +130,7 @@ def test_ais_knows_the_normaliser_of_gaussians():
     assert far.error < 0.1
 
 
+@pytest.mark.long
 def test_ais_beats_the_importance_sampling_that_it_is_with_one_temperature():
     z = torch.randn(400, 10, dtype=torch.float64)
 

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from benchmarks.datasets import load
-from benchmarks.estimators import memorisation, neighbours
+from benchmarks.estimators import copying, neighbours
 from benchmarks.estimators.copying import KIN, NEAR, excess_p, least_share, mann_whitney_z
 from benchmarks.estimators.neighbours import lower_bound, nearest, nearest_few
 from benchmarks.metrics.memorisation import of_model, score
@@ -31,11 +31,11 @@ def pms_ratio(generated: Tensor, test: Tensor, train: Tensor) -> float:
 
 
 def authentic(generated: Tensor, train: Tensor) -> Tensor:
-    return memorisation.authentic(nearest(generated, train), train)
+    return copying.authentic(nearest(generated, train), train)
 
 
 def data_copying(generated: Tensor, test: Tensor, train: Tensor) -> float:
-    return memorisation.data_copying(nearest(generated, train), nearest(test, train))
+    return copying.data_copying(nearest(generated, train), nearest(test, train))
 
 
 def kneighbors(points: Tensor, reference: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ def agrees(found: neighbours.Neighbours, expected: tuple[Tensor, Tensor]) -> boo
 
 
 def copies(points: Tensor, train: Tensor) -> Tensor:
-    return memorisation.copies(nearest_few(points, train, KIN))
+    return copying.copies(nearest_few(points, train, KIN))
 
 
 @pytest.fixture
@@ -257,6 +257,7 @@ def test_planted_copies_are_flagged_and_held_out_data_are_not() -> None:
     assert data_copying(2 * new, test, train) > 4
 
 
+@pytest.mark.long
 def test_data_copying_is_standard_normal_for_new_data() -> None:
     """Over 400 draws of generated, held-out and training sets of one law: mean 0, variance 1 (its own error 0.07)."""
     draws = torch.randn(400, 3, 30, 2)
@@ -294,8 +295,8 @@ def test_what_the_training_set_holds_several_times_hides_no_copies() -> None:
 
 def test_few_training_points_are_enough() -> None:
     train = torch.randn(3, 5)
-    assert memorisation.copies(nearest_few(train, train, 3)).all()
-    assert not memorisation.copies(nearest_few(10 + train, train, 3)).any()
+    assert copying.copies(nearest_few(train, train, 3)).all()
+    assert not copying.copies(nearest_few(10 + train, train, 3)).any()
 
 
 @pytest.mark.parametrize(("n", "k", "m", "of_m"), [(30, 5, 20, 1), (30, 0, 20, 4), (10, 10, 500, 0), (300, 3, 600, 0)])
@@ -312,14 +313,15 @@ def test_the_least_share_is_the_first_that_is_found(n: int, m: int) -> None:
     assert least == n + 1 or excess_p(torch.arange(n) < least, none) <= 0.01
 
 
+@pytest.mark.long
 def test_copies_are_flagged_as_rarely_as_the_level_says() -> None:
     """1000 draws of generated, unseen and training sets of one law, in which one point in three counts as a copy:
     P(p <= level) <= level, and not far below, within 3.5 standard errors. The same for |z| of the distances."""
     p, z = [], []
     for ours, theirs, train in torch.randn(1000, 3, 80, 3):
         found, held_out = (nearest_few(points, train, KIN) for points in (ours, theirs))
-        p.append(excess_p(memorisation.copies(found), memorisation.copies(held_out)))
-        z.append(memorisation.data_copying(found.first, held_out.first))
+        p.append(excess_p(copying.copies(found), copying.copies(held_out)))
+        z.append(copying.data_copying(found.first, held_out.first))
     for level in (0.01, 0.05, 0.2):
         slack = 3.5 * math.sqrt(level * (1 - level) / 1000)
         rate = (torch.tensor(p) <= level).double().mean().item()

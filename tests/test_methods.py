@@ -161,23 +161,27 @@ def check(table: pd.DataFrame, method: str) -> None:
         assert set(nll.status) == {"ok"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_on_digits(method: str, tmp_path: Path):
     check(table_of(method, "digits", tmp_path), method)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", slow_but(SEE_DATA, METHODS))
 def test_on_vectors(method: str, tmp_path: Path):
     check(table_of(method, "moons", tmp_path), method)
     check(table_of(method, "onehot", tmp_path), method)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", slow_but(SEE_DATA, METHODS))
 def test_on_colour_images(method: str, tmp_path: Path, colours: Path):
     conv = SHORT.replace('backbone = "dense"\nwidths = [16]', 'backbone = "conv"\nwidths = [4, 8]')
     check(table_of(method, f"folder:{colours}", tmp_path, conv), method)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("method", "settings", "words"),
     [
@@ -281,6 +285,7 @@ def test_the_loop_knows_no_method():
     assert not words & names
 
 
+@pytest.mark.long
 def test_what_was_fitted_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A further metric re-evaluates the kept second stage: the same likelihood, and no second training."""
     first = table_of("two-stage", "onehot", tmp_path, SHORT.replace(', "active_units"', ""))
@@ -300,6 +305,7 @@ def with_metrics(*names: str) -> str:
     return SHORT.replace("metrics = [", f"metrics = [{', '.join(map(repr, names))},")
 
 
+@pytest.mark.long
 def test_the_data_in_a_models_place(tmp_path: Path):
     """A row without a model has the figures of data, and says of the others that they are a model's."""
     path = tmp_path / "data.toml"
@@ -313,6 +319,7 @@ def test_the_data_in_a_models_place(tmp_path: Path):
     assert "of a model" in table.loc["nll", "note"]
 
 
+@pytest.mark.long
 def test_figures_that_wait_for_inceptions_weights_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Everything else goes on, the run counts as done, and with the weights the same command computes them."""
     monkeypatch.setattr(inception, "find", lambda path: None)

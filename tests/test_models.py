@@ -332,6 +332,7 @@ def test_loss_is_reconstruction_plus_the_warmed_up_kl(name):
     torch.testing.assert_close(validation.mean(), reconstruction + kl)
 
 
+@pytest.mark.long
 def test_average_of_the_one_sample_kl_is_the_closed_form():
     model = vae(widths=())
     prior, x = prior_of("gaussian", model), torch.rand(8, 6, dtype=torch.float64)

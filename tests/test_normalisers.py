@@ -91,6 +91,7 @@ def test_no_estimate_has_a_gradient_in_the_encoder_but_the_paper_s():
         assert (found is not None) == reaches
 
 
+@pytest.mark.long
 def test_chains_follow_an_energy_that_moves_away():
     """f's mode goes from 0 to 8 deviations of N(0, I) along training: the particles are there, with p's spread."""
     f, chains = Tilt(b=3.0), Chains(500, 5).double()

@@ -80,6 +80,7 @@ def test_a_turn_has_gradients_of_its_own_network_and_none_of_the_encoder(who):
     assert all(gradient is None for gradient in torch.autograd.grad(loss, others, allow_unused=True))
 
 
+@pytest.mark.long
 def test_critic_is_high_on_codes_after_its_turns():
     host, _, _ = fixed_codes()
     prior = make(host, critic_lr=1e-3)
@@ -91,6 +92,7 @@ def test_critic_is_high_on_codes_after_its_turns():
     assert 0.5 * apart < gap < 1.5 * apart
 
 
+@pytest.mark.long
 def test_a_game_moves_the_draws_to_the_codes():
     host, mean, covariance = fixed_codes()
     prior = make(host, critic_lr=3e-3, generator_lr=1e-3)
@@ -129,6 +131,7 @@ def test_settings_out_of_range_are_refused(settings):
         make(**settings)
 
 
+@pytest.mark.long
 def test_gap_of_equal_laws_is_small():
     host, mean, covariance = fixed_codes()
     prior = make(host, critic_lr=1e-3)

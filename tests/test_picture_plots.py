@@ -24,6 +24,8 @@ from benchmarks.runner.workspace import Workspace
 from priors.base import DataCritic, Unsupported
 from priors.parts.normal import DiagonalNormal
 
+pytestmark = pytest.mark.long
+
 SUITE = """
 title = "Pictures"
 datasets = ["digits", "moons", "onehot"]

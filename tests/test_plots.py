@@ -21,6 +21,8 @@ from benchmarks.runner.workspace import Workspace
 from benchmarks.statistics.ranks import critical_difference
 from priors.base import Unsupported
 
+pytestmark = pytest.mark.long
+
 SUITE = """
 title = "Plots"
 datasets = ["onehot", "moons"]

@@ -49,6 +49,7 @@ def subject(shape: tuple[int, ...] = (2,)) -> Evaluated:
     return made_of(q, uniform, shape=shape, train=Split(points, 1.0), test=Split(test, 1.0))
 
 
+@pytest.mark.long
 def test_off_manifold_share_is_the_area_away_from_the_data():
     """The limit r is the largest distance of a test point: off is what lies outside two stadiums of radius r."""
     made = subject()
@@ -62,6 +63,7 @@ def test_off_manifold_share_is_the_area_away_from_the_data():
     assert figures["manifold_distance", "low-posterior"].value > figures["manifold_distance", "prior"].value > 0
 
 
+@pytest.mark.long
 def test_a_prior_on_the_data_has_no_pockets():
     made = subject()
     made.prior = SimpleNamespace(sampler="", sample=lambda n: made.q.mean[torch.randint(402, (n,))])
@@ -90,6 +92,7 @@ def latent_subject(prior: Prior | None = None) -> Evaluated:
     return made_of(q, prior or make("gaussian", toy_host(latent_dim=2)))
 
 
+@pytest.mark.long
 def test_latent_fit_of_two_normals_is_the_closed_form():
     figures = {str(one.estimator): one for one in METRICS["skl"](latent_subject())}
     for name in ("direct-5000", "leave-one-out-5000"):
@@ -116,6 +119,7 @@ def test_surgery_of_equal_posteriors_finds_no_information():
     assert figures["kl"] == pytest.approx(figures["marginal"])
 
 
+@pytest.mark.long
 def test_a_prior_without_a_density_has_the_nearest_neighbour_form_alone():
     made = latent_subject(make("pgen", toy_host(latent_dim=2), widths=(8,)))
     assert [str(one.estimator) for one in METRICS["skl"](made)] == ["1-nn-5000", "1-nn-5000-floor"]

@@ -112,6 +112,7 @@ def test_type_is_kept(name, dtype):
         assert q.log_prob(z).dtype == q.log_prob(copy(z)).dtype == dtype
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STOCHASTIC)
 @pytest.mark.parametrize("latent_dim", [1, 2, 40])
 def test_float32_agrees_with_float64(name, latent_dim):
@@ -137,6 +138,7 @@ def test_gradient_reaches_encoder_and_flow(name, latent_dim):
             assert gradient.abs().max() > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STOCHASTIC)
 def test_kl_to_the_standard_normal_descends(name):
     """E[ln q - ln N] has its minimum, 0 but for the truncated law, at q = N(0, I)."""
@@ -344,6 +346,7 @@ def test_gradient_by_inversion_is_that_of_the_draw(name):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FLOWS)
 def test_gradient_of_a_foreign_density_is_the_finite_difference(name):
     made = posterior(name)
@@ -367,6 +370,7 @@ def test_mass_of_a_flow_is_one(grid):
     assert grid.mass.sum().item() == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.long
 def test_draws_of_a_flow_have_its_density(grid):
     z = grid.q.sample((DRAWS,))[:, 0]
     close_to(-grid.q.log_prob(copy(z)), -(grid.mass * grid.log_q).sum())

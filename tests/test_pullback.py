@@ -68,6 +68,7 @@ def grid(step: float = 0.05, end: float = 9.0) -> tuple[Tensor, float]:
 # ln Z after training
 
 
+@pytest.mark.long
 def test_log_z_is_that_of_the_trapezoid_rule():
     host, prior = toy(count=5, draws=1_500_000, sampling="resampling")
     with torch.no_grad():
@@ -85,6 +86,7 @@ def test_log_z_is_that_of_the_trapezoid_rule():
     assert mass == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.long
 def test_defensive_mixture_is_right_where_the_papers_z_hat_is_nats_too_low():
     dim, count, beta = 12, 400, 1.0
     prior = given(half_square, dim, count, scale=2 * beta, draws=40_000)
@@ -157,6 +159,7 @@ def test_mean_kl_below_zero_is_moved_to_zero_without_a_gradient(clipped):
         assert abs(gradient.item()) > 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("normaliser", ["paper", "defensive", "chains"])
 def test_gradient_in_beta_is_the_critic_s_mean_on_codes_minus_that_on_the_prior(normaliser):
     many = 4_000 if normaliser == "defensive" else 100_000  # its mixture has as many components
@@ -255,6 +258,7 @@ def ring(n: int) -> Tensor:
     return 2 * torch.stack([angle.cos(), angle.sin()], 1) + 0.1 * torch.randn(n, 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("training", "penalty"), [("combined", "wgan-div-1"), ("naive", "wgan-gp")])
 def test_critic_is_low_on_data_after_training(training, penalty):
     x = ring(500)
@@ -304,6 +308,7 @@ def variation(prior: Pullback, n: int = 20_000) -> float:
     return 0.5 * (counts / n - share).abs().sum().item()
 
 
+@pytest.mark.long
 def test_the_default_draws_are_of_the_density_and_the_paper_s_are_not():
     far = {}
     for sampling in ("mcmc", "resampling", "gan"):
@@ -326,6 +331,7 @@ def test_gan_sampling_gives_the_gan_s_draws():
     assert torch.equal(z, prior.gan.sample(5))
 
 
+@pytest.mark.long
 def test_latent_gan_learns_where_codes_lie_whatever_their_scale():
     side = torch.where(torch.rand(400, 1) < 0.5, -1.0, 1.0)
     unit = torch.cat([side, 0.05 * torch.randn(400, 1)], 1) + 0.05 * torch.randn(400, 2)

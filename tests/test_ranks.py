@@ -92,6 +92,7 @@ def test_ties_everywhere_show_nothing() -> None:
     assert (result.chi2, result.f, result.p) == (0, 0, 1)
 
 
+@pytest.mark.long
 def test_equal_methods_are_told_apart_in_5_percent_of_tables() -> None:
     """By F, and by any pair of average ranks that is a critical difference apart."""
     tables = [friedman(scores, "lower") for scores in np.random.default_rng(0).normal(size=(2000, 15, 5))]

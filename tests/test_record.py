@@ -69,6 +69,7 @@ write_atomically(Path(sys.argv[1]), crash)
 """
 
 
+@pytest.mark.long
 def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path):
     """What is left beside it goes with the next sweep, and nothing else does."""
     path = tmp_path / "metrics.json"
@@ -93,6 +94,7 @@ with Record(Path(sys.argv[1])).claim():
 """
 
 
+@pytest.mark.long
 def test_claim_keeps_another_process_out(tmp_path: Path):
     """Until the holder ends, even by kill -9."""
     record = Record(tmp_path / "run")

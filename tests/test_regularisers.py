@@ -180,6 +180,7 @@ def gaussian_codes(n: int, variance: float) -> DiagonalNormal:
     return DiagonalNormal(mean, torch.full_like(mean, math.log(variance)))
 
 
+@pytest.mark.long
 def test_stratified_estimate_meets_the_closed_form() -> None:
     """B = 1500 of a million: the logarithm's bias is 0.01 nats at most; the rest is noise of the draws."""
     variance = 0.1
@@ -283,6 +284,7 @@ def test_permuted_codes_keep_their_marginals() -> None:
     assert sum(tuple(row.tolist()) in rows for row in shuffled) < 20
 
 
+@pytest.mark.long
 def test_discriminator_learns_the_total_correlation() -> None:
     host, prior = identity_host(), Shifted(0.0)
     factor = Factor(host, gamma=10.0, widths=(32, 32), lr=1e-3)

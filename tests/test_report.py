@@ -446,6 +446,7 @@ def drawable(own_parts: None) -> None:
     PLOTS.put("never", Plot("never", never, True))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("drawable")
 def test_figures_are_drawn_anew_from_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "mine.toml"
@@ -567,6 +568,7 @@ def browse(page: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium, chromium-browser or google-chrome on the PATH")
 def test_in_a_browser(tmp_path: Path):
     """Headers sort, nothing is fetched, refused or logged, and a narrow page does not scroll sideways.

@@ -222,6 +222,7 @@ def processes() -> dict[int, tuple[int, str]]:
 # The real command line
 
 
+@pytest.mark.long
 def test_command_line(tmp_path: Path, bench: Bench):
     """Two workers, plain output, the CSV's columns; a second time nothing; another number of workers the same bytes."""
     bench.suite(TINY.replace("seeds = 1", "seeds = 2"))
@@ -256,6 +257,7 @@ def test_command_line(tmp_path: Path, bench: Bench):
     assert bench.csv() == content
 
 
+@pytest.mark.long
 def test_wrong_usage_of_the_command_line(tmp_path: Path):
     """Exit status 2 and one sentence, from a real process."""
     answer = finish(tmp_path, "--suite", "quickstrat")
@@ -300,6 +302,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
                 pipe.close()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
 def test_killed_at_any_moment(tmp_path: Path, begin: Callable[..., subprocess.Popen[str]], uninterrupted: bytes):
     """kill -9 of all while training, of the parent after it, and at a random moment: the same table in the end."""
@@ -339,6 +342,7 @@ def test_killed_at_any_moment(tmp_path: Path, begin: Callable[..., subprocess.Po
     assert after[: len(before)] == [row["seconds"] for row in before], "it was taken up, not begun anew"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("executor", "everyone"), [("serial", False), ("local", True)])
 def test_ctrl_c(
     executor: str, everyone: bool, tmp_path: Path, begin: Callable[..., subprocess.Popen[str]], uninterrupted: bytes
@@ -513,6 +517,7 @@ def test_help_explains_every_flag(bench: Bench):
         assert " ".join(text.split())[:40] in shown
 
 
+@pytest.mark.long
 def test_nothing_is_cut_off_where_there_is_no_terminal(bench: Bench):
     """A log or a pipe gets the whole table, however wide."""
     name = "vampprior-under-a-rather-long-name-that-someone-chose"
@@ -546,6 +551,7 @@ def test_limit(bench: Bench):
     assert set(bench.table()["method"]) == {"gaussian", "vampprior"}
 
 
+@pytest.mark.long
 def test_methods_and_seeds_one_at_a_time(bench: Bench):
     """Part commands add up to the whole table."""
     bench.suite(TINY.replace("seeds = 1", "seeds = 2"))
@@ -563,6 +569,7 @@ def test_methods_and_seeds_one_at_a_time(bench: Bench):
     assert bench.csv() == added
 
 
+@pytest.mark.long
 def test_method_outside_the_suite_stays_in_the_table(bench: Bench):
     """A later command for another part does not take its rows away."""
     assert bench("--method", "mixture").status == 0
@@ -571,6 +578,7 @@ def test_method_outside_the_suite_stays_in_the_table(bench: Bench):
     assert set(table[table["status"] == "ok"]["method"]) == {"gaussian", "mixture"}
 
 
+@pytest.mark.long
 def test_part_of_a_suite_leaves_the_other_rows_as_they_are(bench: Bench):
     """With their standings; of a method that is added none but its own is new."""
     bench.suite(TINY.replace("seeds = 1", "seeds = 3"))
@@ -589,6 +597,7 @@ def test_part_of_a_suite_leaves_the_other_rows_as_they_are(bench: Bench):
     assert set(added["standing_label"]) <= {"undecided", "worse"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "mark"), [(["--set", "training.epochs=1"], "training.epochs=1"), (["--preset", "quick"], "quick")]
 )
@@ -606,6 +615,7 @@ def test_trials_stand_apart(arguments: list[str], mark: str, bench: Bench):
     assert len(bench.runs()) == len(runs) + 2, "other settings are other runs"
 
 
+@pytest.mark.long
 def test_skip_missing(bench: Bench):
     bench.suite(TINY.replace('["onehot"]', '["mnist", "onehot"]'))
     refuses(bench, ["--download", "--skip-missing"])
@@ -617,6 +627,7 @@ def test_skip_missing(bench: Bench):
     assert set(table[table["dataset"] == "mnist"]["status"]) == {"not-computed"}
 
 
+@pytest.mark.long
 def test_another_metric_costs_no_training(bench: Bench):
     assert bench().status == 0
     weights, before = bench.weights(), bench.table()
@@ -632,6 +643,7 @@ def test_another_metric_costs_no_training(bench: Bench):
     pd.testing.assert_frame_equal(after[~after["metric"].isin(added)].reset_index(drop=True), before)
 
 
+@pytest.mark.long
 def test_more_samples_cost_no_training(bench: Bench):
     """Another protocol of evaluation is new figures of the same weights."""
     assert bench("--method", "gaussian").status == 0
@@ -642,6 +654,7 @@ def test_more_samples_cost_no_training(bench: Bench):
     assert {"is-10", "is-30"} < set(bench.table()["estimator"])
 
 
+@pytest.mark.long
 def test_table_survives_an_empty_error_file(bench: Bench):
     """A crash may leave error.txt without its text."""
     assert bench("--method", "gaussian").status == 0
@@ -656,6 +669,7 @@ def test_table_survives_an_empty_error_file(bench: Bench):
 # Plug-ins and runs that go wrong
 
 
+@pytest.mark.long
 def test_plugin_is_a_method(bench: Bench):
     """Trained, evaluated and tabulated like any other, by both executors alike; its text is part of its runs' name."""
     plugin = str(write(bench.folder / "learned.py", LEARNED))
@@ -689,6 +703,7 @@ def ill(bench: Bench, *methods: str) -> tuple[str, ...]:
     return "--plugin", str(plugin), "--method", *methods
 
 
+@pytest.mark.long
 def test_failure_is_told_and_tried_again(bench: Bench):
     command = ill(bench, "raises", "gaussian")
     answer = bench(*command)
@@ -745,6 +760,7 @@ def test_prior_without_density_is_unsupported(bench: Bench):
     assert "1 already done" in bench(*command).out
 
 
+@pytest.mark.long
 def test_other_data_make_other_runs(bench: Bench, tmp_path: Path):
     """A run is done for the data that it was made with: when they change, it is made again."""
     from PIL import Image

@@ -163,6 +163,7 @@ def test_kernel_distance_in_chunks_and_of_float32(monkeypatch: pytest.MonkeyPatc
     assert kernel_distance(a, b) == pytest.approx(whole, rel=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("shift", "least", "most"), [(0.0, 0.9, 1.7), (0.3, 0.75, 1.35), (1.0, 0.75, 1.35)])
 def test_standard_errors_are_those_of_draws(shift: float, least: float, most: float) -> None:
     """Over 400 draws the mean variance is the estimates'. Of equal laws the jackknife's alone is twice as large."""
@@ -369,6 +370,7 @@ def test_blurred_samples_raise_precision_and_density_and_lower_recall() -> None:
     assert blurred[1] < good[1] - 0.3
 
 
+@pytest.mark.long
 def test_errors_of_precision_and_recall_go_as_the_root_of_the_points():
     """Those of drawing both sets, in the plane: four times the points, half of the error; none for very few."""
 

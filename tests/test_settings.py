@@ -401,6 +401,7 @@ def test_hash_takes_a_default_that_is_written_out_for_the_same(make):
     assert one(make(), overrides=same).hash8 == one(make()).hash8
 
 
+@pytest.mark.long
 def test_hash_is_the_same_in_another_process(make, tmp_path):
     runs = expand(make(SMALL + LAYERS["dataset"]))
     code = (

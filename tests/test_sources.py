@@ -16,6 +16,8 @@ from priors.plugins import load_plugin
 from test_run import LEARNED, Bench, bench, forget_plugins
 from workbench import TINY, write
 
+pytestmark = pytest.mark.long
+
 __all__ = ["bench", "forget_plugins"]  # fixtures
 
 SEEDS = TINY.replace("seeds = 1", "seeds = 2").replace('["gaussian", "vampprior"]', '["gaussian"]')

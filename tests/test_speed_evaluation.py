@@ -69,6 +69,7 @@ def of_small_arrays() -> float:
     return memory
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux starts a process's peak anew")
 @pytest.mark.parametrize(("measured", "expected"), [(of_large_arrays, 96), (of_small_arrays, 48)])
 def test_memory_is_what_the_call_had_at_once_beyond_what_was_there(measured, expected):
@@ -77,6 +78,7 @@ def test_memory_is_what_the_call_had_at_once_beyond_what_was_there(measured, exp
         assert pool.submit(measured).result() == pytest.approx(expected, abs=8)
 
 
+@pytest.mark.long
 def test_a_row_a_job(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["evaluation", "--quick", "--jobs", "neighbours"])
     assert main() == 0
@@ -85,6 +87,7 @@ def test_a_row_a_job(monkeypatch, capsys):
     assert row.split()[-4] == "0.4"  # 2 x 500 x 500 x 784 operations
 
 
+@pytest.mark.long
 def test_missing_data_is_one_sentence(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(sys, "argv", ["evaluation", "--quick", "--jobs", "neighbours", "--data", str(tmp_path)])
     assert main() == 2

@@ -246,6 +246,7 @@ def test_bold_figures_are_the_papers(dataset: str) -> None:
     assert bold(-np.array(means), stds, [8, 8, 8], "lower").tolist() == printed
 
 
+@pytest.mark.long
 def test_bold_is_welchs_test_of_runs(random: np.random.Generator) -> None:
     runs = random.normal(size=(200, 2, 5)) * [[1], [4]] + [[0], [4]]
     expected = [stats.ttest_ind(*pair, equal_var=False).pvalue >= 0.05 for pair in runs]

@@ -26,6 +26,7 @@ def shifted(z: Tensor) -> Tensor:
     return 5 + law.log_prob(z)
 
 
+@pytest.mark.long
 def test_log_z_and_draws_of_a_shifted_normal():
     found = annealed(shifted, normal, 1024, 16, 300)
     estimate = log_z_of(found.log_z)

@@ -341,6 +341,7 @@ def without_seconds(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("patience", [0, 1])
 @pytest.mark.parametrize("prior", ["gaussian", "vampprior"])
 def test_resumed_at_every_epoch(prior: str, patience: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

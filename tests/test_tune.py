@@ -35,12 +35,14 @@ from benchmarks.metrics.base import Metric
 from benchmarks.runner.execute import execute
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tune import main
-from benchmarks.tuning import tuning, workers
+from benchmarks.tuning import study, workers
 from benchmarks.tuning.objective import OBJECTIVES, Objective
 from benchmarks.tuning.space import parse_range, searched
 from benchmarks.tuning.validation import held_out
 from priors.space import Choice, Float, Int
 from workbench import TINY, Answer, Workbench
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parent.parent
 
@@ -324,8 +326,8 @@ def test_a_trial_whose_process_dies_again_and_again_is_given_up(tmp_path: Path):
     while one.trials[-1].state == optuna.trial.TrialState.WAITING:
         one.tell(one.ask(), state=optuna.trial.TrialState.FAIL)
         workers.revive(one, tmp_path)
-    assert len(one.trials) == tuning.RETRIES + 1
-    assert [trial.number for trial in workers.slots(one)] == [tuning.RETRIES]
+    assert len(one.trials) == study.RETRIES + 1
+    assert [trial.number for trial in workers.slots(one)] == [study.RETRIES]
 
 
 # Counts

@@ -170,6 +170,7 @@ def two_clusters(n: int) -> tuple[DiagonalNormal, float]:
     return DiagonalNormal(mean, torch.full((n, 2), math.log(0.01))), entropy
 
 
+@pytest.mark.long
 def test_fit_finds_planted_codes():
     q, entropy = two_clusters(400)
     prior = make(torch.float32, widths=(48, 48), steps=1000, lr=2e-3)

@@ -70,6 +70,7 @@ def test_players_joint_and_apart(name: str, adversary: list[str]):
     assert players[-1].optimiser.lr == 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoder_lr", [0.0, 1e-2])
 @pytest.mark.parametrize("name", MATCHINGS)
 def test_codes_come_to_the_prior(name: str, encoder_lr: float):
