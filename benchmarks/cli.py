@@ -17,9 +17,9 @@ import tyro
 from benchmarks.common.errors import UsageError, cut
 from benchmarks.common.escape import in_line
 from benchmarks.common.names import check_flag
+from benchmarks.common.settings import digest
 from benchmarks.common.started import as_started, program
 from benchmarks.config import suite
-from benchmarks.config.settings import digest
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import DataError, Options
 from benchmarks.features import inception

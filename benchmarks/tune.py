@@ -33,9 +33,10 @@ from benchmarks.cli import (
 from benchmarks.common import style
 from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.names import check_flag, fitting, slug
+from benchmarks.common.settings import digest
 from benchmarks.common.started import program
 from benchmarks.config import suite
-from benchmarks.config.settings import Run, digest
+from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.runner.executors.nursery import interrupts_ignored
 from benchmarks.runner.machine import device_of, prepare_worker
@@ -45,7 +46,7 @@ from benchmarks.tables.console import Screen
 from benchmarks.tuning import result
 from benchmarks.tuning.objective import OBJECTIVES
 from benchmarks.tuning.space import parse_range, searched, settings_of
-from benchmarks.tuning.study import STATUS, Tuning, rehearse
+from benchmarks.tuning.study import STATUS, Study, rehearse
 from benchmarks.tuning.validation import ValidationWorkspace
 from benchmarks.tuning.workers import start_worker, tidy, work
 from priors.space import Choice, Range
@@ -135,7 +136,7 @@ def tune(command: Command, console: Console) -> int:
 # Before the first trial
 
 
-def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
+def prepare(command: Command, chosen: Suite, console: Console) -> list[Study]:
     """Every study, with all checked that can be before hours of work."""
     check(command)
     plugins, workspace = load_plugins(command.plugin), make_workspace(command)
@@ -185,13 +186,13 @@ def one_study(
     space: dict[str, Range],
     workspace: ValidationWorkspace,
     base: Run,
-) -> Tuning:
+) -> Study:
     """A method's study on a data set; UsageError where an objective is undefined or the ends of a range are no valid
     settings."""
     name = study_name(command, chosen, base.dataset, base.method)
     storage = command.storage or f"sqlite:///{(workspace.results / name).resolve()}.db"
     prunes = rehearse(base, workspace.on_cpu.dataset(base), command.objective)
-    tuning = Tuning(name, chosen, request, space, command.objective, command.trials, workspace, storage, prunes)
+    tuning = Study(name, chosen, request, space, command.objective, command.trials, workspace, storage, prunes)
     for key, one in space.items():
         for value in one.values if isinstance(one, Choice) else (one.low, one.high):
             tuning.runs({key: value})
@@ -212,7 +213,7 @@ def study_name(command: Command, chosen: Suite, dataset: str, *names: str) -> st
     return fitting("-".join(parts))
 
 
-def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:
+def introduce(console: Console, tuning: Study, study: optuna.Study) -> None:
     """What is to be done, before it is."""
     seeds = ", ".join(map(str, tuning.request.seeds))
     done = sum(trial.state in STATUS for trial in tidy(study, tuning.trials).trials)
@@ -230,7 +231,7 @@ def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:
 # Trials
 
 
-def carry_out(tuning: Tuning, workers: int) -> None:
+def carry_out(tuning: Study, workers: int) -> None:
     """One worker is this process; several are processes that share the study."""
     if workers == 1:
         _work(tuning)
@@ -245,7 +246,7 @@ def carry_out(tuning: Tuning, workers: int) -> None:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _work(tuning: Tuning, worker: int = 0, workers: int = 1) -> None:
+def _work(tuning: Study, worker: int = 0, workers: int = 1) -> None:
     """One worker's trials, on the device that is its own."""
     workspace = replace(tuning.workspace, device=device_of(tuning.workspace.device, worker))
     prepare_worker(workspace.device, workers)
@@ -255,7 +256,7 @@ def _work(tuning: Tuning, worker: int = 0, workers: int = 1) -> None:
 class View:
     """What a person sees of a study under way: a bar with the best so far, and a line for every trial that ends."""
 
-    def __init__(self, console: Console, tuning: Tuning, study: optuna.Study):
+    def __init__(self, console: Console, tuning: Study, study: optuna.Study):
         self.console, self.tuning, self.study = console, tuning, study
         columns = ("{task.description}", "{task.fields[best]}", "{task.fields[now]}")
         first, best, now = (TextColumn(column, markup=False) for column in columns)

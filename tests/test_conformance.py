@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from benchmarks import run
 from benchmarks.cli import STYLE, load_plugins
+from benchmarks.common.settings import validated
 from benchmarks.config import suite
-from benchmarks.config.settings import validated
 from benchmarks.config.suite import Request, Suite
 from benchmarks.conformance import line, main
 from benchmarks.laws.training import LAWS_OF_PRIORS, training, validation

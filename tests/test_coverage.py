@@ -23,15 +23,15 @@ from scipy.spatial import cKDTree
 from scipy.stats import norm
 from torch import Tensor
 
-from benchmarks.config.settings import ProtocolSettings
 from benchmarks.datasets import Split
 from benchmarks.estimators.annealing import Annealing
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.estimators.kernel import kernel_distance
 from benchmarks.estimators.manifold import manifold_means
 from benchmarks.metrics import METRICS, Evaluated, low_dimensional
 from benchmarks.metrics import ais as annealing_figures
 from benchmarks.metrics.memorisation import score
+from benchmarks.metrics.protocol import ProtocolSettings
 from priors import registry
 from priors.base import DataCritic, Density
 from priors.parts.normal import DiagonalNormal, log_standard_normal
@@ -81,7 +81,7 @@ def coverage(found: np.ndarray, known: float | None) -> float:
     return float((np.abs(value - (value.mean() if known is GRAND_MEAN else known)) <= 1.96 * error).mean())
 
 
-def named(figures: Iterable[Figure]) -> Found:
+def named(figures: Iterable[Estimate]) -> Found:
     return {
         f"{one.metric} {one.estimator!s}": (one.value, math.nan if one.error is None else one.error) for one in figures
     }

@@ -11,8 +11,8 @@ from scipy.integrate import quad
 from scipy.stats import norm
 from torch import Tensor
 
-from benchmarks.config.settings import ProtocolSettings
 from benchmarks.metrics import METRICS, Evaluated
+from benchmarks.metrics.protocol import ProtocolSettings
 from priors.base import DataCritic, Density, Unsupported
 from priors.parts.normal import LOG_2PI, DiagonalNormal
 from priors.registry import make

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from benchmarks import metrics
 from benchmarks.config import suite
-from benchmarks.config.settings import ProtocolSettings
 from benchmarks.config.suite import Request
 from benchmarks.datasets import Dataset, load
 from benchmarks.estimators import kernel, manifold, neighbours
 from benchmarks.estimators.annealing import Annealing
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.estimators.importance import importance_sampling
 from benchmarks.metrics import METRICS, DataOnly, Evaluated
+from benchmarks.metrics.protocol import ProtocolSettings
 from benchmarks.runner.build import build
 from priors import registry
 from priors.base import Codes, Unsupported
@@ -61,7 +61,7 @@ def make_subject(method: str, *overrides: str, cache: Path = Path()) -> Evaluate
     return Evaluated(digits(), run.protocol, run.seed, cache=cache, model=model.eval(), prior=prior.eval())
 
 
-def figures_of(name: str, subject: Evaluated) -> list[Figure] | str:
+def figures_of(name: str, subject: Evaluated) -> list[Estimate] | str:
     """Its figures, or why it has none."""
     with torch.no_grad():
         try:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.config.settings import ModelSettings, ProtocolSettings, Run, TrainingSettings, prior_settings
+from benchmarks.config.settings import ModelSettings, Run, TrainingSettings, prior_settings
 from benchmarks.datasets import load
 from benchmarks.metrics import Evaluated
+from benchmarks.metrics.protocol import ProtocolSettings
 from benchmarks.runner.build import build
 from models.likelihoods import Bernoulli
 

@@ -23,7 +23,7 @@ from benchmarks import cli, run, tune
 from benchmarks.common import escape, names
 from benchmarks.common.errors import UsageError
 from benchmarks.config import suite
-from benchmarks.config.settings import constructor_settings
+from benchmarks.config.constructors import constructor_settings
 from benchmarks.config.suite import Request
 from benchmarks.plots import __main__ as plots
 from benchmarks.plots import critic, gallery

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal, kl_divergence
 
 from benchmarks.estimators.latent import (
-    Estimate,
+    Measured,
     Quantile,
     SymmetricKL,
     densities_at_codes,
@@ -53,7 +53,7 @@ def mixture(mean: Tensor, sd: float) -> NormalMixture:
     return NormalMixture(mean, torch.full_like(mean, 2 * math.log(sd)), log_weight)
 
 
-def close(estimate: Estimate, exact: float, largest_error: float) -> None:
+def close(estimate: Measured, exact: float, largest_error: float) -> None:
     """Within four standard errors, which themselves are small enough for the test to fail."""
     assert 0 < estimate.error < largest_error
     assert abs(estimate.value - exact) < 4 * estimate.error

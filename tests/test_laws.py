@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.conformance import main
 from benchmarks.datasets import DATASETS, DataError, Source, register
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.laws.datasets import LAWS_OF_DATASETS, DatasetTrial
 from benchmarks.laws.metrics import LAWS_OF_METRICS, MetricTrial
 from benchmarks.laws.training import LAWS_OF_PARTS, LAWS_OF_REGULARISERS, PartTrial
@@ -42,7 +42,7 @@ def broken(trial: Any, laws: Any) -> set[str]:
 
 # Metrics
 
-SOUND = Figure("norm", "exact", 0.0, "none", "lower")
+SOUND = Estimate("norm", "exact", 0.0, "none", "lower")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def tried(trained: MetricTrial, measure: Callable[[Any], Any], **kind: bool) -> 
     return outcomes(trial, LAWS_OF_METRICS)
 
 
-def norms(subject: Any) -> list[Figure]:
+def norms(subject: Any) -> list[Estimate]:
     values = subject.q.sample().norm(dim=-1)
     return [replace(SOUND, value=values.mean().item(), values=values)]
 
@@ -73,42 +73,42 @@ def test_a_sound_metric_keeps_every_law(trained: MetricTrial):
     ) | {"of-data": "does not apply"}
 
 
-def moving(subject: Any) -> list[Figure]:
+def moving(subject: Any) -> list[Estimate]:
     next(subject.model.parameters()).add_(1.0)
     return [SOUND]
 
 
-def learning(subject: Any) -> list[Figure]:
+def learning(subject: Any) -> list[Estimate]:
     with torch.enable_grad():
         subject.model.decode(torch.zeros(1, 3)).sum().backward()
     return [SOUND]
 
 
-def counting(calls: list[int] = []) -> Callable[[Any], list[Figure]]:  # noqa: B006  (a state of its own is the fault)
-    def measure(subject: Any) -> list[Figure]:
+def counting(calls: list[int] = []) -> Callable[[Any], list[Estimate]]:  # noqa: B006  (a state of its own is the fault)
+    def measure(subject: Any) -> list[Estimate]:
         calls.append(1)
         return [replace(SOUND, value=float(len(calls)))]
 
     return measure
 
 
-def python_draws(subject: Any) -> list[Figure]:
+def python_draws(subject: Any) -> list[Estimate]:
     random.random()
     np.random.rand()
     return [SOUND]
 
 
-def training_mode(subject: Any) -> list[Figure]:
+def training_mode(subject: Any) -> list[Estimate]:
     subject.model.train()
     return [SOUND]
 
 
-def half(subject: Any) -> list[Figure]:
+def half(subject: Any) -> list[Estimate]:
     (one,) = norms(subject)
     return [replace(one, values=one.values[:10])]
 
 
-def without_a_reason(subject: Any) -> list[Figure]:
+def without_a_reason(subject: Any) -> list[Estimate]:
     raise Unsupported
 
 
@@ -144,7 +144,7 @@ def test_a_metric_of_the_data_is_tried_on_them(trained: MetricTrial):
 
 
 def test_a_metric_that_is_undefined_here_breaks_nothing(trained: MetricTrial):
-    def picky(subject: Any) -> list[Figure]:
+    def picky(subject: Any) -> list[Estimate]:
         raise Unsupported("only for pgen")
 
     assert set(tried(trained, picky).values()) == {"pass", "does not apply"}

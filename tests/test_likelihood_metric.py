@@ -18,13 +18,13 @@ from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from benchmarks import datasets
 from benchmarks.common.seeds import seed_for
-from benchmarks.config.settings import ProtocolSettings
 from benchmarks.datasets.gaussian import pca_parameters
 from benchmarks.estimators.codes import active_units
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.estimators.importance import Importance, importance_sampling, pareto_k
 from benchmarks.metrics import METRICS, Evaluated, likelihood
 from benchmarks.metrics.likelihood import RELIABLE
+from benchmarks.metrics.protocol import ProtocolSettings
 from models import registry
 from priors import registry as prior_registry
 from priors.base import Density, Prior, Unsupported
@@ -467,7 +467,7 @@ def test_certainty_of_the_prior_is_part_of_the_estimator(perfect):
 def test_an_error_of_ln_z_is_part_of_every_figure_that_ln_p_enters(perfect):
     """Beyond that of the images, and what it explains is not impossible."""
 
-    def figures(error: float) -> dict[tuple[str, str], Figure]:
+    def figures(error: float) -> dict[tuple[str, str], Estimate]:
         made = Evaluated(perfect.data, perfect.protocol, seed=3, model=perfect.model, prior=Loose(error))
         made.importance = perfect.importance
         return {(one.metric, str(one.estimator)): one for name in ("nll", "excess_nll") for one in METRICS[name](made)}

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from benchmarks.common.errors import UsageError
-from benchmarks.config.settings import digest, protocol_of
+from benchmarks.common.settings import digest
+from benchmarks.config.settings import protocol_of
 from benchmarks.config.suite import Request, expand, read
 from benchmarks.datasets import load
 from benchmarks.runner import machine

@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy.stats import wasserstein_distance
 
-from benchmarks.config.settings import ProtocolSettings
 from benchmarks.datasets import Split
 from benchmarks.estimators.codes import wasserstein_1
 from benchmarks.estimators.neighbours import nearest
 from benchmarks.metrics import METRICS, Evaluated
+from benchmarks.metrics.protocol import ProtocolSettings
 from priors.base import Prior, Unsupported
 from priors.parts.normal import DiagonalNormal, mixture_of
 from priors.registry import make

@@ -13,9 +13,10 @@ import pytest
 import torch
 from filelock import FileLock, Timeout
 
+from benchmarks.common.files import sweep, write_atomically
 from benchmarks.config import suite
 from benchmarks.config.suite import Request
-from benchmarks.runner.record import Record, sweep, write_atomically
+from benchmarks.runner.record import Record
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,7 +59,7 @@ def test_an_exception_while_writing_changes_nothing(error: BaseException, tmp_pa
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from benchmarks.runner.record import write_atomically
+from benchmarks.common.files import write_atomically
 
 def crash(file):
     file.write(b"half of the n")

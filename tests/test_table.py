@@ -14,7 +14,7 @@ import torch
 from benchmarks.config import published, suite
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
-from benchmarks.estimators.estimate import Figure, Remark, remarks
+from benchmarks.estimators.estimate import Estimate, Remark, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.runner.weights import keep
 from benchmarks.runner.workspace import Workspace
@@ -225,12 +225,12 @@ def test_remarks_that_differ_in_numbers_alone_are_one():
 def test_a_note_of_an_earlier_version_is_a_remark():
     """metrics.json of a run that was made before remarks had numbers."""
     kept = {"metric": "nll", "estimator": "is-10+estimate", "value": 1.0, "unit": "nats", "direction": "lower"}
-    found = Figure.from_dict({**kept, "error": 0.1, "note": "off by 3 nats"})
+    found = Estimate.from_dict({**kept, "error": 0.1, "note": "off by 3 nats"})
     assert (found.estimator, found.remarks) == (
         Estimator("is", draws=(10,), certainty="estimate"),
         remarks("off by 3 nats"),
     )
-    assert Figure.from_dict(found.as_dict()) == found
+    assert Estimate.from_dict(found.as_dict()) == found
 
 
 def test_trials_are_marked_in_every_row(bench: Bench):

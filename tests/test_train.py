@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks.config.settings import ModelSettings, ProtocolSettings, Run, Schedule, TrainingSettings, prior_settings
+from benchmarks.config.settings import ModelSettings, Run, Schedule, TrainingSettings, prior_settings
 from benchmarks.datasets import Dataset, Split
 from benchmarks.datasets.base import draw_once
+from benchmarks.metrics.protocol import ProtocolSettings
 from benchmarks.runner import train
 from benchmarks.runner.build import build
 from benchmarks.runner.record import Record

@@ -27,7 +27,7 @@ from benchmarks.cli import load_plugins
 from benchmarks.config import suite
 from benchmarks.config.suite import Request
 from benchmarks.datasets import load
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.features import classifier
 from benchmarks.metrics import METRICS
@@ -125,7 +125,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, **functions: Callable[[Any], float]) ->
     for name, function in functions.items():
         metric = OBJECTIVES[name].metric
         made = Metric(
-            metric, "", lambda s, f=function, m=metric: [Figure(m, Estimator("toy"), f(s.prior), "none", "lower")]
+            metric, "", lambda s, f=function, m=metric: [Estimate(m, Estimator("toy"), f(s.prior), "none", "lower")]
         )
         monkeypatch.setitem(METRICS, metric, made)
         monkeypatch.setitem(OBJECTIVES, name, Objective(metric, name, "none", lambda model, prior, data: None))

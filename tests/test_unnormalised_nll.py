@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.config.settings import ProtocolSettings
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.metrics import METRICS, Evaluated
+from benchmarks.metrics.protocol import ProtocolSettings
 from priors.base import Codes
 from priors.parts.energy import Energy
 from priors.parts.normal import DiagonalNormal, log_standard_normal
@@ -65,7 +65,7 @@ def made() -> tuple[Evaluated, Tensor, float]:
     return subject, exact[1], log_z[1]
 
 
-def named(subject: Evaluated) -> dict[str, Figure]:
+def named(subject: Evaluated) -> dict[str, Estimate]:
     return {str(one.estimator): one for one in METRICS["nll"](subject) if one.metric == "nll"}
 
 

@@ -6,8 +6,6 @@ import codecs
 import re
 import unicodedata
 
-import pandas as pd
-
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?(inf|nan)"
 FIGURE = re.compile(rf"-|({NUMBER})( ± ({NUMBER}))?( [*=])?", re.IGNORECASE)
 """A cell that is a number, with its error and its mark, or none."""
@@ -59,22 +57,6 @@ def cell(text: str) -> str:
 def uncell(text: str) -> str:
     """The text that `cell` was given."""
     return text[1:] if text.startswith("'") and cell(text[1:]) == text else text
-
-
-def cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with `cell` over its texts and its columns' names; numbers stay as they are."""
-    return _over(frame, cell).rename(columns=lambda name: cell(name) if isinstance(name, str) else name)
-
-
-def uncells(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table that `cells` was given, read back."""
-    return _over(frame, uncell)
-
-
-def _over(frame: pd.DataFrame, change: object) -> pd.DataFrame:
-    texts = [name for name in frame.columns if frame[name].map(lambda one: isinstance(one, str)).any()]
-    changed = {name: frame[name].map(lambda one: change(one) if isinstance(one, str) else one) for name in texts}
-    return frame.assign(**changed)
 
 
 def markdown(text: str) -> str:

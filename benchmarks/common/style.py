@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
-from benchmarks.runner.record import write_atomically
+from benchmarks.common.files import write_atomically
 
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7f7f7f")
 """Of Okabe and Ito's palette those that stay apart for colour-blind eyes; several are alike in grey, so see LINES."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.config.settings import Settings, validated
+from benchmarks.common.settings import Settings, validated
 from priors.registry import PRIORS
 
 CATALOGUE = Path(__file__).parent / "methods.toml"

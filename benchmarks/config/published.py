@@ -11,7 +11,8 @@ import pandas as pd
 from pydantic import Field, field_validator
 from scipy import special
 
-from benchmarks.config.settings import Run, Settings
+from benchmarks.common.settings import Settings
+from benchmarks.config.settings import Run
 from benchmarks.statistics.paired import LEVEL
 
 CHECKOUT = Path(__file__).parents[2] / "results" / "published.csv"

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import json
-import warnings
 from collections.abc import Mapping
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
-from pydantic_core import PydanticSerializationError
+from pydantic import AfterValidator, Field, field_validator
 
-from benchmarks.common.errors import UsageError, cut, find, unknown
+from benchmarks.common.errors import find
 from benchmarks.common.names import slug
+from benchmarks.common.settings import Settings, digest
+from benchmarks.config.constructors import constructor_settings
 from benchmarks.datasets import Dataset
+from benchmarks.metrics.protocol import ProtocolSettings
 from models.registry import PARTS
 from models.regularisers import REGULARISERS
 from priors.plugins import Added
-from priors.registry import PRIORS, settings_of
-from priors.wording import in_one_line
+from priors.registry import PRIORS
 
 FORMAT = 2
 """To be raised when a default or an algorithm changes what a run's figures mean: no older run is then taken for new."""
@@ -43,20 +40,6 @@ MODEL = ("type", "backbone", "posterior", "likelihood")
 
 USUAL = {"device": "cpu", "precision": "float32"}
 """What figures are computed with unless their protocol says so."""
-
-
-class Settings(BaseModel):
-    """Frozen; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def no_truth(cls, value: Any) -> Any:
-        """No setting here is true or false, and pydantic takes these for 1 and 0."""
-        if isinstance(value, bool) or (isinstance(value, list) and any(isinstance(one, bool) for one in value)):
-            raise ValueError("it is not to be true or false")
-        return value
 
 
 def _part(name: str) -> Any:
@@ -141,22 +124,6 @@ class TrainingSettings(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
 
 
-class ProtocolSettings(Settings):
-    """What makes two numbers comparable, beside the data and the likelihood.
-
-    binarisation: 'auto' takes the data set's own rule; 'expected' trains on grey e as the expectation over x ~
-    Bernoulli(e) and scores x drawn once under q(z|e) (VAEPP). size: side to scale images to (0: as stored).
-    samples: importance samples K, from one stream. images: test images that the likelihood is estimated on (0: all).
-    generated: images a side in figures of samples (fewer where the test set is smaller), which depend on this number.
-    """
-
-    binarisation: Literal["auto", "dynamic", "static", "expected", "none"] = "auto"
-    size: int = Field(0, ge=0, le=8192)
-    samples: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 100, 1000, 5000), min_length=1)
-    images: int = Field(0, ge=0)
-    generated: int = Field(10_000, ge=2)
-
-
 class Run(Settings):
     """One cell of a suite: a method on a data set with a seed."""
 
@@ -231,12 +198,6 @@ def protocol_of(run: Run, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def digest(content: Any) -> str:
-    """Eight hexadecimal digits of the SHA-256 of the content as canonical JSON."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
 def prior_settings(name: str, given: dict[str, Any], plugin: str | None = None) -> PriorSettings:
     """Settings of the prior's constructor, validated against its annotations, with the defaults filled in."""
     values = constructor_settings(find(PRIORS, name), given, f"prior.{name}")
@@ -247,84 +208,3 @@ def regulariser_settings(name: str, given: dict[str, Any]) -> RegulariserSetting
     """As `prior_settings`, for a regulariser."""
     values = constructor_settings(find(REGULARISERS, name), given, f"regulariser.{name}")
     return RegulariserSettings(name=name, settings=values)
-
-
-def constructor_settings(kind: type, given: dict[str, Any], where: str) -> dict[str, Any]:
-    """The keyword settings of a constructor, validated against its annotations, with the defaults filled in."""
-    schema = schema_of(kind, where)
-    found = validated(schema, given, where)
-    try:
-        return found.model_dump(mode="json", warnings="error")  # a default need not be of its annotation
-    except (PydanticSerializationError, ValueError) as error:
-        raise UsageError(_not_understood(kind, where, error)) from None
-
-
-@cache
-def schema_of(kind: type, where: str) -> type[BaseModel]:
-    """The settings of a constructor as a schema, made once: making one takes longer than a hundred validations.
-
-    UsageError for a constructor that cannot be read, which may be anyone's.
-    """
-    config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    try:
-        parameters = settings_of(kind)
-        check_parameters(parameters, where)
-        fields = {key: (p.annotation, p.default) for key, p in parameters.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of names that pydantic has a use for, which do no harm here
-            return create_model(where, __config__=config, **fields)
-    except UsageError:
-        raise
-    except Exception as error:  # evaluating an annotation may raise anything
-        raise UsageError(_not_understood(kind, where, error)) from None
-
-
-def check_parameters(parameters: Mapping[str, inspect.Parameter], where: str) -> None:
-    """Raises UsageError for a setting that no suite could give, with what to write in its place."""
-    for key, one in parameters.items():
-        if one.annotation is one.empty:
-            raise UsageError(f"{where}: the constructor's setting '{key}' has no annotation: write, say, {key}: int.")
-        if one.default is one.empty:
-            raise UsageError(
-                f"{where}: the constructor's setting '{key}' has no default: write, say, "
-                f"{key}: {inspect.formatannotation(one.annotation)} = ... with a value."
-            )
-
-
-def _not_understood(kind: type, where: str, error: Exception) -> str:
-    return (
-        f"{where}: the settings of the constructor of {kind.__qualname__} cannot be understood "
-        f"({in_one_line(error)}): annotate each by int, float, bool, str, Literal[...], tuple[int, ...] or "
-        "X | None, with such a default."
-    )
-
-
-def validated(schema: type[BaseModel], content: Any, where: str) -> Any:
-    """The content as `schema`, or UsageError in one sentence that names the key, with the near one."""
-    try:
-        return schema.model_validate(content)
-    except ValidationError as error:
-        raise UsageError(explain(error.errors()[0], schema, where)) from None
-
-
-def explain(error: Any, schema: type[BaseModel], where: str) -> str:
-    """A sentence from pydantic's first complaint."""
-    *path, last = error["loc"] or ("",)
-    place = ".".join(map(str, (where, *path))).strip(".")
-    if error["type"] == "extra_forbidden":
-        return f"{place}: {unknown('key', str(last), _keys(schema, path))}"
-    if error["type"] == "missing":
-        return f"{place}: the key '{last}' is missing"
-    message = " ".join(str(error.get("ctx", {}).get("error") or error["msg"]).split())
-    key = ".".join(cut(str(part)) for part in (*path, last) if part != "[key]")
-    return f"{where}: {key} = {cut(repr(error['input']))} is not valid: {message}" if key else f"{where}: {message}"
-
-
-def _keys(schema: type[BaseModel], path: list[str | int]) -> list[str]:
-    """Field names of the model at `path` inside `schema`."""
-    for part in path:
-        field = schema.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return []
-        schema = field.annotation
-    return list(schema.model_fields)

@@ -19,19 +19,12 @@ from benchmarks import datasets
 from benchmarks.common.errors import UsageError, cut, find, unknown
 from benchmarks.common.escape import in_line
 from benchmarks.common.names import FileName, check_labels
+from benchmarks.common.settings import Settings, validated
 from benchmarks.config import methods
 from benchmarks.config.published import Published
-from benchmarks.config.settings import (
-    ModelSettings,
-    ProtocolSettings,
-    Run,
-    Settings,
-    TrainingSettings,
-    prior_settings,
-    regulariser_settings,
-    validated,
-)
+from benchmarks.config.settings import ModelSettings, Run, TrainingSettings, prior_settings, regulariser_settings
 from benchmarks.metrics import METRICS
+from benchmarks.metrics.protocol import ProtocolSettings
 from models.regularisers import REGULARISERS
 from priors.plugins import Added
 from priors.registry import PRIORS

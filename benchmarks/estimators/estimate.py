@@ -36,7 +36,7 @@ def remarks(*told: Remark | str) -> tuple[Remark, ...]:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A metric's value for one run.
 
     estimator: how it was computed; unlike ones are never ranked together.
@@ -61,7 +61,7 @@ class Figure:
         return {**kept, "estimator": str(self.estimator), "remarks": [[words, *n] for words, n in self.remarks]}
 
     @classmethod
-    def from_dict(cls, kept: Mapping[str, Any]) -> Figure:
+    def from_dict(cls, kept: Mapping[str, Any]) -> Estimate:
         """The figure that `as_dict` was asked of, or one that an earlier version kept, whose note was one text."""
         told = kept.get("remarks", [[kept["note"]]] if kept.get("note") else [])
         names = ("metric", "value", "unit", "direction", "error")

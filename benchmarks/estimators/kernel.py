@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.estimators.latent import Estimate
+from benchmarks.estimators.latent import Measured
 from benchmarks.estimators.neighbours import BUDGET
 
 
 @torch.no_grad()
-def kernel_distance(a: Tensor, b: Tensor) -> Estimate:
+def kernel_distance(a: Tensor, b: Tensor) -> Measured:
     """Unbiased MMD^2 with k(x, y) = (x.y/F + 1)^3 over all points, (N, F) and (M, F) (Binkowski et al. 2018).
 
     mean_{i != j} k(a_i, a_j) + mean_{i != j} k(b_i, b_j) - 2 mean_{i, j} k(a_i, b_j). Its expectation is 0 where both
@@ -33,7 +33,7 @@ def kernel_distance(a: Tensor, b: Tensor) -> Estimate:
     among_a, among_b, across = others(a), others(b), pair_sums(a, b)
     within = sum(among.rows.sum() / (len(among.rows) * (len(among.rows) - 1)) for among in (among_a, among_b))
     value = within - 2 * across.rows.sum() / (n * m)
-    return Estimate(value.item(), math.sqrt(variance(among_a, among_b, across)))
+    return Measured(value.item(), math.sqrt(variance(among_a, among_b, across)))
 
 
 class PairSums(NamedTuple):

@@ -27,21 +27,21 @@ FEWEST = 5
 """Leaking codes whose spread tells the error of their mean."""
 
 
-class Estimate(NamedTuple):
+class Measured(NamedTuple):
     """A mean over draws with its standard error, nan where fewer than two draws show none."""
 
     value: float
     error: float
 
 
-def mean(values: Tensor) -> Estimate:
+def mean(values: Tensor) -> Measured:
     """Mean and standard error of independent values, (n,); nan for none."""
     values = values.double()
     error = values.std().item() / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return Estimate(values.mean().item(), error)
+    return Measured(values.mean().item(), error)
 
 
-def share(hits: Tensor) -> Estimate:
+def share(hits: Tensor) -> Measured:
     """Share of independent hits, (n,) bool, with a standard error that is not 0 where none or all of them hit.
 
     Of X hits the share is X/n, and its error sqrt(s (1 - s) / (n + 4)) with s = (X + 2) / (n + 4) (Agresti and Coull
@@ -49,12 +49,12 @@ def share(hits: Tensor) -> Estimate:
     """
     count, n = int(hits.sum()), len(hits)
     if n == 0:
-        return Estimate(math.nan, math.nan)
+        return Measured(math.nan, math.nan)
     middle = (count + 2) / (n + 4)
-    return Estimate(count / n, math.sqrt(middle * (1 - middle) / (n + 4)))
+    return Measured(count / n, math.sqrt(middle * (1 - middle) / (n + 4)))
 
 
-def moved(at: Estimate, low: float, high: float) -> Estimate:
+def moved(at: Measured, low: float, high: float) -> Measured:
     """The estimate with the error of something that it was computed with, which takes it to `low` or to `high`.
 
     low, high: its values where that is one standard error below and above what it was found to be. The larger of the
@@ -62,7 +62,7 @@ def moved(at: Estimate, low: float, high: float) -> Estimate:
     say little of how far it may be off.
     """
     off = max(abs(low - at.value), abs(high - at.value), key=lambda move: (math.isnan(move), move))  # nan before all
-    return Estimate(at.value, math.hypot(at.error, off))
+    return Measured(at.value, math.hypot(at.error, off))
 
 
 class Quantile(NamedTuple):
@@ -141,16 +141,16 @@ class SymmetricKL:
     `divergence(at.without, log_p)` here, for which no density of z alone exists, and is not bound to be positive.
     """
 
-    prior: Estimate
-    codes: Estimate
+    prior: Measured
+    codes: Measured
 
     @property
-    def total(self) -> Estimate:
+    def total(self) -> Measured:
         """The sum of the halves, whose draws are independent of each other."""
-        return Estimate(self.prior.value + self.codes.value, math.hypot(self.prior.error, self.codes.error))
+        return Measured(self.prior.value + self.codes.value, math.hypot(self.prior.error, self.codes.error))
 
 
-def divergence(log_from: Tensor, log_to: Tensor) -> Estimate:
+def divergence(log_from: Tensor, log_to: Tensor) -> Measured:
     """KL(f||g) = E_f[ln f(z) - ln g(z)] from log-densities at draws z ~ f, (n,) each; infinite where some g(z) is 0."""
     return mean(log_from.double() - log_to.double())
 
@@ -225,9 +225,9 @@ class Leakage(NamedTuple):
     """
 
     threshold: float
-    score: Estimate
-    share: Estimate
-    among: Estimate
+    score: Measured
+    share: Measured
+    among: Measured
 
     def between(self, low: Leakage, high: Leakage) -> Leakage:
         """With the error of what takes it from `low` to `high` (see `moved`)."""
@@ -271,11 +271,11 @@ def leakage_at(threshold: float, log_p: Tensor, log_q: Tensor) -> Leakage:
     leaks = ~(log_p >= threshold)  # a density of nan leaks, so that the score is nan too
     of, among = share(leaks), mean((log_q - log_p)[leaks])
     if leaks.sum() < FEWEST:
-        among = Estimate(among.value, math.nan)
+        among = Measured(among.value, math.nan)
     if not of.value:
-        return Leakage(threshold, Estimate(0.0, math.nan), of, among)
+        return Leakage(threshold, Measured(0.0, math.nan), of, among)
     error = math.hypot(among.value * of.error, of.value * among.error)
-    return Leakage(threshold, Estimate(of.value * among.value, error), of, among)
+    return Leakage(threshold, Measured(of.value * among.value, error), of, among)
 
 
 def quantile_thresholds(log_p: Tensor, levels: Sequence[float]) -> list[Quantile]:
@@ -297,9 +297,9 @@ class Surgery:
     marginal: KL(q(z)||p), what a better prior could gain.
     """
 
-    kl: Estimate
-    mutual_information: Estimate
-    marginal: Estimate
+    kl: Measured
+    mutual_information: Measured
+    marginal: Measured
 
 
 def elbo_surgery(log_conditional: Tensor, log_q: Tensor, log_p: Tensor) -> Surgery:

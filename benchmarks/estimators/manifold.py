@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.estimators.latent import Estimate
+from benchmarks.estimators.latent import Measured
 from benchmarks.estimators.neighbours import BUDGET, bar
 
 SPLITS, FEWEST = 12, 50
@@ -65,7 +65,7 @@ def manifold(generated: Tensor, reference: Tensor, k: int = 3, k_density: int = 
     return Manifold(torch.cat(precision), recall, torch.cat(density), coverage)
 
 
-def manifold_means(generated: Tensor, reference: Tensor, k: int = 3, k_density: int = 5) -> dict[str, Estimate]:
+def manifold_means(generated: Tensor, reference: Tensor, k: int = 3, k_density: int = 5) -> dict[str, Measured]:
     """The four figures with standard errors of drawing both sets, from SPLITS random halvings of both.
 
     A figure is a mean of what depends on the points nearby, so that its variance goes about as 1 / N: the difference
@@ -78,13 +78,13 @@ def manifold_means(generated: Tensor, reference: Tensor, k: int = 3, k_density: 
     means = partial(values_of, k=k, k_density=k_density)
     value = means(generated, reference)
     if min(len(generated), len(reference)) < FEWEST:
-        return {name: Estimate(of, math.nan) for name, of in value.items()}
+        return {name: Measured(of, math.nan) for name, of in value.items()}
     square = dict.fromkeys(value, 0.0)
     for _ in range(SPLITS):
         first, second = (means(*half) for half in zip(halves(generated), halves(reference), strict=True))
         for name in value:
             square[name] += (first[name] - second[name]) ** 2 / SPLITS
-    return {name: Estimate(value[name], math.sqrt(square[name]) / 2) for name in value}
+    return {name: Measured(value[name], math.sqrt(square[name]) / 2) for name in value}
 
 
 def halves(points: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.config import suite
-from benchmarks.config.settings import ProtocolSettings, Run
-from benchmarks.estimators.estimate import Direction, Figure
+from benchmarks.config.settings import Run
+from benchmarks.estimators.estimate import Direction, Estimate
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.features import inception
 from benchmarks.laws.training import VARIATIONAL, described, tiny
 from benchmarks.metrics import METRICS, DataOnly, Evaluated, Material
 from benchmarks.metrics.base import Metric
+from benchmarks.metrics.protocol import ProtocolSettings
 from benchmarks.runner.execute import execute
 from benchmarks.runner.recall import recall
 from benchmarks.runner.workspace import Workspace
@@ -64,7 +65,7 @@ class MetricTrial:
         """The data in a model's place."""
         return self.workspace.data_only(self.run)
 
-    def of(self, material: Material) -> list[Figure]:
+    def of(self, material: Material) -> list[Estimate]:
         """Its figures, as the runner asks for them; NotApplicable with the reason where there are none."""
         if self.metric.inception and not material.inception:
             raise NotApplicable(f"it waits for Inception's weights, {inception.FILE}")
@@ -76,7 +77,7 @@ class MetricTrial:
             raise NotApplicable(f"it says: {reason}") from None
 
     @cached_property
-    def first(self) -> list[Figure]:
+    def first(self) -> list[Estimate]:
         """Of the VAE."""
         return self.of(self.evaluated())
 
@@ -107,8 +108,8 @@ def figures(trial: MetricTrial) -> None:
 
 def demand_figures(found: Any) -> None:
     """Broken for what is no list of figures, or for one that is no finite number."""
-    fix = "return a list of benchmarks.estimators.estimate.Figure"
-    right = isinstance(found, list) and bool(found) and all(isinstance(one, Figure) for one in found)
+    fix = "return a list of benchmarks.estimators.estimate.Estimate"
+    right = isinstance(found, list) and bool(found) and all(isinstance(one, Estimate) for one in found)
     demand(right, f"it returns {found!r}"[:150], fix)
     for one in found:
         fix = "raise Unsupported where it is undefined; look for 1 / 0 and log 0"

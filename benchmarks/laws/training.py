@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 from pydantic.errors import PydanticUserError
 
 from benchmarks.common.errors import UsageError
+from benchmarks.common.settings import validated
 from benchmarks.config import suite
-from benchmarks.config.settings import Run, constructor_settings, validated
+from benchmarks.config.constructors import constructor_settings
+from benchmarks.config.settings import Run
 from benchmarks.config.suite import Suite
 from benchmarks.runner.execute import Outcome, execute
 from benchmarks.runner.workspace import Workspace

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from benchmarks.common.seeds import seed_for
 from benchmarks.estimators.annealing import Annealing, Joint, bounds, lower_bound, tuned_step
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.estimators.estimator import Estimator
-from benchmarks.metrics.base import image_figure, mean_figure, metric
+from benchmarks.metrics.base import image_estimate, mean_estimate, metric
 from benchmarks.metrics.evaluated import Evaluated
 from models.base import Indexed
 from priors.base import density
@@ -22,7 +22,7 @@ IMAGES, HOW = 50, Annealing(steps=500, chains=8)
 
 
 @metric("ais")
-def ais(evaluated: Evaluated) -> list[Figure]:
+def ais(evaluated: Evaluated) -> list[Estimate]:
     """ln p(x) of the first 50 test images from below, of as many simulated ones from both sides (BDMC); nats.
 
     Chains start from the posterior, widened, and take one Hamiltonian move a temperature; their step size is tuned on
@@ -36,11 +36,11 @@ def ais(evaluated: Evaluated) -> list[Figure]:
     step_size = tuned_step(real, HOW, seed_for(evaluated.seed, "ais", "pilot"))
     lower = lower_bound(real, HOW, step_size, stream_of(evaluated, "test"), telling(evaluated, "ais", len(real)))
     bound = "an upper bound in expectation"
-    figures = [image_figure("nll", how, -lower, "lower", "nats", bound, common=law.log_prob_error)]
+    figures = [image_estimate("nll", how, -lower, "lower", "nats", bound, common=law.log_prob_error)]
     return figures if law.certainty != "exact" else figures + simulated(evaluated, step_size, how)
 
 
-def simulated(evaluated: Evaluated, step_size: float, how: Estimator) -> list[Figure]:
+def simulated(evaluated: Evaluated, step_size: float, how: Estimator) -> list[Estimate]:
     """Both bounds on images of the model's own, and the gap between them."""
     z = evaluated.prior.sample(IMAGES)
     x = evaluated.model.likelihood.sample(evaluated.model.parameters_of_x(z))
@@ -49,9 +49,9 @@ def simulated(evaluated: Evaluated, step_size: float, how: Estimator) -> list[Fi
     gap, own = found.upper - found.lower, "of the model's own images"
     above, below = replace(how, of="simulated"), replace(how, of="simulated-reverse")
     return [
-        mean_figure("nll", above, -found.lower, "none", "nats", f"{own}, from above"),
-        mean_figure("nll", below, -found.upper, "none", "nats", f"{own}, from below"),
-        mean_figure("ais_gap", how, gap, "none", "nats", f"between the bounds, {own}"),
+        mean_estimate("nll", above, -found.lower, "none", "nats", f"{own}, from above"),
+        mean_estimate("nll", below, -found.upper, "none", "nats", f"{own}, from below"),
+        mean_estimate("ais_gap", how, gap, "none", "nats", f"between the bounds, {own}"),
     ]
 
 

@@ -10,15 +10,15 @@ from functools import wraps
 from torch import Tensor
 
 from benchmarks.common.seeds import stream
-from benchmarks.estimators.estimate import Direction, Figure, Remark, remarks
+from benchmarks.estimators.estimate import Direction, Estimate, Remark, remarks
 from benchmarks.estimators.estimator import Estimator
-from benchmarks.estimators.latent import Estimate
+from benchmarks.estimators.latent import Measured
 from benchmarks.metrics.evaluated import Evaluated, Material
 from priors.base import Prior, Unsupported
 from priors.registry import Registry
 
-Measure = Callable[[Evaluated], list[Figure]]
-MeasureOfData = Callable[[Material], list[Figure]]
+Measure = Callable[[Evaluated], list[Estimate]]
+MeasureOfData = Callable[[Material], list[Estimate]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Metric:
     inception: bool = False
     of_data: bool = False
 
-    def __call__(self, material: Material) -> list[Figure]:
+    def __call__(self, material: Material) -> list[Estimate]:
         """Its figures; Unsupported where they are undefined for what there is."""
         with stream(material.seed, self.name):
             return self.measure(material)
@@ -59,7 +59,7 @@ def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callab
 
     def keep(measure: Measure) -> Measure:
         @wraps(measure)
-        def measured(material: Material) -> list[Figure]:
+        def measured(material: Material) -> list[Estimate]:
             if not isinstance(material, Evaluated):
                 raise Unsupported("a figure of a model, and this row is the data themselves")
             figures = measure(material)
@@ -90,14 +90,14 @@ def register(one: Metric) -> None:
     METRICS.add(one.name, one, one.measure)
 
 
-def by_sampler(figure: Figure, prior: Prior) -> Figure:
+def by_sampler(figure: Estimate, prior: Prior) -> Estimate:
     """The figure with a remark on how the prior draws, where its draws are not exact."""
     if not prior.sampler:
         return figure
     return replace(figure, remarks=(*figure.remarks, Remark(f"the prior's draws: {prior.sampler}")))
 
 
-def mean_figure(
+def mean_estimate(
     name: str,
     estimator: Estimator,
     values: Tensor,
@@ -105,20 +105,20 @@ def mean_figure(
     unit: str,
     *told: Remark | str,
     common: float = 0.0,
-) -> Figure:
+) -> Estimate:
     """The mean with its standard error, which includes an error that all values have in common."""
     error = math.hypot(values.std().item() / math.sqrt(len(values)), common) if len(values) > 1 else common or None
-    return Figure(name, estimator, values.mean().item(), unit, direction, error, remarks(*told))
+    return Estimate(name, estimator, values.mean().item(), unit, direction, error, remarks(*told))
 
 
-def estimate_figure(
-    name: str, estimator: Estimator, found: Estimate, direction: Direction, unit: str, *told: Remark | str
-) -> Figure:
+def measured_estimate(
+    name: str, estimator: Estimator, found: Measured, direction: Direction, unit: str, *told: Remark | str
+) -> Estimate:
     """An estimate with its error, or without one where it has none."""
-    return Figure(name, estimator, found.value, unit, direction, finite(found.error), remarks(*told))
+    return Estimate(name, estimator, found.value, unit, direction, finite(found.error), remarks(*told))
 
 
-def image_figure(
+def image_estimate(
     name: str,
     estimator: Estimator,
     values: Tensor,
@@ -126,9 +126,9 @@ def image_figure(
     unit: str,
     *told: Remark | str,
     common: float = 0.0,
-) -> Figure:
-    """`mean_figure` over the first test images, in their order, with the values for comparisons in pairs."""
-    return replace(mean_figure(name, estimator, values, direction, unit, *told, common=common), values=values)
+) -> Estimate:
+    """`mean_estimate` over the first test images, in their order, with the values for comparisons in pairs."""
+    return replace(mean_estimate(name, estimator, values, direction, unit, *told, common=common), values=values)
 
 
 def finite(error: float) -> float | None:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from benchmarks.estimators.estimate import Figure, remarks
+from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Certainty, Estimator
-from benchmarks.metrics.base import mean_figure, metric
+from benchmarks.metrics.base import mean_estimate, metric
 from benchmarks.metrics.evaluated import CHUNK, CODES, Evaluated, in_chunks
 from models.posteriors import TruncatedNormal
 from priors.base import DataCritic, Unsupported, density
@@ -20,7 +20,7 @@ IMAGES = 64
 
 
 @metric("critic", draws=True)
-def critic(evaluated: Evaluated) -> list[Figure]:
+def critic(evaluated: Evaluated) -> list[Estimate]:
     """D(G(z)) at the prior's draws and at codes, and how far E[D(x)] of x ~ p(x|z) is from it (VAEPP, section 5.4).
 
     The gap is of each code: the mean over codes of |mean of D(x) - D(G(z))|, IMAGES draws of x a code, whose own spread
@@ -41,14 +41,14 @@ def critic(evaluated: Evaluated) -> list[Figure]:
         gaps.append((criticise(x).unflatten(0, (len(part), IMAGES)).mean(1) - at_mean).abs())
     how, of_each = draws(evaluated.count), draws(IMAGES)
     return [
-        mean_figure("critic_generated", how, generated.double(), "none", "none"),
-        mean_figure("critic_reconstructed", how, reconstructed.double(), "none", "none"),
-        mean_figure("critic_mean_gap", of_each, torch.cat(gaps).double(), "none", "none"),
+        mean_estimate("critic_generated", how, generated.double(), "none", "none"),
+        mean_estimate("critic_reconstructed", how, reconstructed.double(), "none", "none"),
+        mean_estimate("critic_mean_gap", of_each, torch.cat(gaps).double(), "none", "none"),
     ]
 
 
 @metric("normaliser")
-def normaliser(evaluated: Evaluated) -> list[Figure]:
+def normaliser(evaluated: Evaluated) -> list[Estimate]:
     """KL(N(0, I)||p), and the relative variance of Z-hat's weights under normal and truncated posteriors (VAEPP, 5.4).
 
     Z-hat's weight at z ~ q(z|x_j) is N f(z) / q(z|x_j) (equation 8). Its variance over its squared mean, divided by the
@@ -61,12 +61,14 @@ def normaliser(evaluated: Evaluated) -> list[Figure]:
     z = torch.randn(CODES, evaluated.q.event_shape[0], device=evaluated.q.mean.device)
     divergence = log_standard_normal(z) - evaluated.log_p(z)
     how, common = draws(CODES, evaluated.certainty), law.log_prob_error
-    with_error = mean_figure("kl_base_to_prior", how, divergence, "none", "nats", common=common)
+    with_error = mean_estimate("kl_base_to_prior", how, divergence, "none", "nats", common=common)
     normal = as_normal(evaluated.encoded)[torch.randint(len(evaluated.data.train), (CODES,), device=z.device)]
     laws: dict[str, Distribution] = {"normal": normal, "truncated": TruncatedNormal(normal)}
     told = "of one draw's weight, over its squared mean; the paper does not say what its variance is relative to"
     return [with_error] + [
-        Figure(f"var_zhat_{name}", draws(CODES), relative_variance(evaluated, q), "none", "none", remarks=remarks(told))
+        Estimate(
+            f"var_zhat_{name}", draws(CODES), relative_variance(evaluated, q), "none", "none", remarks=remarks(told)
+        )
         for name, q in laws.items()
     ]
 

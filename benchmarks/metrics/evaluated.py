@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from benchmarks.common.seeds import seed_for, stream
-from benchmarks.config.settings import ProtocolSettings
 from benchmarks.datasets import Dataset, Split
 from benchmarks.estimators import latent
 from benchmarks.estimators.estimator import Certainty
 from benchmarks.estimators.importance import Importance, importance_sampling
 from benchmarks.features import Features, Network, pictures
+from benchmarks.metrics.protocol import ProtocolSettings
 from models.base import Autoencoder
 from priors import sizes
 from priors.base import Prior, density

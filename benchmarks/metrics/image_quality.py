@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.common.seeds import seed_for
 from benchmarks.datasets.vision import torchvision
-from benchmarks.estimators.estimate import Direction, Figure, remarks
+from benchmarks.estimators.estimate import Direction, Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.frechet import Moments, frechet, moments
 from benchmarks.estimators.kernel import kernel_distance
@@ -44,11 +44,11 @@ class Space:
         """(n, F), float32."""
         return features(self.evaluated, self.network, which, stretch).points
 
-    def figure(self, name: str, value: float, direction: Direction, error: float | None = None) -> Figure:
+    def figure(self, name: str, value: float, direction: Direction, error: float | None = None) -> Estimate:
         """One that is computed from these features."""
-        return Figure(name, self.estimator, value, "none", direction, error, self.remarks)
+        return Estimate(name, self.estimator, value, "none", direction, error, self.remarks)
 
-    def beside(self, name: str, value: float, of: str, error: float | None = None) -> Figure:
+    def beside(self, name: str, value: float, of: str, error: float | None = None) -> Estimate:
         """One to read the model's by: of real images."""
         figure = self.figure(name, value, "none", error)
         return replace(figure, estimator=replace(self.estimator, of=of))
@@ -63,14 +63,14 @@ class Space:
         return frechet(moments(self.points(which, stretch)), self.reference)
 
 
-def frechet_figures(evaluated: Evaluated, name: str, network: str, which: str) -> list[Figure]:
+def frechet_figures(evaluated: Evaluated, name: str, network: str, which: str) -> list[Estimate]:
     """The Frechet distance of a set to the test images, and that of training images."""
     space = Space(evaluated, network)
     distance, floor = space.frechet(which), space.frechet("training")
     return [space.figure(name, distance, "lower"), space.beside(name, floor, "floor")]
 
 
-def stretched_frechet(evaluated: Evaluated, name: str, network: str) -> list[Figure]:
+def stretched_frechet(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
     """The Frechet distance of generated images that were stretched one by one, as FlexAE's code does."""
     space = Space(evaluated, network)
     figure = space.figure(name, space.frechet("generated", stretch=True), "lower")
@@ -78,66 +78,66 @@ def stretched_frechet(evaluated: Evaluated, name: str, network: str) -> list[Fig
 
 
 @metric("fid", inception=True, draws=True)
-def fid(evaluated: Evaluated) -> list[Figure]:
+def fid(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in Inception's features."""
     return frechet_figures(evaluated, "fid", "inception", "generated")
 
 
 @metric("fid_reconstruction", inception=True)
-def fid_reconstruction(evaluated: Evaluated) -> list[Figure]:
+def fid_reconstruction(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of reconstructions to the test images, in Inception's features."""
     return frechet_figures(evaluated, "fid_reconstruction", "inception", "reconstruction")
 
 
 @metric("fid_low_posterior", inception=True, draws=True)
-def fid_low_posterior(evaluated: Evaluated) -> list[Figure]:
+def fid_low_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of draws that the posterior covers least to the test images, in Inception's features."""
     return frechet_figures(evaluated, "fid_low_posterior", "inception", "low-posterior")
 
 
 @metric("fid_high_posterior", inception=True)
-def fid_high_posterior(evaluated: Evaluated) -> list[Figure]:
+def fid_high_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of the codes where the prior is lowest to the test images, in Inception's features."""
     return frechet_figures(evaluated, "fid_high_posterior", "inception", "high-posterior")
 
 
 @metric("fid_stretched", inception=True, draws=True)
-def fid_stretched(evaluated: Evaluated) -> list[Figure]:
+def fid_stretched(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of images stretched to the full range (FlexAE's code), in Inception's features."""
     return stretched_frechet(evaluated, "fid", "inception")
 
 
 @metric("fd_classifier", draws=True)
-def fd_classifier(evaluated: Evaluated) -> list[Figure]:
+def fd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in the classifier's features."""
     return frechet_figures(evaluated, "fd_classifier", "classifier", "generated")
 
 
 @metric("fd_classifier_reconstruction")
-def fd_classifier_reconstruction(evaluated: Evaluated) -> list[Figure]:
+def fd_classifier_reconstruction(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of reconstructions to the test images, in the classifier's features."""
     return frechet_figures(evaluated, "fd_classifier_reconstruction", "classifier", "reconstruction")
 
 
 @metric("fd_classifier_low_posterior", draws=True)
-def fd_classifier_low_posterior(evaluated: Evaluated) -> list[Figure]:
+def fd_classifier_low_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of draws that the posterior covers least to the test images, in the classifier's features."""
     return frechet_figures(evaluated, "fd_classifier_low_posterior", "classifier", "low-posterior")
 
 
 @metric("fd_classifier_high_posterior")
-def fd_classifier_high_posterior(evaluated: Evaluated) -> list[Figure]:
+def fd_classifier_high_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of the codes where the prior is lowest to the test images, in the classifier's features."""
     return frechet_figures(evaluated, "fd_classifier_high_posterior", "classifier", "high-posterior")
 
 
 @metric("fd_classifier_stretched", draws=True)
-def fd_classifier_stretched(evaluated: Evaluated) -> list[Figure]:
+def fd_classifier_stretched(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of images stretched to the full range (FlexAE's code), in the classifier's features."""
     return stretched_frechet(evaluated, "fd_classifier", "classifier")
 
 
-def kernel_figures(evaluated: Evaluated, name: str, network: str) -> list[Figure]:
+def kernel_figures(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
     """The squared polynomial MMD of generated and test images, unbiased over all pairs, and that of training images."""
     space = Space(evaluated, network)
     own, floor = (kernel_distance(space.points(which), space.points("test")) for which in ("generated", "training"))
@@ -145,19 +145,19 @@ def kernel_figures(evaluated: Evaluated, name: str, network: str) -> list[Figure
 
 
 @metric("kid", inception=True, draws=True)
-def kid(evaluated: Evaluated) -> list[Figure]:
+def kid(evaluated: Evaluated) -> list[Estimate]:
     """Kernel Inception distance of generated images to the test images, unbiased (Binkowski et al. 2018)."""
     return kernel_figures(evaluated, "kid", "inception")
 
 
 @metric("kd_classifier", draws=True)
-def kd_classifier(evaluated: Evaluated) -> list[Figure]:
+def kd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Kernel distance of generated images to the test images in the classifier's features, unbiased."""
     return kernel_figures(evaluated, "kd_classifier", "classifier")
 
 
 @metric("inception_score", inception=True, draws=True)
-def inception_score(evaluated: Evaluated) -> list[Figure]:
+def inception_score(evaluated: Evaluated) -> list[Estimate]:
     """exp of the information between image and Inception's class, mean of ten parts (Salimans et al. 2016).
 
     `-test` is that of the test images, which a model need not stay below.
@@ -175,7 +175,7 @@ def inception_score(evaluated: Evaluated) -> list[Figure]:
     return [space.figure("inception_score", own, "higher"), space.beside("inception_score", test, "test")]
 
 
-def manifold_figures(evaluated: Evaluated, network: str) -> list[Figure]:
+def manifold_figures(evaluated: Evaluated, network: str) -> list[Estimate]:
     """Improved precision and recall, density and coverage of generated against test images."""
     space = Space(evaluated, network)
     means = manifold_means(space.points("generated"), space.points("test"))
@@ -183,18 +183,18 @@ def manifold_figures(evaluated: Evaluated, network: str) -> list[Figure]:
 
 
 @metric("precision_recall", inception=True, draws=True)
-def precision_recall_inception(evaluated: Evaluated) -> list[Figure]:
+def precision_recall_inception(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in Inception's features."""
     return manifold_figures(evaluated, "inception")
 
 
 @metric("precision_recall_classifier", draws=True)
-def precision_recall_classifier(evaluated: Evaluated) -> list[Figure]:
+def precision_recall_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in the classifier's features."""
     return manifold_figures(evaluated, "classifier")
 
 
-def prd_figures(evaluated: Evaluated, network: str) -> list[Figure]:
+def prd_figures(evaluated: Evaluated, network: str) -> list[Estimate]:
     """max F_1/8 and max F_8 of the PRD curve of generated against test images."""
     space = Space(evaluated, network)
     found = precision_recall(space.points("generated"), space.points("test"), seed_for(evaluated.seed, "prd"))
@@ -202,12 +202,12 @@ def prd_figures(evaluated: Evaluated, network: str) -> list[Figure]:
 
 
 @metric("prd", inception=True, draws=True)
-def prd(evaluated: Evaluated) -> list[Figure]:
+def prd(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in Inception's features (Sajjadi et al. 2018)."""
     return prd_figures(evaluated, "inception")
 
 
 @metric("prd_classifier", draws=True)
-def prd_classifier(evaluated: Evaluated) -> list[Figure]:
+def prd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in the classifier's features (Sajjadi et al. 2018)."""
     return prd_figures(evaluated, "classifier")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from benchmarks.estimators.estimate import Alarm, Direction, Figure, Remark, remarks
+from benchmarks.estimators.estimate import Alarm, Direction, Estimate, Remark, remarks
 from benchmarks.estimators.estimator import Certainty, Estimator
 from benchmarks.estimators.importance import Importance
 from benchmarks.estimators.latent import share
-from benchmarks.metrics.base import estimate_figure, image_figure, metric
+from benchmarks.metrics.base import image_estimate, measured_estimate, metric
 from benchmarks.metrics.evaluated import Evaluated
 from priors.base import Unsupported, density
 from priors.parts.pareto import RELIABLE
@@ -21,24 +21,24 @@ TOLERATED = 0.05
 
 
 @metric("nll")
-def nll(evaluated: Evaluated) -> list[Figure]:
+def nll(evaluated: Evaluated) -> list[Estimate]:
     """-ln p(x) at every K, the negative ELBO, and its parts; nats an image."""
     figures = likelihoods(evaluated, "nll", "lower", -1.0)
     elbo = Estimator("elbo")
-    figures.append(image_figure("reconstruction", elbo, evaluated.importance.reconstruction, "none", "nats"))
+    figures.append(image_estimate("reconstruction", elbo, evaluated.importance.reconstruction, "none", "nats"))
     common, kl = density(evaluated.prior).log_prob_error, evaluated.importance.kl
     elbo = replace(elbo, certainty=evaluated.certainty)
-    figures.append(image_figure("kl", elbo, kl, "none", "nats", common=common))
+    figures.append(image_estimate("kl", elbo, kl, "none", "nats", common=common))
     return figures
 
 
 @metric("log_likelihood")
-def log_likelihood(evaluated: Evaluated) -> list[Figure]:
+def log_likelihood(evaluated: Evaluated) -> list[Estimate]:
     """ln p(x) at every K and the ELBO, for papers that print it with this sign."""
     return likelihoods(evaluated, "log_likelihood", "higher", 1.0)
 
 
-def likelihoods(evaluated: Evaluated, name: str, direction: Direction, sign: float) -> list[Figure]:
+def likelihoods(evaluated: Evaluated, name: str, direction: Direction, sign: float) -> list[Estimate]:
     """sign x ln p(x) at every K, and the ELBO; then the same under the prior's papers' own normalisations.
 
     An error of the prior's ln Z is common to all images: it is added to the variance of the mean, not averaged out.
@@ -47,12 +47,12 @@ def likelihoods(evaluated: Evaluated, name: str, direction: Direction, sign: flo
     figures, own = [], estimates(evaluated.importance)
     for how, values in own.items():
         by = replace(how, certainty=certainty)
-        one = image_figure(name, by, sign * values, direction, "nats", common=law.log_prob_error)
+        one = image_estimate(name, by, sign * values, direction, "nats", common=law.log_prob_error)
         figures.append(with_warning(one, how, evaluated.importance, sign))
     for convention, shift in law.conventions().items():
         said = Remark("the paper's own normalisation: off by {} nats, not comparable", (f"{shift:+.4g}",))
         figures += [
-            image_figure(name, replace(how, variant=convention), sign * (values + shift), direction, "nats", said)
+            image_estimate(name, replace(how, variant=convention), sign * (values + shift), direction, "nats", said)
             for how, values in own.items()
         ]
     return figures
@@ -68,7 +68,7 @@ def importance(k: int, certainty: Certainty = "exact") -> Estimator:
     return Estimator("is", draws=(k,), certainty=certainty)
 
 
-def with_warning(figure: Figure, how: Estimator, result: Importance, sign: float) -> Figure:
+def with_warning(figure: Estimate, how: Estimator, result: Importance, sign: float) -> Estimate:
     """The figure with what a reader should know of it: a bound is one, and weights may be unreliable."""
     if how.kind == "elbo":
         return replace(figure, remarks=remarks("an upper bound" if sign < 0 else "a lower bound"))
@@ -77,7 +77,7 @@ def with_warning(figure: Figure, how: Estimator, result: Importance, sign: float
 
 
 @metric("bits_per_dim")
-def bits_per_dim(evaluated: Evaluated) -> list[Figure]:
+def bits_per_dim(evaluated: Evaluated) -> list[Estimate]:
     """NLL / (D ln 2) at the largest K; of data on a grid a density's first gets -D ln step nats added.
 
     step is the distance between two grey levels (`Dataset.step`): 1/255 of pictures that are x/255, so that it adds
@@ -94,28 +94,28 @@ def bits_per_dim(evaluated: Evaluated) -> list[Figure]:
     shift = 0.0 if discrete else -dimensions * math.log(evaluated.data.step)
     nats = dimensions * math.log(2)  # of one bit a dimension
     how, common = importance(last(evaluated.importance), evaluated.certainty), density(evaluated.prior).log_prob_error
-    return [image_figure("bits_per_dim", how, (values + shift) / nats, "lower", "bits", common=common / nats)]
+    return [image_estimate("bits_per_dim", how, (values + shift) / nats, "lower", "bits", common=common / nats)]
 
 
 @metric("reliability")
-def reliability(evaluated: Evaluated) -> list[Figure]:
+def reliability(evaluated: Evaluated) -> list[Estimate]:
     """Effective sample size, largest weight and Pareto k-hat of the importance weights at the largest K."""
     result = evaluated.importance
     how = importance(last(result))
     figures = [
-        image_figure("effective_share", how, result.effective, "higher", "share"),
-        image_figure("largest_weight", how, result.largest, "lower", "share"),
+        image_estimate("effective_share", how, result.effective, "higher", "share"),
+        image_estimate("largest_weight", how, result.largest, "lower", "share"),
     ]
     if not result.pareto_k.isnan().any():
-        figures.append(image_figure("pareto_k", how, result.pareto_k, "lower", "none"))
+        figures.append(image_estimate("pareto_k", how, result.pareto_k, "lower", "none"))
         unreliable = result.pareto_k > RELIABLE
-        figure = estimate_figure("unreliable_images", how, share(unreliable), "lower", "share")
+        figure = measured_estimate("unreliable_images", how, share(unreliable), "lower", "share")
         figures.append(replace(figure, values=unreliable.double()))
     return figures
 
 
 @metric("excess_nll")
-def excess_nll(evaluated: Evaluated) -> list[Figure]:
+def excess_nll(evaluated: Evaluated) -> list[Estimate]:
     """NLL minus the exact one of the data's law, example by example: estimates KL(data || model), which is >= 0.
 
     A value more than three of its errors below 0 is marked impossible. The error includes that of the prior's ln Z.
@@ -125,15 +125,15 @@ def excess_nll(evaluated: Evaluated) -> list[Figure]:
     result = evaluated.importance
     exact = evaluated.data.log_prob(evaluated.data.test[: len(result.elbo)].cpu()).to(result.elbo)
     told = "of the data's own law, not of the model"
-    figures = [image_figure("nll", Estimator("exact"), -exact, "lower", "nats", told)]
+    figures = [image_estimate("nll", Estimator("exact"), -exact, "lower", "nats", told)]
     common = density(evaluated.prior).log_prob_error
     for k, values in result.log_likelihood.items():
         how = importance(k, evaluated.certainty)
-        figures.append(possible(image_figure("excess_nll", how, exact - values, "lower", "nats", common=common)))
+        figures.append(possible(image_estimate("excess_nll", how, exact - values, "lower", "nats", common=common)))
     return figures
 
 
-def possible(excess: Figure) -> Figure:
+def possible(excess: Estimate) -> Estimate:
     """The figure, with an alarm where it lies further below 0 than its whole error explains."""
     if excess.error is None or excess.value >= -3 * excess.error:
         return excess

@@ -9,12 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from benchmarks.estimators.estimate import Figure, Remark, remarks
+from benchmarks.estimators.estimate import Estimate, Remark, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.frechet import frechet, moments
-from benchmarks.estimators.latent import Estimate, Quantile, mean, moved, quantile, share
+from benchmarks.estimators.latent import Measured, Quantile, mean, moved, quantile, share
 from benchmarks.estimators.neighbours import nearest
-from benchmarks.metrics.base import estimate_figure, image_figure, metric
+from benchmarks.metrics.base import image_estimate, measured_estimate, metric
 from benchmarks.metrics.evaluated import Evaluated, in_chunks
 from priors.base import Unsupported
 
@@ -26,18 +26,18 @@ FEW = 16
 
 
 @metric("squared_error")
-def squared_error(evaluated: Evaluated) -> list[Figure]:
+def squared_error(evaluated: Evaluated) -> list[Estimate]:
     """||x - E[x|z]||^2 at one z ~ q(z|x) a test image: the reconstruction on a scale that all models share."""
     errors, done = [], 0
     for z in in_chunks(evaluated.q.sample()):
         x = evaluated.data.test[done : done + len(z)]
         errors.append((x - evaluated.model.decode(z)).square().flatten(1).sum(1))
         done += len(z)
-    return [image_figure("squared_error", Estimator("one-draw"), torch.cat(errors).double(), "lower", "none")]
+    return [image_estimate("squared_error", Estimator("one-draw"), torch.cat(errors).double(), "lower", "none")]
 
 
 @metric("fd_data", draws=True)
-def fd_data(evaluated: Evaluated) -> list[Figure]:
+def fd_data(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated points to the test points in the data's own space, for data that are no pictures.
 
     The law of E[x|z], z ~ p, against the test points' (FlexAE, figures 2 and 3); `-floor` is as many training points'.
@@ -48,13 +48,13 @@ def fd_data(evaluated: Evaluated) -> list[Figure]:
     distance, floor = (frechet(moments(x.flatten(1)), reference) for x in (evaluated.generated, evaluated.training[0]))
     how = Estimator("draws", draws=(evaluated.count,))
     return [
-        Figure("fd_data", how, distance, "none", "lower"),
-        Figure("fd_data", replace(how, of="floor"), floor, "none", "none", remarks=remarks("of training points")),
+        Estimate("fd_data", how, distance, "none", "lower"),
+        Estimate("fd_data", replace(how, of="floor"), floor, "none", "none", remarks=remarks("of training points")),
     ]
 
 
 @metric("off_manifold", draws=True)
-def off_manifold(evaluated: Evaluated) -> list[Figure]:
+def off_manifold(evaluated: Evaluated) -> list[Estimate]:
     """Draws of the prior that decode away from the data: of all, of those with the lowest q(z), and latent pockets.
 
     A draw is off the manifold where E[x|z] is further from the training points than every test point is. Rows:
@@ -79,12 +79,12 @@ def off_manifold(evaluated: Evaluated) -> list[Figure]:
     }
     distances = {"prior": mean(distance), "low-posterior": of_lowest(lambda first: mean(distance[first]), order)}
     return [
-        *(estimate_figure("off_manifold", Estimator(of), one, "lower", "share", told) for of, one in shares.items()),
-        *(estimate_figure("manifold_distance", Estimator(of), one, "lower", "none") for of, one in distances.items()),
+        *(measured_estimate("off_manifold", Estimator(of), one, "lower", "share", told) for of, one in shares.items()),
+        *(measured_estimate("manifold_distance", Estimator(of), one, "lower", "none") for of, one in distances.items()),
     ]
 
 
-def of_lowest(figure: Callable[[Tensor], Estimate], order: Tensor) -> Estimate:
+def of_lowest(figure: Callable[[Tensor], Measured], order: Tensor) -> Measured:
     """A figure of the first LOW of the draws in `order`, (n,), with the error of which draws these are.
 
     Of n fresh draws as many as LOW (1 - LOW/n) +- its root would lie below the quantile that the LOW-th one estimates.
@@ -93,6 +93,6 @@ def of_lowest(figure: Callable[[Tensor], Estimate], order: Tensor) -> Estimate:
     return moved(figure(order[:LOW]), figure(order[: LOW - count]).value, figure(order[: LOW + count]).value)
 
 
-def below(figure: Callable[[float], Estimate], limit: Quantile) -> Estimate:
+def below(figure: Callable[[float], Measured], limit: Quantile) -> Measured:
     """A figure of what lies below a quantile of draws, with the quantile's error."""
     return moved(figure(limit.value), figure(limit.low).value, figure(limit.high).value)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.estimators.copying import KIN, authentic, copies, data_copying, excess_p, least_share
-from benchmarks.estimators.estimate import Figure, remarks
+from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.neighbours import Neighbours, nearest, nearest_few
-from benchmarks.metrics.base import mean_figure, metric, metric_of_data
+from benchmarks.metrics.base import mean_estimate, metric, metric_of_data
 from benchmarks.metrics.evaluated import Evaluated, Material
 from benchmarks.metrics.feature_sets import features
 from priors.base import Unsupported
@@ -36,7 +36,7 @@ def inception(material: Material) -> Points:
     return lambda which: features(material, "inception", which).points
 
 
-def score(name: str, a: Tensor, b: Tensor) -> Figure:
+def score(name: str, a: Tensor, b: Tensor) -> Estimate:
     """Mean Euclidean distance of a point of `a` to its nearest in `b`, (N, *shape) each (FlexAE, section 4, Table 4).
 
     Of pixels in [0, 1] this is the pixel memorisation score (PMS), of Inception's features IMS; its error is over `a`,
@@ -45,51 +45,51 @@ def score(name: str, a: Tensor, b: Tensor) -> Figure:
     if len(a) != len(b):
         raise Unsupported(f"the score needs sets of one size, and these have {len(a)} and {len(b)} images")
     small = f"of {len(a)} images a side: not comparable with scores of {USUAL}" if len(a) < USUAL else ""
-    return mean_figure(name, Estimator("nn", draws=(len(a),)), nearest(a, b).distance, "none", "none", small)
+    return mean_estimate(name, Estimator("nn", draws=(len(a),)), nearest(a, b).distance, "none", "none", small)
 
 
-def of_model(measure: str, sets: Points) -> list[Figure]:
+def of_model(measure: str, sets: Points) -> list[Estimate]:
     """The scores of generated images, the test set's own, and their ratio."""
     generated, test, training = (sets(which) for which in ("generated", "test", "training"))
     ours = score(f"{measure}_generated_train", generated, training)
     floor = score(f"{measure}_test_train", test, training)
     told = remarks("well below 1 where training images are repeated, and where images lack the data's detail")
-    ratio = Figure(f"{measure}_ratio", ours.estimator, ours.value / floor.value, "none", "none", remarks=told)
+    ratio = Estimate(f"{measure}_ratio", ours.estimator, ours.value / floor.value, "none", "none", remarks=told)
     return [ours, score(f"{measure}_generated_test", generated, test), floor, ratio]
 
 
 @metric("pms", draws=True)
-def pms(evaluated: Evaluated) -> list[Figure]:
+def pms(evaluated: Evaluated) -> list[Estimate]:
     """Distance in pixels from generated images to the nearest training image, beside the test images' own (FlexAE)."""
     return of_model("pms", pixels(evaluated))
 
 
 @metric_of_data("pms_train_train")
-def pms_train_train(material: Material) -> list[Figure]:
+def pms_train_train(material: Material) -> list[Estimate]:
     """Distance in pixels from training images to the nearest of other training images: no model (FlexAE, Table 4)."""
     return [score("pms_train_train", *map(pixels(material), ("held-out", "training")))]
 
 
 @metric_of_data("pms_train_test")
-def pms_train_test(material: Material) -> list[Figure]:
+def pms_train_test(material: Material) -> list[Estimate]:
     """Distance in pixels from training images to the nearest test image: no model (FlexAE, Table 4)."""
     return [score("pms_train_test", *map(pixels(material), ("training", "test")))]
 
 
 @metric("ims", inception=True, draws=True)
-def ims(evaluated: Evaluated) -> list[Figure]:
+def ims(evaluated: Evaluated) -> list[Estimate]:
     """Distance in Inception's features from generated images to the nearest training image, beside the test images'."""
     return of_model("ims", inception(evaluated))
 
 
 @metric_of_data("ims_train_train", inception=True)
-def ims_train_train(material: Material) -> list[Figure]:
+def ims_train_train(material: Material) -> list[Estimate]:
     """Distance in Inception's features from training images to the nearest of other training images: no model."""
     return [score("ims_train_train", *map(inception(material), ("held-out", "training")))]
 
 
 @metric_of_data("ims_train_test", inception=True)
-def ims_train_test(material: Material) -> list[Figure]:
+def ims_train_test(material: Material) -> list[Estimate]:
     """Distance in Inception's features from training images to the nearest test image: no model."""
     return [score("ims_train_test", *map(inception(material), ("training", "test")))]
 
@@ -100,7 +100,7 @@ AGAINST = "about 0 where draws decode as codes of unseen images do; below: neare
 
 
 @metric("copying", draws=True)
-def copying(evaluated: Evaluated) -> list[Figure]:
+def copying(evaluated: Evaluated) -> list[Estimate]:
     """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
 
     E[x|z] is smoother than data, and smooth images are closer to the training images without being copies. How much
@@ -128,7 +128,7 @@ def near(images: Tensor, training: Tensor) -> Neighbours:
     return nearest_few(images, training, min(KIN, len(training)))
 
 
-def authentic_shares(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Figure]:
+def authentic_shares(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Estimate]:
     """That of generated images, beside those of test images and of their reconstructions."""
     figures = []
     for which, of, told in (
@@ -138,11 +138,11 @@ def authentic_shares(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> l
     ):
         own = authentic(found[which].first, evaluated.all_training).double()
         how = Estimator("pixels", draws=(len(own),), of=of)
-        figures.append(mean_figure("authentic_share", how, own, "none", "share", told))
+        figures.append(mean_estimate("authentic_share", how, own, "none", "share", told))
     return figures
 
 
-def as_a_whole(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Figure]:
+def as_a_whole(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Estimate]:
     """C_T of generated images and of reconstructions, against test images, and of generated against reconstructions."""
     few, figures = len(evaluated.all_training) < len(evaluated.data.train), []
     cut = f"; against the first {len(evaluated.all_training)} training images" if few else ""
@@ -152,11 +152,11 @@ def as_a_whole(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Fi
         ("generated", "reconstruction", "against-reconstructions", AGAINST),
     ):
         z, how = data_copying(found[ours].first, found[theirs].first), Estimator("c_t", draws=(evaluated.count,), of=of)
-        figures.append(Figure("data_copying", how, z, "none", "none", remarks=remarks(told + cut)))
+        figures.append(Estimate("data_copying", how, z, "none", "none", remarks=remarks(told + cut)))
     return figures
 
 
-def one_by_one(found: Mapping[str, Neighbours]) -> list[Figure]:
+def one_by_one(found: Mapping[str, Neighbours]) -> list[Estimate]:
     """The share of generated images that repeat a training image, beside those of reconstructions and of unseen images,
     with an exact test of the excess over either.
 
@@ -175,17 +175,17 @@ def one_by_one(found: Mapping[str, Neighbours]) -> list[Figure]:
     ]
 
 
-def share_of_copies(repeating: Tensor, of: str, told: str) -> Figure:
+def share_of_copies(repeating: Tensor, of: str, told: str) -> Estimate:
     """The share of images that repeat a training image."""
     how = Estimator("third", draws=(len(repeating),), of=of)
-    return mean_figure("copies", how, repeating.double(), "none", "share", told)
+    return mean_estimate("copies", how, repeating.double(), "none", "share", told)
 
 
-def excess(ours: Tensor, theirs: Tensor, of: str, what: str) -> Figure:
+def excess(ours: Tensor, theirs: Tensor, of: str, what: str) -> Estimate:
     """The p-value of more copies among ours, with the share from which on it would tell."""
     n, m = len(ours), len(theirs)
     least = least_share(n, m)
     power = f"below 0.01 from a share of {least:.2g} on" if least <= 1 else "too few images to tell"
     told = remarks(f"p-value: small where generated images {what}", power)
     how = Estimator("fisher", draws=(n, m), of=of)
-    return Figure("copies_p", how, excess_p(ours, theirs), "none", "none", remarks=told)
+    return Estimate("copies_p", how, excess_p(ours, theirs), "none", "none", remarks=told)

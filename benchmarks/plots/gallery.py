@@ -12,9 +12,9 @@ from pathlib import Path
 
 from benchmarks.common import style
 from benchmarks.common.errors import UsageError
+from benchmarks.common.files import write_atomically
 from benchmarks.common.names import slug
 from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
-from benchmarks.runner.record import write_atomically
 from priors.base import Unsupported
 from priors.wording import in_one_line
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from benchmarks.cli import Selection, parse, status, workspace_of
 from benchmarks.common.errors import UsageError
+from benchmarks.common.files import write_atomically
 from benchmarks.config import suite
 from benchmarks.datasets import DataError
 from benchmarks.metrics import METRICS
@@ -21,7 +22,6 @@ from benchmarks.report import glossary, page, pictures, provenance, rows, settin
 from benchmarks.report.absent import absent
 from benchmarks.report.costs import costs
 from benchmarks.report.verdicts import verdicts
-from benchmarks.runner.record import write_atomically
 from benchmarks.statistics import paired
 from benchmarks.tables import table
 from benchmarks.tables.console import LEGEND, Screen

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.config.settings import Settings
+from benchmarks.common.settings import Settings
 from benchmarks.estimators.estimator import Estimator
 
 FILE = Path(__file__).parent / "glossary.toml"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from benchmarks.common.files import sweep
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset
 from benchmarks.runner import pictures
 from benchmarks.runner.build import build, register
 from benchmarks.runner.damage import clear, damages, heal, told
 from benchmarks.runner.machine import environment
-from benchmarks.runner.record import Record, sweep
+from benchmarks.runner.record import Record
 from benchmarks.runner.sources import maker
 from benchmarks.runner.stages import evaluate, fit, reporter, train
 from benchmarks.runner.workspace import Workspace

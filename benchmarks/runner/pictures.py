@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.common.files import write_atomically
 from benchmarks.common.seeds import seed_for
 from benchmarks.datasets.vision import torchvision
 from benchmarks.metrics import Evaluated
-from benchmarks.runner.record import write_atomically
 from priors.base import Unsupported
 
 SIDE = 8

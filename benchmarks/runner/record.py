@@ -20,7 +20,6 @@ import io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ import torch
 from filelock import FileLock
 
 from benchmarks.common.errors import UsageError
+from benchmarks.common.files import digest_of, write_atomically
 from benchmarks.common.started import program
 from benchmarks.config.settings import Run
 
@@ -245,30 +245,3 @@ def sealed(path: Path) -> Seal:
     """The file as it is now."""
     now = path.stat()
     return Seal(now.st_size, now.st_mtime_ns, digest_of(path))
-
-
-def digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """The file under its name once all of it is on the disk; a reader or a crash never meets half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
-
-
-def sweep(folder: Path) -> None:
-    """Removes what a killed process left half written."""
-    for part in folder.glob(".*.part"):
-        part.unlink(missing_ok=True)

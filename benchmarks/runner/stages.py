@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from benchmarks.common.seeds import seed_for
-from benchmarks.config.settings import Run, digest, protocol_of
+from benchmarks.common.settings import digest
+from benchmarks.config.settings import Run, protocol_of
 from benchmarks.datasets import Dataset
 from benchmarks.metrics import METRICS, Material
 from benchmarks.runner.cost import cost

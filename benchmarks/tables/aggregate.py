@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Suite
-from benchmarks.estimators.estimate import Figure, Remark
+from benchmarks.estimators.estimate import Estimate, Remark
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.features import inception
 from benchmarks.runner.workspace import Workspace
@@ -142,7 +142,7 @@ def summary(kept: Sequence[Kept], cell: Cell) -> Row:
     return row | {"images by seed": {one.seed: one.images for one in kept}}
 
 
-def mean_row(figures: Sequence[Figure], cell: Cell) -> Row:
+def mean_row(figures: Sequence[Estimate], cell: Cell) -> Row:
     """The row of a figure over seeds, in their order. within: the root mean square of the errors within the runs."""
     first, values = figures[0], [figure.value for figure in figures]
     count, mean = len(values), sum(values) / len(values)
@@ -164,7 +164,7 @@ def mean_row(figures: Sequence[Figure], cell: Cell) -> Row:
     return row | {"status": "ok" if finite else "diverged"} | told.columns()
 
 
-def alarm(figures: Sequence[Figure]) -> str:
+def alarm(figures: Sequence[Estimate]) -> str:
     """What a reader must not miss, of any seed."""
     return next((figure.alarm for figure in figures if figure.alarm), "")
 
@@ -230,7 +230,7 @@ def cost_rows(cell: Cell) -> Iterable[Row]:
         yield mean_row([evaluation_time(one) for one in good], cell)
 
 
-def evaluation_time(one: Ended) -> Figure:
+def evaluation_time(one: Ended) -> Estimate:
     """The seconds that a run's metrics took together."""
     seconds = sum(metric.get("seconds", 0) for metric in one.metrics["metrics"].values())
-    return Figure("evaluation_time", Estimator("wall-clock"), seconds, "s", "lower")
+    return Estimate("evaluation_time", Estimator("wall-clock"), seconds, "s", "lower")

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from benchmarks.config.settings import Run
-from benchmarks.estimators.estimate import Figure
+from benchmarks.estimators.estimate import Estimate
 from benchmarks.runner.record import Damaged, Record
 from benchmarks.runner.workspace import Workspace
 
@@ -25,7 +25,7 @@ class Kept:
     """A figure of one run. images: what it is the mean of, where it is the mean of something."""
 
     seed: int
-    figure: Figure
+    figure: Estimate
     images: Images
 
 
@@ -54,13 +54,13 @@ class Ended:
         """The figures of a metric, by the suite's name of it."""
         files = self.metrics.get("files", {})
         for kept in self.metrics["metrics"][name].get("figures", ()):
-            figure = Figure.from_dict(kept)
+            figure = Estimate.from_dict(kept)
             key = f"{figure.metric} {figure.estimator}"
             yield Kept(self.seed, figure, partial(images, self.record, files, name, key))
 
-    def costs(self) -> Iterator[Figure]:
+    def costs(self) -> Iterator[Estimate]:
         """What training took."""
-        return map(Figure.from_dict, self.training["cost"])
+        return map(Estimate.from_dict, self.training["cost"])
 
 
 @dataclass(frozen=True)

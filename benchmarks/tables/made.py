@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.files import write_atomically
 from benchmarks.config.settings import Run
-from benchmarks.runner.record import Damaged, write_atomically
+from benchmarks.runner.record import Damaged
 from benchmarks.runner.workspace import Workspace
 
 

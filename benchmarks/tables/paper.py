@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.common import escape
+from benchmarks.tables.cells import cells
 from benchmarks.tables.console import mark, value
 
 
@@ -44,7 +45,7 @@ def cell(row: dict[str, Any]) -> str:
 def as_csv(table: pd.DataFrame) -> str:
     """One header line: data set, metric and estimator of a column, separated by spaces."""
     flat = table.set_axis([" ".join(key) for key in table.columns], axis=1).reset_index()
-    text: str = escape.cells(flat).to_csv(index=False, lineterminator="\n")
+    text: str = cells(flat).to_csv(index=False, lineterminator="\n")
     return text
 
 

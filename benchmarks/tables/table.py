@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.common import escape
 from benchmarks.common.errors import UsageError
+from benchmarks.common.files import write_atomically
 from benchmarks.config import published
-from benchmarks.runner.record import write_atomically
 from benchmarks.tables import standings
+from benchmarks.tables.cells import cells, uncells
 
 OWN = (
     *("suite", "dataset", "method", "prior", "model", "metric", "estimator", "direction", "unit"),
@@ -41,7 +41,7 @@ DIGITS = 8
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     """The CSV, whole or not at all."""
-    text = escape.cells(frame).to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
+    text = cells(frame).to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
@@ -60,5 +60,5 @@ def read(path: Path, remedy: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     lacking = tuple(name for name in COLUMNS if name not in frame)
     if essential := [name for name in lacking if name in OWN]:
         raise UsageError(f"{path} is no table of a suite: it has no column '{essential[0]}'; {remedy}.")
-    known = escape.uncells(frame).reindex(columns=COLUMNS)
+    known = uncells(frame).reindex(columns=COLUMNS)
     return known.assign(**{new: known[old] for new, old in OLDER.items() if new in lacking}), lacking

@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmarks.common.files import write_atomically
 from benchmarks.config import suite
-from benchmarks.runner.record import write_atomically
 from benchmarks.tuning.objective import OBJECTIVES
-from benchmarks.tuning.study import STATUS, Tuning, as_overrides
+from benchmarks.tuning.study import STATUS, Study, as_overrides
 from priors.space import Choice, Range
 
 EDGE = 0.03
@@ -30,7 +30,7 @@ class Ended:
     """A study as it stands: its first trials, numbered from 0. best: of one objective the lowest, of two those that no
     other beats in both."""
 
-    tuning: Tuning
+    tuning: Study
     study: optuna.Study
 
     @property

@@ -19,8 +19,9 @@ from optuna.trial import Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.common.errors import UsageError
+from benchmarks.common.settings import digest
 from benchmarks.config import suite
-from benchmarks.config.settings import Run, digest
+from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import Dataset
 from benchmarks.runner.execute import execute
@@ -49,7 +50,7 @@ STATUS = {TrialState.COMPLETE: "ok", TrialState.PRUNED: "pruned", TrialState.FAI
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Study:
     """All that a study's trials depend on, and where it is kept.
 
     request: one data set and one method, the seeds over which a trial's figure is averaged, and the command's own

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks.common.seeds import seed_for
-from benchmarks.tuning.study import STARTUP, Tuning, retry
+from benchmarks.tuning.study import STARTUP, Study, retry
 from benchmarks.tuning.validation import Failed
 from priors.plugins import load_entry_points, load_plugin
 
@@ -35,7 +35,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def work(tuning: Tuning) -> None:
+def work(tuning: Study) -> None:
     """Carries out trials until the study has its number. Any number of workers may share a study.
 
     A trial's seed is its place in the study, so that one worker alone gives the same trials each time, killed and taken
