@@ -1,6 +1,6 @@
 """Standard errors within a run: 95 % intervals must hold the known value in 88 to 99 % of repetitions.
 
-    pytest -m slow tests/test_coverage.py -s
+    pytest -m slow tests/benchmarks/test_coverage.py -s
 
 prints a line a figure: case, what is drawn afresh in every repetition, repetitions, and how many of value +- 1.96 error
 held the value. The known values are closed forms, integrals and simulations by numpy and scipy; where it is said

@@ -21,7 +21,7 @@ from priors.parts.normal import log_standard_normal
 from priors.registry import unchanged
 from workbench import TINY, Workbench, write
 
-SMOKE = Path(__file__).parent.parent / "results" / "baselines" / "smoke.csv"
+SMOKE = Path(__file__).parents[2] / "results" / "baselines" / "smoke.csv"
 
 SHORT = (
     TINY.replace(', "vampprior"', "")

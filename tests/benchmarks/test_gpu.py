@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_methods import METHODS, run_of
 from torch import Tensor, nn
 
 from benchmarks.config import suite
@@ -32,7 +33,6 @@ from covering import covering, slow_but
 from models.registry import PARTS
 from pretended import Kernels, Refused, pretended_gpu
 from priors.base import Codes
-from test_methods import METHODS, run_of
 
 CARD = "cuda:1"
 

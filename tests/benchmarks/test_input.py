@@ -40,7 +40,7 @@ from priors.registry import PRIORS
 from priors.wording import LONGEST, in_one_line
 from workbench import TINY, Answer, Workbench
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Bench(Workbench):

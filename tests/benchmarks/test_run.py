@@ -34,7 +34,7 @@ from models.regularisers import REGULARISERS
 from priors.registry import PRIORS
 from workbench import TINY, Answer, Workbench, write
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 EPOCHS = 40
 LONG = TINY.replace("epochs = 2", f"epochs = {EPOCHS}").replace("seeds = 1", "seeds = 2")

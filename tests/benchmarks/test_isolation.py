@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from test_run import Bench, descendants, end, finish, forget_plugins, processes, start, wait_for
 
 from benchmarks.run import main
-from test_run import Bench, descendants, end, finish, forget_plugins, processes, start, wait_for
 from workbench import TINY, write
 
 pytestmark = pytest.mark.long

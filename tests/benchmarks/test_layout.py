@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_methods import METHODS, run_of
 from torch import nn
 
 from benchmarks.config.settings import Run
@@ -15,7 +16,6 @@ from benchmarks.runner.build import build
 from benchmarks.runner.record import Record
 from benchmarks.runner.train import Trainer
 from models.registry import PARTS
-from test_methods import METHODS, run_of
 
 CRITICS = ("pullback", "naive-pullback", "flexae-sr")
 """Methods whose critics of images are under a gradient penalty."""

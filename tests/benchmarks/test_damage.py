@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_run import Bench, forget_plugins
 
 from benchmarks.runner import stages
 from benchmarks.runner.record import Damaged, Record
-from test_run import Bench, forget_plugins
 from workbench import TINY
 
 pytestmark = pytest.mark.long

@@ -276,7 +276,7 @@ def test_the_loop_knows_no_method():
     kinds = {**registry.PRIORS, **PARTS["type"], **PARTS["regulariser"]}
     trained = {name for name, one in methods.catalogue().items() if one.use}
     names = {*kinds, *(kind.__name__ for kind in kinds.values()), *trained}
-    source = (Path(__file__).parent.parent / "benchmarks" / "runner" / "train.py").read_text(encoding="utf-8")
+    source = (Path(__file__).parents[2] / "benchmarks" / "runner" / "train.py").read_text(encoding="utf-8")
     tree = ast.parse(source)
     words = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     words |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}

@@ -18,7 +18,7 @@ from benchmarks.config import suite
 from benchmarks.config.suite import Request
 from benchmarks.runner.record import Record
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def names(folder: Path) -> list[str]:

@@ -20,7 +20,7 @@ from benchmarks.config.suite import Request, Suite, expand, merge, parse_overrid
 from benchmarks.datasets import DataError
 from priors import registry
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SUITE = """
 title = "A suite"
 datasets = ["digits", "moons"]

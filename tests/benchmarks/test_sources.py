@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from test_run import LEARNED, Bench, bench, forget_plugins
 
 from benchmarks.config import suite
 from benchmarks.metrics import METRICS
@@ -13,7 +14,6 @@ from benchmarks.runner import sources
 from benchmarks.runner.record import Record
 from benchmarks.runner.sources import beside, digest, reached
 from priors.plugins import load_plugin
-from test_run import LEARNED, Bench, bench, forget_plugins
 from workbench import TINY, write
 
 pytestmark = pytest.mark.long

@@ -41,7 +41,7 @@ from priors.space import Float
 
 pytestmark = pytest.mark.usefixtures("own_parts")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 QUICK = (*LAWS, validation)
 """All laws but the one that trains."""
 

@@ -44,7 +44,7 @@ from workbench import TINY, Answer, Workbench
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 SEARCHED = TINY.replace("seeds = 1", "seeds = [3, 4]").replace("components = 4", "components = 12")
 

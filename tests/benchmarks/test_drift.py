@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.tables.drift import COLUMNS, FINE, LEVEL, compare, tolerance
 
-SMOKE = Path(__file__).parent.parent / "results" / "baselines" / "smoke.csv"
+SMOKE = Path(__file__).parents[2] / "results" / "baselines" / "smoke.csv"
 
 
 def row(values: Any = (1.0, 2.0), **more: Any) -> dict[str, Any]:
