@@ -31,6 +31,7 @@ def clean_registry():
     registry._priors.update(before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("clean_registry", "cheap_metrics")
 def test_its_prior_runs(tmp_path: Path):
     """The prior of the README in one file becomes a row of the table."""

@@ -67,6 +67,7 @@ def named(subject: Subject) -> dict[str, Figure]:
     return {one.estimator: one for one in METRICS["nll"](subject) if one.metric == "nll"}
 
 
+@pytest.mark.long
 def test_nll_is_the_integral_over_codes(made: tuple[Subject, Tensor, float]):
     """Within the error of ln Z, which all images share, and 0.005 nat of sampling."""
     subject, exact, _ = made
