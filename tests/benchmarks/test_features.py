@@ -386,6 +386,7 @@ def test_inception_is_torch_fidelitys(drawn: Network, weights: Path, tmp_path: P
     assert kernel_distance(*points).value == pytest.approx(found["kernel_inception_distance_mean"], rel=1e-3)
 
 
+@pytest.mark.long
 def test_a_network_says_which_weights_it_has(drawn: Network, weights: Path) -> None:
     assert (drawn.name, drawn.digest) == ("inception-v3-compat", sha256(weights)[:8])
     assert drawn.note == f"Inception-v3 of 2015, weights {drawn.digest}, which are not the published ones"

@@ -227,6 +227,7 @@ def test_a_methods_training_step_makes_no_host_wait(method: str, tmp_path: Path)
     assert not kernels.noted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", PARTS_ON_IMAGES)
 def test_a_parts_training_step_makes_no_host_wait(part: str, tmp_path: Path):
     side, overrides = PARTS_ON_IMAGES[part]

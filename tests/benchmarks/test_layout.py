@@ -56,6 +56,7 @@ def compare(run: Run, data: Dataset, folder: Path, monkeypatch: pytest.MonkeyPat
     assert max(apart.values()) < 0.02, {name: share for name, share in apart.items() if share >= 0.02}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_of_colour_images(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """With one channel a critic's first convolution is spared: its gradient has one layout only."""
@@ -73,6 +74,7 @@ def test_every_backbone(backbone: str, method: str, tmp_path: Path, monkeypatch:
     compare(run_of(tmp_path, method, *overrides), images(16), tmp_path, monkeypatch)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", CRITICS)
 @pytest.mark.parametrize("likelihood", PARTS["likelihood"])
 def test_every_likelihood(likelihood: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

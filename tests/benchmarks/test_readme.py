@@ -22,6 +22,7 @@ def block(language: str) -> str:
     return found.group(1)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_parts", "cheap_metrics")
 def test_its_prior_runs(tmp_path: Path):
     """The prior of the README in one file becomes a row of the table."""

@@ -20,6 +20,7 @@ def flop_of_product(_: object, a: torch.Size, b: torch.Size, **more: object) -> 
     return 2 * a[0] * a[1] * b[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", JOBS)
 def test_charged_operations_are_those_that_torch_counts(name):
     """But for the decompositions, (9 + 4/3) F^3 by convention, which torch does not count: F = 2048 / 20."""

@@ -69,6 +69,7 @@ def named(subject: Evaluated) -> dict[str, Estimate]:
     return {str(one.estimator): one for one in METRICS["nll"](subject) if one.metric == "nll"}
 
 
+@pytest.mark.long
 def test_nll_is_the_integral_over_codes(made: tuple[Evaluated, Tensor, float]):
     """Within the error of ln Z, which all images share, and 0.005 nat of sampling."""
     subject, exact, _ = made

@@ -366,6 +366,7 @@ def grid(request: pytest.FixtureRequest) -> SimpleNamespace:
     return SimpleNamespace(q=q, points=points, log_q=log_q, mass=log_q.exp() * step**2, step=step)
 
 
+@pytest.mark.long
 def test_mass_of_a_flow_is_one(grid):
     assert grid.mass.sum().item() == pytest.approx(1, abs=1e-3)
 

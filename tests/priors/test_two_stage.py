@@ -120,6 +120,7 @@ def test_density_is_deterministic_whatever_the_chunk(monkeypatch):
     assert max(sizes) == 40
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("samples", [1, 16])
 def test_error_is_what_another_choice_of_noise_would_change(samples):
     """Against the spread over 400 priors of the mean over other draws; it moves no random state and is 0 before fit."""
