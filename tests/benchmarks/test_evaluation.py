@@ -49,8 +49,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def few_chains(cheap_metrics: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics.annealing, "HOW", Annealing(steps=4, chains=2))
-    monkeypatch.setattr(metrics.annealing, "IMAGES", 5)
+    monkeypatch.setattr(metrics.ais, "HOW", Annealing(steps=4, chains=2))
+    monkeypatch.setattr(metrics.ais, "IMAGES", 5)
 
 
 def make_subject(method: str, *overrides: str, cache: Path = Path()) -> Evaluated:
@@ -124,7 +124,7 @@ def test_the_size_of_chunks_moves_no_figure(cache: Path, monkeypatch: pytest.Mon
     """Sizes change the order of sums alone: 1e-5 relative."""
     usual = make_subject("mixture", cache=cache)
     figures = {name: figures_of(name, usual) for name in DEFINED}
-    monkeypatch.setattr(metrics.subject, "CHUNK", 7)
+    monkeypatch.setattr(metrics.evaluated, "CHUNK", 7)
     monkeypatch.setattr(neighbours, "BUDGET", 2**12)
     monkeypatch.setattr(kernel, "BUDGET", 2**12)
     monkeypatch.setattr(manifold, "BUDGET", 2**12)
@@ -293,8 +293,8 @@ def test_variance_is_the_likelihoods():
 
 def test_annealing_agrees_with_the_exact_likelihood(monkeypatch: pytest.MonkeyPatch):
     """Probabilistic PCA: the bound on data, and both bounds on the model's own images."""
-    monkeypatch.setattr(metrics.annealing, "HOW", Annealing(steps=100, chains=8))
-    monkeypatch.setattr(metrics.annealing, "IMAGES", 30)
+    monkeypatch.setattr(metrics.ais, "HOW", Annealing(steps=100, chains=8))
+    monkeypatch.setattr(metrics.ais, "IMAGES", 30)
     w, sd = torch.randn(6, 2, dtype=torch.float64), 0.6
     x = torch.randn(30, 2, dtype=torch.float64) @ w.T + sd * torch.randn(30, 6, dtype=torch.float64)
     law = torch.distributions.MultivariateNormal(torch.zeros(6).double(), w @ w.T + sd**2 * torch.eye(6).double())
