@@ -1,4 +1,4 @@
-"""Figures of codes and of points: distances between samples."""
+"""Estimates of codes and of points: distances between samples."""
 
 from __future__ import annotations
 

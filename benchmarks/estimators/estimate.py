@@ -1,4 +1,4 @@
-"""One figure of one run, with what it is."""
+"""One estimate of one run, with what it is."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benchmarks.estimators.estimator import Estimator
 Direction = Literal["lower", "higher", "none"]
 
 Alarm = Literal["", "unreliable", "impossible"]
-"""What a reader must not miss: the figure is not to be relied on, or it cannot be."""
+"""What a reader must not miss: the estimate is not to be relied on, or it cannot be."""
 
 
 class Remark(NamedTuple):
-    """A sentence about a figure, with the numbers that differ from run to run apart from its words.
+    """A sentence about an estimate, with the numbers that differ from run to run apart from its words.
 
     >>> str(Remark("further than {}", ("0.31",)))
     'further than 0.31'
@@ -62,7 +62,7 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Estimate:
-        """The figure that `as_dict` was asked of, or one that an earlier version kept, whose note was one text."""
+        """The estimate that `as_dict` was asked of, or one that an earlier version kept, whose note was one text."""
         told = kept.get("remarks", [[kept["note"]]] if kept.get("note") else [])
         names = ("metric", "value", "unit", "direction", "error")
         return cls(

@@ -9,17 +9,19 @@ from typing import Literal, get_args
 Certainty = Literal["exact", "estimate", "bound", "unreliable"]
 """Of the prior's density that takes part in an estimator: 'unreliable' is an estimate that fails its diagnostics."""
 
+CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
+
 BASE = re.compile(r"(?P<kind>[^=<>]*?\w)(?P<at>[=<>].*)?(?:(?<=\w)-(?P<draws>\d+(?:x\d+)*)(?:-(?P<of>[a-z][a-z-]*))?)?")
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """How a figure was computed, printed as KIND[AT][-DRAWS[-OF]][+CERTAINTY][+VARIANT]. Unlike ones are never ranked
-    together.
+    """How an estimate was computed, printed as KIND[AT][-DRAWS[-OF]][+CERTAINTY][+VARIANT]. Unlike ones are never
+    ranked together.
 
     kind: the way ('exact', 'elbo', 'is' for importance sampling). at: a threshold, as '=-30' of 'tau=-30'.
     draws: the numbers that it takes, of draws, of images, of temperatures and chains.
-    of: what it is the figure of, where not of the model ('floor', 'test', 'simulated'). certainty: of the prior's
+    of: what it is the estimate of, where not of the model ('floor', 'test', 'simulated'). certainty: of the prior's
     density where that takes part. variant: a convention or a selection ('z-hat', 'leaking-only').
 
     >>> str(Estimator("is", draws=(5000,), certainty="estimate"))
@@ -46,8 +48,9 @@ class Estimator:
         """The estimator that prints as `text`; one of somebody else's that follows no rule is a kind of its own."""
         base, *words = text.split("+")
         certainty: Certainty = "exact"
-        if words and words[0] in get_args(Certainty):
-            certainty, *words = words
+        for one in CERTAINTIES:
+            if words[:1] == [one]:
+                certainty, words = one, words[1:]
         found = BASE.fullmatch(base)
         if not found:
             return cls(base, certainty=certainty, variant="+".join(words))
@@ -61,5 +64,5 @@ class Estimator:
 
     @property
     def reliable(self) -> bool:
-        """May figures by it be held against others?"""
+        """May estimates by it be held against others?"""
         return self.certainty != "unreliable"

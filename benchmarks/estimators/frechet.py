@@ -45,7 +45,7 @@ def frechet(a: Moments, b: Moments) -> float:
     span. nan where a coordinate is.
 
     Of features of the Inception network this is FID (Heusel et al. 2017). It is biased upwards, and the bias falls
-    with the numbers of points: only figures of equal `count` compare, and two samples of one law are not at 0.
+    with the numbers of points: only estimates of equal `count` compare, and two samples of one law are not at 0.
     """
     shift = (a.mean - b.mean).square().sum()
     if not shift.isfinite():

@@ -53,7 +53,7 @@ def importance_sampling(
     """ln p(x) = logsumexp_k [ln p(x|z_k) + ln p(z_k) - ln q(z_k|x)] - ln K, z_k ~ q(z|x) (Burda et al. 2016, eq. 8).
 
     Every K takes the first K draws of one stream. Image i draws from its own stream, seeded by seed(i), so neither
-    the number of rows at a time nor the other images change its figures.
+    the number of rows at a time nor the other images change its estimates.
 
     x: the images, x[i] (*shape), a tensor or anything indexed like one. q: batch (N,), already encoded.
     log_likelihood: (x (B, *shape), z (S, B, D)) -> (S, B). log_prior: (S, B, D) -> (S, B).
@@ -65,15 +65,16 @@ def importance_sampling(
     side = sizes.rows(device, most * numbers, 1)  # images decoded together: on a CPU each alone
     size = max(side, 16 * rows // most)  # images summarised together: bounds memory, and how often progress is told
     count = q.batch_shape[0]
-    figures = torch.empty(len(samples) + len(FIGURES), count, dtype=torch.float64)
+    estimates = torch.empty(len(samples) + len(FIGURES), count, dtype=torch.float64)
     for start in range(0, count, size):
         images = range(start, min(start + size, count))
         parts = [images[i : i + side] for i in range(0, len(images), side)]
         terms = [draw(x, q, part, log_likelihood, log_prior, most, seed, rows) for part in parts]
         distortion, rate = (torch.cat(list(term)) for term in zip(*terms, strict=True))  # (B, K) each
-        figures[:, start : images.stop] = summarise(distortion, rate, samples)  # kept apart, they would split the heap
+        # Kept apart, they would split the heap.
+        estimates[:, start : images.stop] = summarise(distortion, rate, samples)
         progress(images.stop)
-    of_samples, others = figures.split([len(samples), len(FIGURES)])
+    of_samples, others = estimates.split([len(samples), len(FIGURES)])
     return Importance(dict(zip(samples, of_samples, strict=True)), **dict(zip(FIGURES, others, strict=True)))
 
 

@@ -107,7 +107,7 @@ def densities_at_codes(q: NormalMixture, z: Tensor, j: Tensor, pairs: int | None
 
     In-sample, the own component carries a draw's density where posteriors are narrow: ln q(z) then mostly measures N.
     With z ~ q(z|x_j) and images drawn from the data's law, whose exact aggregate is q*, Jensen's inequality gives
-    E[ln q_{-j}(z) - ln p(z)] <= KL(q*||p) <= E[ln q(z) - ln p(z)]: the two figures bracket the one that is meant.
+    E[ln q_{-j}(z) - ln p(z)] <= KL(q*||p) <= E[ln q(z) - ln p(z)]: the two estimates bracket the one that is meant.
 
     z: (n, D), drawn from components j: (n,). pairs: of a draw and a component at a time, where not as many as usual.
     """
@@ -137,7 +137,7 @@ def split_own(q: NormalMixture, z: Tensor, j: Tensor) -> tuple[Tensor, Tensor]:
 class SymmetricKL:
     """sKL = KL(p||q) + KL(q||p) (dpVAE, section 5.1).
 
-    prior: KL(p||q), from draws of the prior. codes: KL(q||p), from draws of q; the leave-one-out figure has
+    prior: KL(p||q), from draws of the prior. codes: KL(q||p), from draws of q; the leave-one-out estimate has
     `divergence(at.without, log_p)` here, for which no density of z alone exists, and is not bound to be positive.
     """
 

@@ -17,7 +17,7 @@ SPLITS, FEWEST = 12, 50
 
 
 class Manifold(NamedTuple):
-    """What the four figures are the means of, one value a point: `manifold_means` gives each with a standard error.
+    """What the four estimates are the means of, one value a point: `manifold_means` gives each with a standard error.
 
     precision: whether a generated point is in the ball of some reference point, (N,) bool.
     recall: whether a reference point is in the ball of some generated point, (M,) bool.
@@ -66,14 +66,14 @@ def manifold(generated: Tensor, reference: Tensor, k: int = 3, k_density: int = 
 
 
 def manifold_means(generated: Tensor, reference: Tensor, k: int = 3, k_density: int = 5) -> dict[str, Measured]:
-    """The four figures with standard errors of drawing both sets, from SPLITS random halvings of both.
+    """The four estimates with standard errors of drawing both sets, from SPLITS random halvings of both.
 
-    A figure is a mean of what depends on the points nearby, so that its variance goes about as 1 / N: the difference
+    An estimate is a mean of what depends on the points nearby, so that its variance goes about as 1 / N: the difference
     of two disjoint halves has four times that of the whole. The root mean square over halvings is halved. A jackknife
     would be 1.5 times too large, as a point left out moves other balls. Of density it is up to a fifth too small in
     tens of dimensions, where the generated points lie in the balls of few reference points.
 
-    The halvings follow torch's random state. Errors are nan below FEWEST points. Time: that of SPLITS / 2 more figures.
+    The halvings follow torch's random state. Errors are nan below FEWEST points. Time: SPLITS / 2 times that of the estimates.
     """
     means = partial(values_of, k=k, k_density=k_density)
     value = means(generated, reference)

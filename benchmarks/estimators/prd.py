@@ -24,7 +24,7 @@ def precision_recall(
 
     The curve is the mean of the runs' curves, each from the histograms over the clusters of both sets together.
     Precision is the generated samples' quality, recall their variety, where these are `evaluated` and the data
-    `reference`; the released code's README passes them the other way round, which swaps the two figures.
+    `reference`; the released code's README passes them the other way round, which swaps the two estimates.
     Not improved precision and recall (Kynkaanniemi et al. 2019), which nearest neighbours define.
     Raises ValueError where the sizes differ, since the histograms' noise counts as a difference of the laws.
     """

@@ -39,7 +39,7 @@ UNIT = 20
 
 @dataclass(frozen=True)
 class MetricTrial:
-    """A registered metric, and figures of it that several laws look at."""
+    """A registered metric, and estimates of it that several laws look at."""
 
     name: str
 
@@ -66,7 +66,7 @@ class MetricTrial:
         return self.workspace.data_only(self.run)
 
     def of(self, material: Material) -> list[Estimate]:
-        """Its figures, as the runner asks for them; NotApplicable with the reason where there are none."""
+        """Its estimates, as the runner asks for them; NotApplicable with the reason where there are none."""
         if self.metric.inception and not material.inception:
             raise NotApplicable(f"it waits for Inception's weights, {inception.FILE}")
         try:
@@ -101,13 +101,13 @@ class MetricTrial:
 
 
 @law(after=(described,))
-def figures(trial: MetricTrial) -> None:
-    """Its figures are finite numbers, or it raises Unsupported with the reason."""
-    demand_figures(trial.first)
+def estimates(trial: MetricTrial) -> None:
+    """Its estimates are finite numbers, or it raises Unsupported with the reason."""
+    demand_estimates(trial.first)
 
 
-def demand_figures(found: Any) -> None:
-    """Broken for what is no list of figures, or for one that is no finite number."""
+def demand_estimates(found: Any) -> None:
+    """Broken for what is no list of estimates, or for one that is no finite number."""
     fix = "return a list of benchmarks.estimators.estimate.Estimate"
     right = isinstance(found, list) and bool(found) and all(isinstance(one, Estimate) for one in found)
     demand(right, f"it returns {found!r}"[:150], fix)
@@ -118,9 +118,9 @@ def demand_figures(found: Any) -> None:
         demand(sound, f"the error of {one.metric} is {one.error!r}", "give None where it has no standard error")
 
 
-@law(after=(figures,))
+@law(after=(estimates,))
 def form(trial: MetricTrial) -> None:
-    """Every figure has a name, an estimator, a unit and a direction, and no two have the same name and estimator."""
+    """Every estimate has a name, an estimator, a unit and a direction, and no two have the same name and estimator."""
     for one in trial.first:
         legal = one.direction in get_args(Direction)
         demand(legal, f"the direction of {one.metric} is {one.direction!r}", f"one of {get_args(Direction)}")
@@ -135,9 +135,9 @@ def form(trial: MetricTrial) -> None:
     demand(not twice, f"twice: {', '.join(sorted(twice))}", "tell figures apart by their estimators")
 
 
-@law(after=(figures,))
+@law(after=(estimates,))
 def repeats(trial: MetricTrial) -> None:
-    """The same run gives the same figures again: it draws from torch's random state and keeps nothing."""
+    """The same run gives the same estimates again: it draws from torch's random state and keeps nothing."""
     again = trial.of(trial.evaluated())
     pairs = zip(trial.first, again, strict=False)
     differ = [a.metric for a, b in pairs if (a, same(a.values)) != (b, same(b.values))]
@@ -150,7 +150,7 @@ def same(values: Tensor | None) -> list[float] | None:
     return None if values is None else values.tolist()
 
 
-@law(after=(figures,))
+@law(after=(estimates,))
 def bystander(trial: MetricTrial) -> None:
     """It changes neither the model's nor the prior's weights, nor any random state."""
     evaluated = trial.evaluated()
@@ -173,9 +173,9 @@ def random_states() -> dict[str, Any]:
     return {"torch": torch.get_rng_state().tolist(), "numpy": numpys, "Python": random.getstate()}
 
 
-@law(after=(figures,))
+@law(after=(estimates,))
 def by_image(trial: MetricTrial) -> None:
-    """Where a figure keeps what it is the mean of, that is a number for every test image, in their order."""
+    """Where an estimate keeps what it is the mean of, that is a number for every test image, in their order."""
     kept = [one for one in trial.first if one.values is not None]
     if not kept:
         raise NotApplicable("it keeps none")
@@ -189,10 +189,10 @@ def by_image(trial: MetricTrial) -> None:
 
 @law(after=(described,))
 def of_data(trial: MetricTrial) -> None:
-    """On the data in a model's place it gives finite figures where it says that it is for these too."""
+    """On the data in a model's place it gives finite estimates where it says that it is for these too."""
     if not trial.metric.of_data:
         raise NotApplicable("it is not `of_data`")
-    demand_figures(trial.of(trial.row()))
+    demand_estimates(trial.of(trial.row()))
 
 
-LAWS_OF_METRICS = (described, figures, form, repeats, bystander, by_image, of_data)
+LAWS_OF_METRICS = (described, estimates, form, repeats, bystander, by_image, of_data)

@@ -48,7 +48,7 @@ METHODS = (VARIATIONAL, MATCHED, UNMATCHED, PLAYED, PLAIN)
 
 
 def tiny(name: str, method: Method, prior: Mapping[str, Any] | None = None) -> Suite:
-    """A run of seconds on 8x8 digits, whose figures mean nothing. prior: settings of the method's."""
+    """A run of seconds on 8x8 digits, whose estimates mean nothing. prior: settings of the method's."""
     content = {
         "name": "conformance",
         "title": "A short training",
@@ -74,12 +74,12 @@ def short_run(chosen: Suite) -> Iterator[tuple[Run, Workspace, Outcome]]:
         yield run, workspace, execute(run, workspace)
 
 
-def demand_figures(metrics: Mapping[str, Any]) -> None:
-    """Broken where a figure of the run is refused or is no number."""
+def demand_estimates(metrics: Mapping[str, Any]) -> None:
+    """Broken where an estimate of the run is refused or is no number."""
     refused = [f"{name}: {one['unsupported']}" for name, one in metrics.items() if "unsupported" in one]
     demand(not refused, "; ".join(refused), "raise Unsupported only where a figure is undefined")
-    figures = [one for found in metrics.values() for one in found["figures"]]
-    wrong = [f"{one['metric']} is {one['value']}" for one in figures if not math.isfinite(one["value"])]
+    estimates = [one for found in metrics.values() for one in found["figures"]]
+    wrong = [f"{one['metric']} is {one['value']}" for one in estimates if not math.isfinite(one["value"])]
     demand(not wrong, "; ".join(wrong), "look for 1 / 0 and log 0")
 
 
@@ -106,7 +106,7 @@ def training(trial: Trial) -> None:
     with short_run(tiny(trial.name, method, trial.settings)) as (run, workspace, outcome):
         fix = "look at error.txt of the method under `python -m benchmarks.run --suite smoke --dataset digits`"
         demand(outcome.status == "ok", f"{outcome.status}: {outcome.note}", fix)
-        demand_figures(workspace.record(run).read("metrics.json")["metrics"])
+        demand_estimates(workspace.record(run).read("metrics.json")["metrics"])
 
 
 LAWS_OF_PRIORS = (*LAWS, validation, training)
@@ -159,7 +159,7 @@ def part_training(trial: PartTrial) -> None:
                 continue
             fix = "fix it, or raise Unsupported with the reason where it is not defined"
             demand(outcome.status == "ok", f"{outcome.status}: {outcome.note}", fix)
-            demand_figures(workspace.record(run).read("metrics.json")["metrics"])
+            demand_estimates(workspace.record(run).read("metrics.json")["metrics"])
             return
     raise Broken(f"no method takes it: {refusals[0]}", "raise Unsupported only where the pair is undefined")
 

@@ -1,4 +1,4 @@
-"""A trained run's figures, by the names that suites use.
+"""A trained run's estimates, by the names that suites use.
 
 The mathematics is in `benchmarks.estimators`, as functions of tensors; here it meets a model and gets its names, units
 and directions. Nothing here knows a prior, model or data set by name.

@@ -36,8 +36,8 @@ def ais(evaluated: Evaluated) -> list[Estimate]:
     step_size = tuned_step(real, HOW, seed_for(evaluated.seed, "ais", "pilot"))
     lower = lower_bound(real, HOW, step_size, stream_of(evaluated, "test"), telling(evaluated, "ais", len(real)))
     bound = "an upper bound in expectation"
-    figures = [image_estimate("nll", how, -lower, "lower", "nats", bound, common=law.log_prob_error)]
-    return figures if law.certainty != "exact" else figures + simulated(evaluated, step_size, how)
+    estimates = [image_estimate("nll", how, -lower, "lower", "nats", bound, common=law.log_prob_error)]
+    return estimates if law.certainty != "exact" else estimates + simulated(evaluated, step_size, how)
 
 
 def simulated(evaluated: Evaluated, step_size: float, how: Estimator) -> list[Estimate]:

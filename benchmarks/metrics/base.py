@@ -1,4 +1,4 @@
-"""The metrics that a suite may ask for by name, and what their figures share."""
+"""The metrics that a suite may ask for by name, and what their estimates share."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MeasureOfData = Callable[[Material], list[Estimate]]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric by name. Its random stream is its own, so that no other metric moves its figures.
+    """A metric by name. Its random stream is its own, so that no other metric moves its estimates.
 
-    summary: a line. measure: raises Unsupported where the figures are undefined. inception: it needs the Inception
+    summary: a line. measure: raises Unsupported where the estimates are undefined. inception: it needs the Inception
     network's weights. of_data: it is defined for the data alone, without a model.
     """
 
@@ -36,7 +36,7 @@ class Metric:
     of_data: bool = False
 
     def __call__(self, material: Material) -> list[Estimate]:
-        """Its figures; Unsupported where they are undefined for what there is."""
+        """Its estimates; Unsupported where they are undefined for what there is."""
         with stream(material.seed, self.name):
             return self.measure(material)
 
@@ -54,7 +54,7 @@ METRICS: Registry[Metric] = Registry(
 def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callable[[Measure], Measure]:
     """Names a metric of a trained model for suites; its summary is the first line of the docstring.
 
-    draws: it takes the prior's draws, so that its figures say how these were made where that is not exact.
+    draws: it takes the prior's draws, so that its estimates say how these were made where that is not exact.
     """
 
     def keep(measure: Measure) -> Measure:
@@ -62,8 +62,8 @@ def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callab
         def measured(material: Material) -> list[Estimate]:
             if not isinstance(material, Evaluated):
                 raise Unsupported("a figure of a model, and this row is the data themselves")
-            figures = measure(material)
-            return [by_sampler(figure, material.prior) for figure in figures] if draws else figures
+            estimates = measure(material)
+            return [by_sampler(estimate, material.prior) for estimate in estimates] if draws else estimates
 
         register(Metric(name, summary_of(measure), measured, inception))
         return measure
@@ -90,11 +90,11 @@ def register(one: Metric) -> None:
     METRICS.add(one.name, one, one.measure)
 
 
-def by_sampler(figure: Estimate, prior: Prior) -> Estimate:
-    """The figure with a remark on how the prior draws, where its draws are not exact."""
+def by_sampler(estimate: Estimate, prior: Prior) -> Estimate:
+    """The estimate with a remark on how the prior draws, where its draws are not exact."""
     if not prior.sampler:
-        return figure
-    return replace(figure, remarks=(*figure.remarks, Remark(f"the prior's draws: {prior.sampler}")))
+        return estimate
+    return replace(estimate, remarks=(*estimate.remarks, Remark(f"the prior's draws: {prior.sampler}")))
 
 
 def mean_estimate(

@@ -38,7 +38,7 @@ POOL = 10
 """Draws of the prior for each of those with the lowest q(z) that are kept (dpVAE, section 5.1: 100,000 for 10,000)."""
 
 MANY = 10
-"""Generated images for each test image, at most, where more of them make a figure surer: some priors draw slowly."""
+"""Generated images for each test image, at most, where more of them make an estimate surer: some priors draw slowly."""
 
 
 Tell = Callable[[str, int, int], None]
@@ -85,7 +85,7 @@ class Material(ABC):
         return min(self.protocol.generated, len(self.data.test))
 
     def kept(self, x: Tensor) -> Tensor:
-        """Points as figures of samples see them: pictures in 256 grey levels, as files have them, others unchanged."""
+        """Points as metrics of samples see them: pictures in 256 grey levels, as files have them, others unchanged."""
         return pictures(x) if self.data.of_pictures else x
 
     def real(self, split: Split, index: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The quality of images: how far sets of them lie from real ones in a feature network's space.
 
-With Inception's weights the figures have their usual names (FID, KID). With the small classifier that is trained on the
+With Inception's weights the metrics have their usual names (FID, KID). With the small classifier that is trained on the
 data set's own labels they are called fd_classifier and kd_classifier: they compare methods on one data set, and nothing
-with a paper. The reference is the first test images; `-floor` is the figure that as many training images get.
+with a paper. The reference is the first test images; `-floor` is the estimate that as many training images get.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SPLITS = 10
 """Parts of the images whose inception scores are averaged."""
 
 USUAL = 10_000
-"""Images a side of a figure that papers can be held against."""
+"""Images a side of an estimate that papers can be held against."""
 
 
 class Space:
-    """A network's features of a model's sets, with what every figure of them says."""
+    """A network's features of a model's sets, with what every estimate of them says."""
 
     def __init__(self, evaluated: Evaluated, network: str):
         self.evaluated, self.network = evaluated, network
@@ -44,14 +44,14 @@ class Space:
         """(n, F), float32."""
         return features(self.evaluated, self.network, which, stretch).points
 
-    def figure(self, name: str, value: float, direction: Direction, error: float | None = None) -> Estimate:
+    def estimate(self, name: str, value: float, direction: Direction, error: float | None = None) -> Estimate:
         """One that is computed from these features."""
         return Estimate(name, self.estimator, value, "none", direction, error, self.remarks)
 
     def beside(self, name: str, value: float, of: str, error: float | None = None) -> Estimate:
         """One to read the model's by: of real images."""
-        figure = self.figure(name, value, "none", error)
-        return replace(figure, estimator=replace(self.estimator, of=of))
+        estimate = self.estimate(name, value, "none", error)
+        return replace(estimate, estimator=replace(self.estimator, of=of))
 
     @cached_property
     def reference(self) -> Moments:
@@ -63,42 +63,42 @@ class Space:
         return frechet(moments(self.points(which, stretch)), self.reference)
 
 
-def frechet_figures(evaluated: Evaluated, name: str, network: str, which: str) -> list[Estimate]:
+def frechet_estimates(evaluated: Evaluated, name: str, network: str, which: str) -> list[Estimate]:
     """The Frechet distance of a set to the test images, and that of training images."""
     space = Space(evaluated, network)
     distance, floor = space.frechet(which), space.frechet("training")
-    return [space.figure(name, distance, "lower"), space.beside(name, floor, "floor")]
+    return [space.estimate(name, distance, "lower"), space.beside(name, floor, "floor")]
 
 
 def stretched_frechet(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
     """The Frechet distance of generated images that were stretched one by one, as FlexAE's code does."""
     space = Space(evaluated, network)
-    figure = space.figure(name, space.frechet("generated", stretch=True), "lower")
-    return [replace(figure, estimator=replace(space.estimator, variant="stretched"))]
+    estimate = space.estimate(name, space.frechet("generated", stretch=True), "lower")
+    return [replace(estimate, estimator=replace(space.estimator, variant="stretched"))]
 
 
 @metric("fid", inception=True, draws=True)
 def fid(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in Inception's features."""
-    return frechet_figures(evaluated, "fid", "inception", "generated")
+    return frechet_estimates(evaluated, "fid", "inception", "generated")
 
 
 @metric("fid_reconstruction", inception=True)
 def fid_reconstruction(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of reconstructions to the test images, in Inception's features."""
-    return frechet_figures(evaluated, "fid_reconstruction", "inception", "reconstruction")
+    return frechet_estimates(evaluated, "fid_reconstruction", "inception", "reconstruction")
 
 
 @metric("fid_low_posterior", inception=True, draws=True)
 def fid_low_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of draws that the posterior covers least to the test images, in Inception's features."""
-    return frechet_figures(evaluated, "fid_low_posterior", "inception", "low-posterior")
+    return frechet_estimates(evaluated, "fid_low_posterior", "inception", "low-posterior")
 
 
 @metric("fid_high_posterior", inception=True)
 def fid_high_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of the codes where the prior is lowest to the test images, in Inception's features."""
-    return frechet_figures(evaluated, "fid_high_posterior", "inception", "high-posterior")
+    return frechet_estimates(evaluated, "fid_high_posterior", "inception", "high-posterior")
 
 
 @metric("fid_stretched", inception=True, draws=True)
@@ -110,25 +110,25 @@ def fid_stretched(evaluated: Evaluated) -> list[Estimate]:
 @metric("fd_classifier", draws=True)
 def fd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in the classifier's features."""
-    return frechet_figures(evaluated, "fd_classifier", "classifier", "generated")
+    return frechet_estimates(evaluated, "fd_classifier", "classifier", "generated")
 
 
 @metric("fd_classifier_reconstruction")
 def fd_classifier_reconstruction(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of reconstructions to the test images, in the classifier's features."""
-    return frechet_figures(evaluated, "fd_classifier_reconstruction", "classifier", "reconstruction")
+    return frechet_estimates(evaluated, "fd_classifier_reconstruction", "classifier", "reconstruction")
 
 
 @metric("fd_classifier_low_posterior", draws=True)
 def fd_classifier_low_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of draws that the posterior covers least to the test images, in the classifier's features."""
-    return frechet_figures(evaluated, "fd_classifier_low_posterior", "classifier", "low-posterior")
+    return frechet_estimates(evaluated, "fd_classifier_low_posterior", "classifier", "low-posterior")
 
 
 @metric("fd_classifier_high_posterior")
 def fd_classifier_high_posterior(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of the codes where the prior is lowest to the test images, in the classifier's features."""
-    return frechet_figures(evaluated, "fd_classifier_high_posterior", "classifier", "high-posterior")
+    return frechet_estimates(evaluated, "fd_classifier_high_posterior", "classifier", "high-posterior")
 
 
 @metric("fd_classifier_stretched", draws=True)
@@ -137,23 +137,23 @@ def fd_classifier_stretched(evaluated: Evaluated) -> list[Estimate]:
     return stretched_frechet(evaluated, "fd_classifier", "classifier")
 
 
-def kernel_figures(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
+def kernel_estimates(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
     """The squared polynomial MMD of generated and test images, unbiased over all pairs, and that of training images."""
     space = Space(evaluated, network)
     own, floor = (kernel_distance(space.points(which), space.points("test")) for which in ("generated", "training"))
-    return [space.figure(name, own.value, "lower", own.error), space.beside(name, floor.value, "floor", floor.error)]
+    return [space.estimate(name, own.value, "lower", own.error), space.beside(name, floor.value, "floor", floor.error)]
 
 
 @metric("kid", inception=True, draws=True)
 def kid(evaluated: Evaluated) -> list[Estimate]:
     """Kernel Inception distance of generated images to the test images, unbiased (Binkowski et al. 2018)."""
-    return kernel_figures(evaluated, "kid", "inception")
+    return kernel_estimates(evaluated, "kid", "inception")
 
 
 @metric("kd_classifier", draws=True)
 def kd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Kernel distance of generated images to the test images in the classifier's features, unbiased."""
-    return kernel_figures(evaluated, "kd_classifier", "classifier")
+    return kernel_estimates(evaluated, "kd_classifier", "classifier")
 
 
 @metric("inception_score", inception=True, draws=True)
@@ -172,42 +172,42 @@ def inception_score(evaluated: Evaluated) -> list[Estimate]:
         ]
         for which in ("generated", "test")
     )
-    return [space.figure("inception_score", own, "higher"), space.beside("inception_score", test, "test")]
+    return [space.estimate("inception_score", own, "higher"), space.beside("inception_score", test, "test")]
 
 
-def manifold_figures(evaluated: Evaluated, network: str) -> list[Estimate]:
+def manifold_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
     """Improved precision and recall, density and coverage of generated against test images."""
     space = Space(evaluated, network)
     means = manifold_means(space.points("generated"), space.points("test"))
-    return [space.figure(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
+    return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
 
 
 @metric("precision_recall", inception=True, draws=True)
 def precision_recall_inception(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in Inception's features."""
-    return manifold_figures(evaluated, "inception")
+    return manifold_estimates(evaluated, "inception")
 
 
 @metric("precision_recall_classifier", draws=True)
 def precision_recall_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in the classifier's features."""
-    return manifold_figures(evaluated, "classifier")
+    return manifold_estimates(evaluated, "classifier")
 
 
-def prd_figures(evaluated: Evaluated, network: str) -> list[Estimate]:
+def prd_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
     """max F_1/8 and max F_8 of the PRD curve of generated against test images."""
     space = Space(evaluated, network)
     found = precision_recall(space.points("generated"), space.points("test"), seed_for(evaluated.seed, "prd"))
-    return [space.figure(f"prd_{name}", value, "higher") for name, value in found._asdict().items()]
+    return [space.estimate(f"prd_{name}", value, "higher") for name, value in found._asdict().items()]
 
 
 @metric("prd", inception=True, draws=True)
 def prd(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in Inception's features (Sajjadi et al. 2018)."""
-    return prd_figures(evaluated, "inception")
+    return prd_estimates(evaluated, "inception")
 
 
 @metric("prd_classifier", draws=True)
 def prd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in the classifier's features (Sajjadi et al. 2018)."""
-    return prd_figures(evaluated, "classifier")
+    return prd_estimates(evaluated, "classifier")

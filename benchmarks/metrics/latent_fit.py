@@ -37,7 +37,7 @@ def skl(evaluated: Evaluated) -> list[Estimate]:
     draws = evaluated.draws
     nearest, floor = Estimator("1-nn", draws=(CODES,)), latent.skl_knn(draws, evaluated.prior.sample(CODES)).value
     beside, of_prior = replace(nearest, of="floor"), remarks("between two samples of the prior")
-    figures = [
+    estimates = [
         Estimate("skl", nearest, latent.skl_knn(draws, evaluated.codes[0]).value, "nats", "lower"),
         Estimate("skl", beside, floor, "nats", "none", remarks=of_prior),
     ]
@@ -46,8 +46,8 @@ def skl(evaluated: Evaluated) -> list[Estimate]:
         for name, log_q in (("direct", evaluated.at_codes.aggregate), ("leave-one-out", evaluated.at_codes.without)):
             both = latent.SymmetricKL(prior, latent.divergence(log_q, evaluated.log_p_at_codes)).total
             estimator = Estimator(name, draws=(CODES,), certainty=evaluated.certainty)
-            figures.append(Estimate("skl", estimator, both.value, "nats", "lower", both.error))
-    return figures
+            estimates.append(Estimate("skl", estimator, both.value, "nats", "lower", both.error))
+    return estimates
 
 
 @metric("leakage", draws=True)
@@ -55,7 +55,7 @@ def leakage(evaluated: Evaluated) -> list[Estimate]:
     """LS(tau), codes where ln p(z) < tau weighed by ln q(z) - ln p(z), over dpVAE's tau and at quantiles of ln p.
 
     An error of the prior's ln Z moves ln p(z) of all codes alike, and quantiles of ln p are of draws: both are part of
-    the figures' errors.
+    the estimates' errors.
     """
     common = density(evaluated.prior).log_prob_error
     log_q, log_p = evaluated.at_codes.aggregate, evaluated.log_p_at_codes
@@ -66,19 +66,19 @@ def leakage(evaluated: Evaluated) -> list[Estimate]:
     }
     found = latent.leakage(log_p, log_q, list(thresholds.values()), common)
     return [
-        figure
+        estimate
         for how, at in zip(thresholds, found, strict=True)
-        for figure in leaks(replace(how, certainty=evaluated.certainty), at)
+        for estimate in leaks(replace(how, certainty=evaluated.certainty), at)
     ]
 
 
 def leaks(how: Estimator, at: latent.Leakage) -> list[Estimate]:
-    """The figures at one threshold; where no code leaks, none of the leaking codes alone."""
+    """The estimates at one threshold; where no code leaks, none of the leaking codes alone."""
     told, among = remarks("" if at.share.value else "no code leaks"), replace(how, variant="leaking-only")
-    figures = [Estimate("leakage", how, at.score.value, "nats", "lower", finite(at.score.error), told)]
+    estimates = [Estimate("leakage", how, at.score.value, "nats", "lower", finite(at.score.error), told)]
     if at.share.value:
-        figures.append(Estimate("leakage", among, at.among.value, "nats", "lower", finite(at.among.error)))
-    return [*figures, Estimate("leaking_codes", how, at.share.value, "share", "lower", at.share.error)]
+        estimates.append(Estimate("leakage", among, at.among.value, "nats", "lower", finite(at.among.error)))
+    return [*estimates, Estimate("leaking_codes", how, at.share.value, "share", "lower", at.share.error)]
 
 
 @metric("elbo_surgery")

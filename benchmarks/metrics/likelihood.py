@@ -17,19 +17,19 @@ from priors.base import Unsupported, density
 from priors.parts.pareto import RELIABLE
 
 TOLERATED = 0.05
-"""Share of images above it without a warning beside the figure."""
+"""Share of images above it without a warning beside the estimate."""
 
 
 @metric("nll")
 def nll(evaluated: Evaluated) -> list[Estimate]:
     """-ln p(x) at every K, the negative ELBO, and its parts; nats an image."""
-    figures = likelihoods(evaluated, "nll", "lower", -1.0)
+    estimates = likelihoods(evaluated, "nll", "lower", -1.0)
     elbo = Estimator("elbo")
-    figures.append(image_estimate("reconstruction", elbo, evaluated.importance.reconstruction, "none", "nats"))
+    estimates.append(image_estimate("reconstruction", elbo, evaluated.importance.reconstruction, "none", "nats"))
     common, kl = density(evaluated.prior).log_prob_error, evaluated.importance.kl
     elbo = replace(elbo, certainty=evaluated.certainty)
-    figures.append(image_estimate("kl", elbo, kl, "none", "nats", common=common))
-    return figures
+    estimates.append(image_estimate("kl", elbo, kl, "none", "nats", common=common))
+    return estimates
 
 
 @metric("log_likelihood")
@@ -44,21 +44,21 @@ def likelihoods(evaluated: Evaluated, name: str, direction: Direction, sign: flo
     An error of the prior's ln Z is common to all images: it is added to the variance of the mean, not averaged out.
     """
     law, certainty = density(evaluated.prior), evaluated.certainty
-    figures, own = [], estimates(evaluated.importance)
+    estimates, own = [], by_draws(evaluated.importance)
     for how, values in own.items():
         by = replace(how, certainty=certainty)
         one = image_estimate(name, by, sign * values, direction, "nats", common=law.log_prob_error)
-        figures.append(with_warning(one, how, evaluated.importance, sign))
+        estimates.append(with_warning(one, how, evaluated.importance, sign))
     for convention, shift in law.conventions().items():
         said = Remark("the paper's own normalisation: off by {} nats, not comparable", (f"{shift:+.4g}",))
-        figures += [
+        estimates += [
             image_estimate(name, replace(how, variant=convention), sign * (values + shift), direction, "nats", said)
             for how, values in own.items()
         ]
-    return figures
+    return estimates
 
 
-def estimates(result: Importance) -> dict[Estimator, Tensor]:
+def by_draws(result: Importance) -> dict[Estimator, Tensor]:
     """ln p(x) at every K, and the ELBO, image by image."""
     return {importance(k): values for k, values in result.log_likelihood.items()} | {Estimator("elbo"): result.elbo}
 
@@ -68,12 +68,12 @@ def importance(k: int, certainty: Certainty = "exact") -> Estimator:
     return Estimator("is", draws=(k,), certainty=certainty)
 
 
-def with_warning(figure: Estimate, how: Estimator, result: Importance, sign: float) -> Estimate:
-    """The figure with what a reader should know of it: a bound is one, and weights may be unreliable."""
+def with_warning(estimate: Estimate, how: Estimator, result: Importance, sign: float) -> Estimate:
+    """The estimate with what a reader should know of it: a bound is one, and weights may be unreliable."""
     if how.kind == "elbo":
-        return replace(figure, remarks=remarks("an upper bound" if sign < 0 else "a lower bound"))
+        return replace(estimate, remarks=remarks("an upper bound" if sign < 0 else "a lower bound"))
     alarm, remark = warning(result, *how.draws)
-    return replace(figure, alarm=alarm, remarks=remarks(remark))
+    return replace(estimate, alarm=alarm, remarks=remarks(remark))
 
 
 @metric("bits_per_dim")
@@ -81,7 +81,7 @@ def bits_per_dim(evaluated: Evaluated) -> list[Estimate]:
     """NLL / (D ln 2) at the largest K; of data on a grid a density's first gets -D ln step nats added.
 
     step is the distance between two grey levels (`Dataset.step`): 1/255 of pictures that are x/255, so that it adds
-    log2 255 bits and not 8. The figure is then that of the bins, `step` wide, around the grey levels, with the density
+    log2 255 bits and not 8. The estimate is then of the bins, `step` wide, around the grey levels, with the density
     constant inside each: comparable to a discretised likelihood's only in so far as this holds.
 
     An error of the prior's ln Z is common to all images here too, divided by D ln 2.
@@ -102,16 +102,16 @@ def reliability(evaluated: Evaluated) -> list[Estimate]:
     """Effective sample size, largest weight and Pareto k-hat of the importance weights at the largest K."""
     result = evaluated.importance
     how = importance(last(result))
-    figures = [
+    estimates = [
         image_estimate("effective_share", how, result.effective, "higher", "share"),
         image_estimate("largest_weight", how, result.largest, "lower", "share"),
     ]
     if not result.pareto_k.isnan().any():
-        figures.append(image_estimate("pareto_k", how, result.pareto_k, "lower", "none"))
+        estimates.append(image_estimate("pareto_k", how, result.pareto_k, "lower", "none"))
         unreliable = result.pareto_k > RELIABLE
-        figure = measured_estimate("unreliable_images", how, share(unreliable), "lower", "share")
-        figures.append(replace(figure, values=unreliable.double()))
-    return figures
+        estimate = measured_estimate("unreliable_images", how, share(unreliable), "lower", "share")
+        estimates.append(replace(estimate, values=unreliable.double()))
+    return estimates
 
 
 @metric("excess_nll")
@@ -125,16 +125,16 @@ def excess_nll(evaluated: Evaluated) -> list[Estimate]:
     result = evaluated.importance
     exact = evaluated.data.log_prob(evaluated.data.test[: len(result.elbo)].cpu()).to(result.elbo)
     told = "of the data's own law, not of the model"
-    figures = [image_estimate("nll", Estimator("exact"), -exact, "lower", "nats", told)]
+    estimates = [image_estimate("nll", Estimator("exact"), -exact, "lower", "nats", told)]
     common = density(evaluated.prior).log_prob_error
     for k, values in result.log_likelihood.items():
         how = importance(k, evaluated.certainty)
-        figures.append(possible(image_estimate("excess_nll", how, exact - values, "lower", "nats", common=common)))
-    return figures
+        estimates.append(possible(image_estimate("excess_nll", how, exact - values, "lower", "nats", common=common)))
+    return estimates
 
 
 def possible(excess: Estimate) -> Estimate:
-    """The figure, with an alarm where it lies further below 0 than its whole error explains."""
+    """The estimate, with an alarm where it lies further below 0 than its whole error explains."""
     if excess.error is None or excess.value >= -3 * excess.error:
         return excess
     why = remarks("impossible: the model cannot beat the data's own law")
@@ -147,7 +147,7 @@ def last(result: Importance) -> int:
 
 
 def warning(result: Importance, k: int) -> tuple[Alarm, str]:
-    """Alarm and remark for the figure at K draws, where it is the largest K and its weights call for them."""
+    """Alarm and remark for the estimate at K draws, where it is the largest K and its weights call for them."""
     unreliable = (result.pareto_k > RELIABLE).double().mean().item()
     if k < last(result) or unreliable <= TOLERATED:
         return "", ""

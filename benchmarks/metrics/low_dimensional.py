@@ -84,15 +84,15 @@ def off_manifold(evaluated: Evaluated) -> list[Estimate]:
     ]
 
 
-def of_lowest(figure: Callable[[Tensor], Measured], order: Tensor) -> Measured:
-    """A figure of the first LOW of the draws in `order`, (n,), with the error of which draws these are.
+def of_lowest(estimate: Callable[[Tensor], Measured], order: Tensor) -> Measured:
+    """An estimate of the first LOW of the draws in `order`, (n,), with the error of which draws these are.
 
     Of n fresh draws as many as LOW (1 - LOW/n) +- its root would lie below the quantile that the LOW-th one estimates.
     """
     count = round(math.sqrt(LOW * (1 - LOW / len(order))))
-    return moved(figure(order[:LOW]), figure(order[: LOW - count]).value, figure(order[: LOW + count]).value)
+    return moved(estimate(order[:LOW]), estimate(order[: LOW - count]).value, estimate(order[: LOW + count]).value)
 
 
-def below(figure: Callable[[float], Measured], limit: Quantile) -> Measured:
-    """A figure of what lies below a quantile of draws, with the quantile's error."""
-    return moved(figure(limit.value), figure(limit.low).value, figure(limit.high).value)
+def below(estimate: Callable[[float], Measured], limit: Quantile) -> Measured:
+    """An estimate of what lies below a quantile of draws, with the quantile's error."""
+    return moved(estimate(limit.value), estimate(limit.low).value, estimate(limit.high).value)

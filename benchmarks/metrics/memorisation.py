@@ -130,7 +130,7 @@ def near(images: Tensor, training: Tensor) -> Neighbours:
 
 def authentic_shares(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Estimate]:
     """That of generated images, beside those of test images and of their reconstructions."""
-    figures = []
+    estimates = []
     for which, of, told in (
         ("generated", "", "below the reconstructions' share: nearer to training images than those; above: further"),
         ("reconstruction", "reconstruction", SMOOTH),
@@ -138,13 +138,13 @@ def authentic_shares(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> l
     ):
         own = authentic(found[which].first, evaluated.all_training).double()
         how = Estimator("pixels", draws=(len(own),), of=of)
-        figures.append(mean_estimate("authentic_share", how, own, "none", "share", told))
-    return figures
+        estimates.append(mean_estimate("authentic_share", how, own, "none", "share", told))
+    return estimates
 
 
 def as_a_whole(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Estimate]:
     """C_T of generated images and of reconstructions, against test images, and of generated against reconstructions."""
-    few, figures = len(evaluated.all_training) < len(evaluated.data.train), []
+    few, estimates = len(evaluated.all_training) < len(evaluated.data.train), []
     cut = f"; against the first {len(evaluated.all_training)} training images" if few else ""
     for ours, theirs, of, told in (
         ("generated", "test", "", BESIDE),
@@ -152,8 +152,8 @@ def as_a_whole(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Es
         ("generated", "reconstruction", "against-reconstructions", AGAINST),
     ):
         z, how = data_copying(found[ours].first, found[theirs].first), Estimator("c_t", draws=(evaluated.count,), of=of)
-        figures.append(Estimate("data_copying", how, z, "none", "none", remarks=remarks(told + cut)))
-    return figures
+        estimates.append(Estimate("data_copying", how, z, "none", "none", remarks=remarks(told + cut)))
+    return estimates
 
 
 def one_by_one(found: Mapping[str, Neighbours]) -> list[Estimate]:

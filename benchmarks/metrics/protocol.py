@@ -1,4 +1,4 @@
-"""What a suite says of how its figures are computed."""
+"""What a suite says of how its estimates are computed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ProtocolSettings(Settings):
     binarisation: 'auto' takes the data set's own rule; 'expected' trains on grey e as the expectation over x ~
     Bernoulli(e) and scores x drawn once under q(z|e) (VAEPP). size: side to scale images to (0: as stored).
     samples: importance samples K, from one stream. images: test images that the likelihood is estimated on (0: all).
-    generated: images a side in figures of samples (fewer where the test set is smaller), which depend on this number.
+    generated: images a side in estimates of samples (fewer where the test set is smaller), which depend on this number.
     """
 
     binarisation: Literal["auto", "dynamic", "static", "expected", "none"] = "auto"

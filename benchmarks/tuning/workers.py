@@ -42,7 +42,7 @@ def work(tuning: Study) -> None:
     up or not.
     """
     load_entry_points()
-    for plugin in tuning.place.plugins:
+    for plugin in tuning.workspace.plugins:
         load_plugin(plugin)
     study, begin = tuning.open(), FileLock(tuning.locks / "begin")
     with alive(tuning.locks) as worker:
