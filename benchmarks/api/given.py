@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,9 +48,10 @@ def _written(key: str, value: Any) -> str:
         raise UsageError(f"overrides: {cut(repr(key))} names no setting: write section.key, as in 'training.epochs'.")
     if isinstance(value, str) and dict(leaves(parse_override(f"{key}={value}"))) == {key: value}:
         return value
-    try:
-        return json.dumps(value.tolist() if hasattr(value, "tolist") else value, allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"overrides: {key} = {cut(repr(value))} is not valid: a setting is a number, a text, or a list of these."
-        ) from None
+    plain = value.tolist() if hasattr(value, "tolist") else value  # of numpy and torch
+    with suppress(TypeError, ValueError):
+        if plain is not None:  # which TOML has no word for
+            return json.dumps(plain, allow_nan=False, ensure_ascii=False)
+    raise UsageError(
+        f"overrides: {key} = {cut(repr(value))} is not valid: a setting is a number, a text, or a list of these."
+    )
