@@ -61,7 +61,6 @@ def load_run(
         name: value for name, value in (("dataset", dataset), ("method", method), ("seed", seed)) if value is not None
     }
     folder = existing(Path(path)) if path is not None else matching(str(suite), Path(results), wanted)
-    run = settings_of(Record(folder))
     where = Workspace(
         results=folder.parents[2],
         data=Path(data),
@@ -69,10 +68,15 @@ def load_run(
         options=Options(any_checksum=True),  # the run itself says which data it was made with
         plugins=tuple(str(file.resolve()) for file in files),
     )
-    record = where.record(run)
-    check_finished(run, Record(folder), where)
+    return opened(Record(folder), where)
+
+
+def opened(record: Record, where: Workspace) -> Trained:
+    """The run of this record; UsageError or DataError where it cannot be had again."""
+    run = settings_of(record)
+    check_finished(run, record, where)
     if not made_with(record, where.dataset(run)):
-        raise DataError(f"{record.label} was made with other data than those of '{run.dataset}' in {data}.")
+        raise DataError(f"{record.label} was made with other data than those of '{run.dataset}' in {where.data}.")
     with torch.random.fork_rng(devices=()):
         return trained(run, recall(run, where), record)
 
