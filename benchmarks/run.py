@@ -17,11 +17,9 @@ from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.started import program
 from benchmarks.config import catalogue, suite
 from benchmarks.config.suite import Request
-from benchmarks.runner import campaign, survey
-from benchmarks.tables import made, paper, table
-from benchmarks.tables.collect import trouble
+from benchmarks.tables import paper, table
 from benchmarks.tables.console import Screen, show
-from benchmarks.tables.upkeep import Paced, whole_table, write_tables
+from benchmarks.tables.fill import Order, fill
 
 
 @dataclass(frozen=True)
@@ -81,27 +79,15 @@ def run_suite(command: Command, console: Console) -> int:
     check_numbers(command)
     chosen, request = suite.read(command.suite), command.request()
     workspace = replace(workspace_of(command, command.inception_weights), seconds=60 * (command.minutes_a_run or 0))
-    wanted = suite.expand(chosen, request)
+    runs = suite.expand(chosen, request)
     check_writable(command.results)
-    wanted, missing = campaign.prepare(wanted, workspace, command.skip_missing)
-    everything, lost = whole_table(chosen, request, wanted, workspace)
-    warn(console, [*survey.mend(wanted, workspace), *survey.age(wanted, workspace, command.stale)])
-    warn(console, survey.unreadable(lost))
-    left = [run for run in wanted if not survey.finished(run, workspace)]
-    console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
     target = command.results / command.output(chosen)
-    write = Paced(lambda: write_tables(chosen, everything, workspace, target))
-    with write.at_the_latest():
-        outcomes = campaign.carry_out(
-            left[: command.limit], workspace, console, command.executor, command.workers, lambda _: write.soon()
-        )
-    frame = write.now()
-    made.write(everything, workspace, target.with_name(f"{target.name}.made.json"))
-    show(console, frame[frame["status"] != "not-computed"], chosen.title)
-    warn(console, [f"left out: {line}" for line in missing])
+    how = {name: getattr(command, name) for name in ("executor", "workers", "limit", "skip_missing", "stale")}
+    filled = fill(Order(chosen, request, runs, workspace, target, **how), console, lambda lines: warn(console, lines))
+    show(console, filled.frame[filled.frame["status"] != "not-computed"], chosen.title)
+    warn(console, [f"left out: {line}" for line in filled.missing])
     console.print(f"table: {target}.csv", highlight=False)
-    failed = any(one.status == "failed" for one in outcomes)
-    return 1 if failed or trouble(wanted, workspace) else 0
+    return 0 if filled.well else 1
 
 
 def check_numbers(command: Command) -> None:

@@ -142,7 +142,7 @@ class Registry(Mapping[str, T]):
             self._own[name] = entry
 
     def put(self, name: str, part: T) -> None:
-        """Gives the part the name, whatever had it: for tests, inside `unchanged`."""
+        """Gives the part the name, whatever had it: inside `unchanged`, for what is to be forgotten again."""
         self._import_home()
         self._entries[name] = Entry(part, *origin(part))
 

@@ -195,6 +195,11 @@ def load(name: str, folder: Path, options: Options = Options(), binarisation: Bi
         source = entry.load(Path(path) if path else folder, options)
     except OSError as error:  # no leave to read, or a path that is too long
         raise DataError(f"Data set '{name[:100]}' cannot be read: {error.strerror or error}.") from None
+    return prepared(name, source, binarisation)
+
+
+def prepared(name: str, source: Source, binarisation: Binarisation | None = None) -> Dataset:
+    """The data set of a source, whoever loaded it. Raises DataError where it cannot be binarised as asked."""
     rule = binarisation or source.binarisation
     if rule != "none" and not source.bounded:
         raise DataError(f"Data set '{name}' has values outside [0, 1]: binarisation must be 'none', not '{rule}'.")

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def block(language: str) -> str:
-    """The first fenced block in a language."""
-    found = re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    assert found, f"the README shows no {language}"
+def block(language: str, beginning: str = "", text: str = README) -> str:
+    """The first fenced block in a language, of those that begin so."""
+    found = re.search(rf"```{language}\n({re.escape(beginning)}.*?)```", text, re.DOTALL)
+    assert found, f"there is no {language} that begins with {beginning!r}"
     return found.group(1)
 
 
@@ -27,7 +27,7 @@ def block(language: str) -> str:
 def test_its_prior_runs(tmp_path: Path):
     """The prior of the README in one file becomes a row of the table."""
     plugin = tmp_path / "myprior.py"
-    plugin.write_text(block("python"), encoding="utf-8")
+    plugin.write_text(block("python", "# myprior.py"), encoding="utf-8")
     few = ("training.epochs=1", "protocol.samples=[10]", "protocol.images=20", "protocol.generated=200")
     short = [part for override in few for part in ("--set", override)]
     where = ["--results", str(tmp_path), "--executor", "serial", "--name", "own", "--seeds", "0"]
@@ -55,3 +55,44 @@ def test_what_it_names_exists():
         suite.read(name if name != "my" else "quickstart")
     for path in re.findall(r"`((?:priors|models|benchmarks|results)/[\w./-]+\.(?:py|csv))`", README):
         assert (ROOT / path).exists() or path.startswith("results/"), path
+
+
+SEEDS = 'seeds = 5\nmetrics = ["nll", "bits_per_dim", "active_units", "reliability", "skl", "fd_classifier", "copying"]'
+"""Of the suite quickstart."""
+
+
+@pytest.fixture
+def quicker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite quickstart with one seed and one metric, in a folder that is the current one, on one thread."""
+    text = suite.path_of("quickstart").read_text(encoding="utf-8")
+    assert SEEDS in text
+    (tmp_path / "quickstart.toml").write_text(
+        text.replace(SEEDS, 'seeds = 1\nmetrics = ["nll"]') + "\n[protocol]\nsamples = [10]\nimages = 20\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr(suite, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("quicker")
+def test_its_python_runs(capsys: pytest.CaptureFixture[str]):
+    """In ten lines or so; the suite is shorter here."""
+    program = block("python", "from benchmarks import")
+    assert len(program.splitlines()) <= 12
+    found: dict[str, object] = {}
+    exec(program, found)
+    assert {"gaussian", "vampprior"} <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("quicker")
+def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]):
+    """Its three programs, one after another."""
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    found: dict[str, object] = {}
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(programs) == 3
+    for program in programs:
+        exec(program, found)
+    assert {"gaussian", "vampprior", "is-5000"} <= set(capsys.readouterr().out.split())

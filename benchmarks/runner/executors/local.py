@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.config.settings import Run
 from benchmarks.runner.execute import Outcome, failed
 from benchmarks.runner.executors.base import EXECUTORS
+from benchmarks.runner.executors.known import refuse_unknown
 from benchmarks.runner.executors.nursery import Ended, Lost, Nursery
 from benchmarks.runner.workspace import Workspace
 
@@ -17,7 +18,9 @@ def local(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterat
     """Outcomes in the order in which runs end.
 
     A run whose process is killed, for its memory as a rule, is tried once more when it has the machine to itself.
+    Raises UsageError for runs with a part that this process alone knows.
     """
+    refuse_unknown(runs, workspace)
     killed: list[Run] = []
     for ended in carry_out(runs, workspace, workers):
         if ended.signal == signal.SIGKILL and workers > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import NamedTuple
 
 from benchmarks.config.settings import Run
@@ -76,7 +78,7 @@ class Nursery:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=nurse, args=(theirs, self.workspace))
-        with interrupts_ignored(), one_thread():
+        with interrupts_ignored(), one_thread(), by_itself():
             self.process.start()
         theirs.close()
         return self
@@ -241,6 +243,18 @@ def one_thread() -> Iterator[None]:
         os.environ.pop("OMP_NUM_THREADS")
         if before is not None:
             os.environ["OMP_NUM_THREADS"] = before
+
+
+@contextmanager
+def by_itself() -> Iterator[None]:
+    """For processes started inside: they do not import the program that starts them, which may be a notebook, or a
+    script that would start everything once more. Its own parts they do not know (`local` says so)."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 @contextmanager
