@@ -77,7 +77,7 @@ class Annealing:
     leapfrog: int = 2
     inflation: float = 1.2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not value > 0:
                 raise ValueError(f"annealing needs {name} > 0, not {value}")

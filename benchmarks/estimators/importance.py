@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from benchmarks.estimators.indexed import Indexed
 from priors import sizes
+from priors.base import IndexedDistribution
 from priors.parts.normal import log_mean_exp
 from priors.parts.pareto import pareto_k
 
@@ -41,7 +41,7 @@ FIGURES = ("elbo", "reconstruction", "kl", "effective", "largest", "pareto_k")
 
 def importance_sampling(
     x: Indexed,
-    q: Distribution,
+    q: IndexedDistribution,
     log_likelihood: Callable[[Tensor, Tensor], Tensor],
     log_prior: Callable[[Tensor], Tensor],
     samples: Sequence[int],
@@ -80,7 +80,7 @@ def importance_sampling(
 
 def draw(
     x: Indexed,
-    q: Distribution,
+    q: IndexedDistribution,
     images: range,
     log_likelihood: Callable[[Tensor, Tensor], Tensor],
     log_prior: Callable[[Tensor], Tensor],
@@ -98,7 +98,7 @@ def draw(
     return distortion.T, (log_q - log_p).T
 
 
-def own_draw(q: Distribution, samples: int, seed: int) -> tuple[Tensor, Tensor]:
+def own_draw(q: IndexedDistribution, samples: int, seed: int) -> tuple[Tensor, Tensor]:
     """z_k (K, 1, D) and ln q(z_k|x) (K, 1), float64, of one image, from its own stream. q: batch (1,)."""
     torch.manual_seed(seed)
     whole = -(-samples // 16) * 16  # torch draws in blocks of 16: the first K are then the same for any larger K

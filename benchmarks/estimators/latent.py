@@ -256,13 +256,14 @@ def leakage(
 
 def leakage_about(threshold: float | Quantile, log_p: Tensor, log_q: Tensor, common: float) -> Leakage:
     """Leakage with the errors of what it was computed with."""
-    of_draws = isinstance(threshold, Quantile)
-    tau = threshold.value if of_draws else threshold
-    found = leakage_at(tau, log_p, log_q)
-    if of_draws:
-        found = found.between(*(leakage_at(end, log_p, log_q) for end in (threshold.low, threshold.high)))
+    moves = isinstance(threshold, Quantile)  # with an error of ln p that all draws have
+    at = threshold if isinstance(threshold, Quantile) else Quantile(threshold, threshold, threshold)
+    found = leakage_at(at.value, log_p, log_q)
+    if moves:
+        found = found.between(leakage_at(at.low, log_p, log_q), leakage_at(at.high, log_p, log_q))
     if common:
-        found = found.between(*(leakage_at(tau + c * of_draws, log_p + c, log_q) for c in (-common, common)))
+        low, high = (leakage_at(at.value + c * moves, log_p + c, log_q) for c in (-common, common))
+        found = found.between(low, high)
     return found
 
 

@@ -73,7 +73,7 @@ def manifold_means(generated: Tensor, reference: Tensor, k: int = 3, k_density: 
     would be 1.5 times too large, as a point left out moves other balls. Of density it is up to a fifth too small in
     tens of dimensions, where the generated points lie in the balls of few reference points.
 
-    The halvings follow torch's random state. Errors are nan below FEWEST points. Time: SPLITS / 2 times that of the estimates.
+    The halvings follow torch's random state. Errors are nan below FEWEST points. Time: SPLITS / 2 times the estimates'.
     """
     means = partial(values_of, k=k, k_density=k_density)
     value = means(generated, reference)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
 from benchmarks.common.seeds import seed_for, stream
 from benchmarks.datasets import Dataset, Split
@@ -22,7 +21,7 @@ from benchmarks.features import Features, Network, pictures
 from benchmarks.metrics.protocol import ProtocolSettings
 from models.base import Autoencoder
 from priors import sizes
-from priors.base import Prior, density
+from priors.base import IndexedDistribution, Prior, density
 from priors.parts.normal import NormalMixture, mixture_of
 
 CHUNK = 1000
@@ -154,7 +153,7 @@ class Evaluated(Material):
     # The posterior and the likelihood
 
     @cached_property
-    def q(self) -> Distribution:
+    def q(self) -> IndexedDistribution:
         """q(z|x) of every test image, encoded once."""
         return self.model.encode_all(self.data.test.seen)
 
@@ -187,7 +186,7 @@ class Evaluated(Material):
     # Codes
 
     @cached_property
-    def encoded(self) -> Distribution:
+    def encoded(self) -> IndexedDistribution:
         """q(z|x) of every training image, batch (N,)."""
         with stream(self.seed, "encoded"):
             return self.model.encode_all(self.data.train)

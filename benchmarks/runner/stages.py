@@ -33,7 +33,7 @@ def train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Rec
         reset_peak_memory(data.train.stored.device)
         ended = {"status": "ok", "note": ""}
         try:
-            progress = Trainer(both, data, run.training, run.seed, record).run()
+            progress = Trainer(model, prior, data, run.training, run.seed, record).run()
             keep(both.state_dict(), record, "weights.safetensors")
             ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
             ended["cost"] = [figure.as_dict() for figure in cost(both, progress, data.train.stored.device)]

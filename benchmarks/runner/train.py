@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from benchmarks.common.seeds import seed_for
 from benchmarks.config.settings import Schedule, TrainingSettings
 from benchmarks.datasets import Dataset
 from benchmarks.runner.record import Damaged, Record
+from models.base import Autoencoder
 from priors import sizes
-from priors.base import Batch, Codes, Player
+from priors.base import Batch, Codes, IndexedDistribution, Player, Prior
 from priors.parts.fitting import differentiate
 
 CHECKPOINT_SECONDS = 20.0
@@ -54,17 +54,18 @@ class Progress:
 
 
 class Trainer:
-    """Trains `both`, a model and its prior, on a data set, and leaves the best weights in them."""
+    """Trains a model and its prior on a data set, and leaves the best weights in them."""
 
     def __init__(
         self,
-        both: nn.ModuleDict,
+        model: Autoencoder,
+        prior: Prior,
         data: Dataset,
         settings: TrainingSettings,
         seed: int,
         record: Record,
     ):
-        self.both, self.model, self.prior = both, both["model"], both["prior"]
+        self.both, self.model, self.prior = nn.ModuleDict({"model": model, "prior": prior}), model, prior
         self.data, self.settings, self.seed, self.record = data, settings, seed, record
         self.players = tuple(self.model.players(self.prior))
         self.optimisers = [optimiser(player, settings) for player in self.players]
@@ -160,7 +161,7 @@ class Trainer:
             if self.settings.keep == "best":
                 p.best = {name: value.clone() for name, value in self.both.state_dict().items()}
 
-    def some_codes(self) -> Distribution:
+    def some_codes(self) -> IndexedDistribution:
         """q(z|x) of CODES training images at even distances, or of all where they are fewer."""
         count = len(self.data.train)
         index = torch.arange(0, count, max(1, count // CODES), device=self.device)

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from torch import nn
-
 from benchmarks.config import suite
 from benchmarks.config.suite import Request
 from benchmarks.runner.build import build
@@ -23,8 +21,8 @@ def make_trainer(method: str, data: Path, *overrides: str) -> Trainer:
     (run,) = suite.expand(suite.read("iop-table2"), request)
     dataset = Workspace(Path(tempfile.gettempdir()), data).dataset(run)
     model, prior = build(run, dataset)
-    both = nn.ModuleDict({"model": model, "prior": prior})
-    return Trainer(both, dataset, run.training, run.seed, Record(Path(tempfile.mkdtemp(prefix="priorbench-"))))
+    record = Record(Path(tempfile.mkdtemp(prefix="priorbench-")))
+    return Trainer(model, prior, dataset, run.training, run.seed, record)
 
 
 def timed(calls: Sequence[Callable[[], object]]) -> float:

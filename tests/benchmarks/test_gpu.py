@@ -55,7 +55,7 @@ def trainer_of(run: Run, data: Dataset, folder: Path, **settings: object) -> Tra
     model, prior = build(run, data)
     training = run.training.model_copy(update=settings)
     folder.mkdir(parents=True, exist_ok=True)
-    return Trainer(nn.ModuleDict({"model": model, "prior": prior}), data, training, run.seed, Record(folder))
+    return Trainer(model, prior, data, training, run.seed, Record(folder))
 
 
 # Whole runs

@@ -39,7 +39,7 @@ def unfused(player, settings):
 def trained(run: Run, data: Dataset, folder: Path, steps: int = 2) -> dict[str, torch.Tensor]:
     model, prior = build(run, data)
     both = nn.ModuleDict({"model": model, "prior": prior}).train()
-    trainer = Trainer(both, data, run.training, 0, Record(folder))
+    trainer = Trainer(both["model"], both["prior"], data, run.training, 0, Record(folder))
     torch.manual_seed(0)
     for _ in range(steps):
         trainer.step(torch.arange(20))

@@ -81,7 +81,7 @@ class Two(nn.Module):
 def trainer(model: nn.Module, folder: Path, data: Dataset | None = None, seed: int = 0, **settings: Any) -> Trainer:
     both = nn.ModuleDict({"model": model, "prior": NoPrior()})
     chosen = TrainingSettings(**{"epochs": 3, "batch_size": 16, "lr": 0.01} | settings)
-    return Trainer(both, data or dataset(), chosen, seed, Record(folder / str(seed)))
+    return Trainer(both["model"], both["prior"], data or dataset(), chosen, seed, Record(folder / str(seed)))
 
 
 @pytest.fixture(autouse=True)
@@ -309,7 +309,7 @@ def run_of(prior: str, seed: int = 0, **training: Any) -> Run:
 
 def trainer_of(run: Run, data: Dataset, record: Record) -> Trainer:
     model, prior = build(run, data)
-    return Trainer(nn.ModuleDict({"model": model, "prior": prior}), data, run.training, run.seed, record)
+    return Trainer(model, prior, data, run.training, run.seed, record)
 
 
 class Killed(BaseException):
