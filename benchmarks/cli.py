@@ -1,4 +1,8 @@
-"""What the commands share: how they end, which runs a person means, and where these are."""
+"""What the commands share: how they end, which runs a person means, and where these are.
+
+A command's flags need nothing that takes seconds to import (torch, pandas), so that `--help` answers at once: what does
+the work is imported by the functions that do it.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,22 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
-from benchmarks.common.errors import UsageError, cut
+from benchmarks.common.errors import Mistake, UsageError, cut
 from benchmarks.common.escape import in_line
+from benchmarks.common.files import digest_of
 from benchmarks.common.names import check_flag
 from benchmarks.common.settings import digest
 from benchmarks.common.started import as_started, program
-from benchmarks.config import suite
-from benchmarks.config.suite import Request, Suite
-from benchmarks.datasets import DataError, Options
-from benchmarks.features import inception
-from benchmarks.runner.machine import device
-from benchmarks.runner.workspace import Workspace
-from priors.plugins import Added, PluginError, load_entry_points, load_plugin
+from priors.plugins import Added, load_entry_points, load_plugin
 from priors.wording import in_one_line
+
+if TYPE_CHECKING:
+    from benchmarks.config.suite import Request, Suite
+    from benchmarks.runner.workspace import Workspace
 
 Several = tyro.conf.UseAppendAction
 DATA = Path(os.environ.get("PRIORBENCH_DATA", "data"))
@@ -63,7 +66,7 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
             return work()
         finally:
             sys.stdout.flush()  # what cannot be written is told here, not when Python ends
-    except (UsageError, DataError, PluginError) as error:
+    except Mistake as error:
         print(f"error: {in_line(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
@@ -140,6 +143,8 @@ class Selection:
 
     def request(self) -> Request:
         """The runs as a suite is asked for them. Imports the plug-ins."""
+        from benchmarks.config.suite import Request
+
         check_flag("--name", self.name)
         plugins = load_plugins(self.plugin)
         return Request(self.dataset, self.method, self.seeds, self.preset, self.set, plugins)
@@ -157,6 +162,11 @@ def workspace_of(where: Selection, weights: Path | None = None) -> Workspace:
 
     weights: file of the Inception network, where another one than torch's cache is meant.
     """
+    from benchmarks.datasets import Options
+    from benchmarks.features import inception
+    from benchmarks.runner.machine import device
+    from benchmarks.runner.workspace import Workspace
+
     plugins = tuple(str(path.resolve()) for path in where.plugin)
     options = Options(where.download, where.any_checksum)
     return Workspace(where.results, where.data, device(where.device), options, plugins, inception.find(weights))
@@ -165,7 +175,7 @@ def workspace_of(where: Selection, weights: Path | None = None) -> Workspace:
 def load_plugins(paths: Sequence[Path]) -> dict[Added, str]:
     """Imports plug-ins; the SHA-256 of the file by the kind and name of every part that it registers."""
     load_entry_points()
-    return {part: suite.plugin_digest(path) for path in paths for part in load_plugin(path)}
+    return {part: digest_of(path) for path in paths for part in load_plugin(path)}
 
 
 def check_least(command: object, least: int, *flags: str) -> None:

@@ -1,4 +1,7 @@
-"""The command `python -m benchmarks.run`."""
+"""The command `python -m benchmarks.run`.
+
+What does the work is imported by the functions that do it: neither `--help` nor `list` waits for torch and pandas.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,8 @@ from rich.console import Console
 
 from benchmarks.cli import Selection, check_least, check_writable, named, parse, status, workspace_of
 from benchmarks.common.errors import UsageError, unknown
+from benchmarks.common.screen import Screen
 from benchmarks.common.started import program
-from benchmarks.config import catalogue, suite
-from benchmarks.config.suite import Request
-from benchmarks.tables import paper, table
-from benchmarks.tables.console import Screen, show
-from benchmarks.tables.fill import Order, fill
 
 
 @dataclass(frozen=True)
@@ -76,6 +75,10 @@ def dispatch(arguments: list[str], console: Console) -> int:
 
 def run_suite(command: Command, console: Console) -> int:
     """Expands, checks all that can be checked beforehand, runs, and keeps the table up to date."""
+    from benchmarks.config import suite
+    from benchmarks.tables.console import show
+    from benchmarks.tables.fill import Order, fill
+
     check_numbers(command)
     chosen, request = suite.read(command.suite), command.request()
     workspace = replace(workspace_of(command, command.inception_weights), seconds=60 * (command.minutes_a_run or 0))
@@ -105,6 +108,8 @@ def warn(console: Console, lines: Sequence[str]) -> None:
 
 def list_everything(arguments: Sequence[str], console: Console) -> int:
     """Suites, methods, priors, regularisers, data sets and metrics, a line each."""
+    from benchmarks.config import catalogue
+
     tyro.cli(_nothing, args=arguments, prog=program("run list"))
     for title, entries in catalogue.everything().items():
         console.print(title, style="bold")
@@ -116,10 +121,12 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
 def validate(arguments: Sequence[str], console: Console) -> int:
     """Reads and expands suites without running anything."""
     chosen = tyro.cli(_names, args=arguments, prog=program("run validate"))
+    from benchmarks.config import suite
+
     for name in chosen or suite.names():
         runs = suite.expand(suite.read(name))
         for preset in suite.read(name).preset:
-            suite.expand(suite.read(name), Request(preset=preset))
+            suite.expand(suite.read(name), suite.Request(preset=preset))
         console.print(f"{name}: fine, {len(runs)} runs", highlight=False, markup=False)
     return 0
 
@@ -145,6 +152,8 @@ class TableCommand:
 def print_table(arguments: Sequence[str], console: Console) -> int:
     """The wide view of a table that was written before."""
     command = parse(TableCommand, arguments, "run table")
+    from benchmarks.tables import paper, table
+
     path = command.results / f"{command.suite}.csv"
     frame, _ = table.read(path, "run the suite first, or name another folder with --results")
     for name in command.metric:

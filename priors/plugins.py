@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from priors import registry
-from priors.wording import in_one_line
+from priors.wording import Mistake, in_one_line
 
 GROUPS = ("priorbench.plugins", "priorbench.priors")
 """Of entry points: modules that register parts of any kind; the second name is older."""
 
 
-class PluginError(ValueError):
+class PluginError(Mistake):
     """A plug-in that cannot be found, imported, or that registers nothing."""
 
 
@@ -54,13 +54,18 @@ def load_plugin(path: str | Path) -> tuple[Added, ...]:
 
 def load_entry_points() -> None:
     """Imports every installed package that offers parts; PluginError names the one that fails."""
-    for point in (one for group in GROUPS for one in importlib.metadata.entry_points(group=group)):
+    for point in entry_points():
         try:
             with _all_or_nothing():
                 point.load()
         except (Exception, SystemExit) as error:
             message = f"Entry point '{point.name}' ({point.value}) fails to import: {in_one_line(error)}"
             raise PluginError(message) from error
+
+
+def entry_points() -> list[importlib.metadata.EntryPoint]:
+    """Those of installed packages that offer parts; imports nothing."""
+    return [one for group in GROUPS for one in importlib.metadata.entry_points(group=group)]
 
 
 def _import(path: Path, name: str) -> None:

@@ -13,10 +13,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from priors.base import Host, Prior
 from priors.wording import near, unknown_name
+
+if TYPE_CHECKING:
+    from priors.base import Host, Prior
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -237,8 +239,15 @@ def put_back(before: Mapping[str, State]) -> None:
         one.state = before.get(one.kind, State())
 
 
+def is_prior(part: Any) -> bool:
+    """Is it a class of priors?"""
+    from priors.base import Prior  # with torch, which takes seconds: none is needed until a prior registers
+
+    return subclass_of(Prior)(part)
+
+
 PRIORS: Registry[type[Prior]] = Registry(
-    "prior", ("priors",), subclass_of(Prior), "a subclass of priors.Prior", '@register("name")'
+    "prior", ("priors",), is_prior, "a subclass of priors.Prior", '@register("name")'
 )
 register = PRIORS.register
 

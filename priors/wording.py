@@ -17,6 +17,10 @@ PATH = re.compile(r"""(?<![\w:/.\\])(?:[A-Za-z]:)?[/\\](?:[^\s'",;:()/\\]+[/\\])
 """Absolute paths, whose last part is their last group."""
 
 
+class Mistake(ValueError):
+    """What a user did wrong: its message is one sentence with the fix, shown without a traceback."""
+
+
 def cut(text: str) -> str:
     """As much of a wrong value as a message needs."""
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

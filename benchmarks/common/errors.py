@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from priors.registry import Registry, UnknownName
-from priors.wording import cut, unknown_name
+from priors.wording import Mistake, cut, unknown_name
 
-__all__ = ["Stop", "UsageError", "cut", "find", "unknown"]
+__all__ = ["Mistake", "Stop", "UsageError", "cut", "find", "unknown"]
 
 T = TypeVar("T")
 
 
-class UsageError(ValueError):
-    """A mistake in a command, a suite or the data: shown without a traceback, exit status 2."""
+class UsageError(Mistake):
+    """A mistake in a command, a suite or the data: exit status 2."""
 
 
 class Stop(BaseException):

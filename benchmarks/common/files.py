@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 
 def digest_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits: a plug-in's goes into the hash of the runs that use it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

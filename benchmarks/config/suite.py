@@ -6,7 +6,6 @@ method in the catalogue, the suite's `[dataset.NAME]`, its `[method.NAME]`, a pr
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from benchmarks.common.errors import UsageError, cut, find, unknown
 from benchmarks.common.escape import in_line
 from benchmarks.common.names import FileName, check_labels
 from benchmarks.common.settings import Settings, validated
-from benchmarks.config import methods
+from benchmarks.config import catalogue, methods
 from benchmarks.config.published import Published
 from benchmarks.config.settings import ModelSettings, Run, TrainingSettings, prior_settings, regulariser_settings
 from benchmarks.metrics import METRICS
@@ -29,7 +28,6 @@ from models.regularisers import REGULARISERS
 from priors.plugins import Added
 from priors.registry import PRIORS
 
-FOLDER = Path(__file__).parent / "suites"
 SECTIONS = ("model", "training", "protocol", "prior", "regulariser")
 NAMED = ("prior", "regulariser")
 """Sections that hold a table a name."""
@@ -102,12 +100,12 @@ class Request:
 
 def names() -> list[str]:
     """The suites that come with the project."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return [*catalogue.suites()]
 
 
 def path_of(name: str) -> Path:
     """The file of a suite, by name or by the path itself."""
-    return Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    return Path(name) if name.endswith(".toml") else catalogue.SUITES / f"{name}.toml"
 
 
 def read(name: str) -> Suite:
@@ -227,11 +225,6 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 def flat(settings: Mapping[str, Any]) -> list[str]:
     """Nested settings as `training.epochs=5`."""
     return [f"{key}={value}" for key, value in leaves(settings)]
-
-
-def plugin_digest(path: Path) -> str:
-    """SHA-256 of a plug-in's file, which goes into the hash of the runs that use it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def check_sections(sections: Mapping[str, Any], where: str) -> None:

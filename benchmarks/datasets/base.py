@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from priors.registry import Registry, UnknownName
+from priors.wording import Mistake
 
 Binarisation = Literal["dynamic", "static", "expected", "none"]
 """Of x ~ Bernoulli(e), e the grey image: drawn afresh for every training batch; once; never in training, where e stands
@@ -21,7 +22,7 @@ FIXED_DRAW = 777
 """Seed of the one Bernoulli draw that validation and test images get: the same for every run and every method."""
 
 
-class DataError(ValueError):
+class DataError(Mistake):
     """A data set that is unknown, missing, corrupt or unusable; the message is one sentence with the fix."""
 
 

@@ -1,5 +1,1 @@
 """Figures of a suite, drawn from what its finished runs have left: a kind of figure a file, known by name in PLOTS."""
-
-from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
-
-__all__ = ["PLOTS", "Drawing", "Plot", "Results"]

@@ -1,4 +1,7 @@
-"""The command `python -m benchmarks.plots`."""
+"""The command `python -m benchmarks.plots`.
+
+What does the work is imported by the functions that do it, so that `--help` waits for neither torch nor pandas.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,7 @@ from typing import Annotated
 from rich.console import Console
 
 from benchmarks.cli import Selection, named, parse, status
-from benchmarks.plots import PLOTS
-from benchmarks.plots.drawing import draw
-from benchmarks.tables.console import Screen
+from benchmarks.common.screen import Screen
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def list_plots(console: Console) -> int:
     """The kinds of figures, a line each."""
+    from benchmarks.plots.base import PLOTS
+
     for name, one in PLOTS.items():
         console.print(f"{name:14} {one.summary}", highlight=False, markup=False, soft_wrap=True)
     return 0
@@ -49,6 +52,8 @@ def list_plots(console: Console) -> int:
 
 def plots(command: Command, console: Console) -> int:
     """Draws, and tells every figure as it is written."""
+    from benchmarks.plots.drawing import draw
+
     draw(command, console, command.figure)
     return 0
 

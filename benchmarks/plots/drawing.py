@@ -11,7 +11,8 @@ from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.started import program
 from benchmarks.config import suite
 from benchmarks.config.settings import Run
-from benchmarks.plots import PLOTS, Results, gallery
+from benchmarks.plots import gallery
+from benchmarks.plots.base import PLOTS, Results
 from benchmarks.runner.machine import prepare_worker
 from benchmarks.runner.workspace import Workspace
 

@@ -1,4 +1,4 @@
-"""Tables and texts on a terminal: a suite's table as a person reads it, and a screen that shows text as it is."""
+"""A suite's table on a terminal, as a person reads it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.common.escape import in_line, visible
+from benchmarks.common.escape import in_line
+from benchmarks.common.screen import unbounded
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.statistics.paired import LEVEL, PAIR_LEVEL
 from benchmarks.tables.notes import Notes, shared, text
@@ -31,21 +32,6 @@ LEGEND = {
     UNRANKED: "unreliable, and not ranked",
 }
 """What the marks mean."""
-
-
-class Screen(Console):
-    """A console that shows text as it is: nothing in it is markup, and no control character reaches the terminal."""
-
-    def __init__(self, **more: Any):
-        super().__init__(markup=False, highlight=False, emoji=False, **more)
-
-    def render_str(self, text: str, **how: Any) -> Text:
-        return super().render_str(visible(text), **how)
-
-
-def unbounded(console: Console) -> Console:
-    """A console of the same file that cuts no figure off, however long its lines."""
-    return Screen(file=console.file, force_terminal=console.is_terminal, width=1000)
 
 
 def show(console: Console, frame: pd.DataFrame, title: str) -> None:

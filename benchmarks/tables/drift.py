@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
-from benchmarks.tables import table
+from benchmarks.tables import LEVEL, table
 from benchmarks.tables.notes import text
 
 Row = dict[str, Any]
@@ -21,9 +21,6 @@ KEY = ("dataset", "method", "metric", "estimator")
 
 COLUMNS = table.OWN
 """Of a baseline: a table's columns but for what it says of papers and of rankings."""
-
-LEVEL = 0.01
-"""Probability that a check of an unchanged suite finds a change."""
 
 TAILS = 7
 """Degrees of freedom that a figure's tails over seeds are taken to have at most: they are heavier than a normal law's

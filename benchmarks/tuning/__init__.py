@@ -5,3 +5,6 @@ A trial is the suite's own run with other settings, carried out by `execute` as 
 same split stops the training early and keeps the best epoch, so a trial's figure is a little better than it would be on
 new images, for all trials alike; what the chosen settings are worth, the suite tells afterwards on test images.
 """
+
+SAMPLES = 500
+"""Importance samples an image of the objective nll, unless a command says otherwise."""

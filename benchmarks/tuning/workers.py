@@ -8,18 +8,45 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import as_completed
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import optuna
 from filelock import FileLock, Timeout
+from loky import ProcessPoolExecutor
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks.common.seeds import seed_for
+from benchmarks.runner.executors.nursery import interrupts_ignored
+from benchmarks.runner.machine import device_of, prepare_worker
 from benchmarks.tuning.study import STARTUP, Study, retry
 from benchmarks.tuning.validation import Failed
 from priors.plugins import load_entry_points, load_plugin
+
+
+def carry_out(tuning: Study, workers: int) -> None:
+    """One worker is this process; several are processes that share the study."""
+    if workers == 1:
+        _work(tuning)
+        return
+    pool = ProcessPoolExecutor(workers, initializer=start_worker, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"})
+    try:
+        with interrupts_ignored():
+            futures = [pool.submit(_work, tuning, k, workers) for k in range(workers)]
+        for future in as_completed(futures):
+            future.result()
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _work(tuning: Study, worker: int = 0, workers: int = 1) -> None:
+    """One worker's trials, on the device that is its own."""
+    workspace = replace(tuning.workspace, device=device_of(tuning.workspace.device, worker))
+    prepare_worker(workspace.device, workers)
+    work(replace(tuning, workspace=workspace))
 
 
 def start_worker(parent: int) -> None:

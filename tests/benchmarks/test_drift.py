@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.tables.drift import COLUMNS, FINE, LEVEL, compare, tolerance
+from benchmarks.tables import LEVEL
+from benchmarks.tables.drift import COLUMNS, FINE, compare, tolerance
 
 SMOKE = Path(__file__).parents[2] / "results" / "baselines" / "smoke.csv"
 

@@ -22,6 +22,7 @@ import benchmarks.runner.workspace
 from benchmarks import cli, run, tune
 from benchmarks.common import escape, names
 from benchmarks.common.errors import UsageError
+from benchmarks.common.screen import Screen
 from benchmarks.config import suite
 from benchmarks.config.constructors import constructor_settings
 from benchmarks.config.suite import Request
@@ -33,7 +34,6 @@ from benchmarks.runner.execute import Outcome
 from benchmarks.runner.progress import Display
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import paper, table
-from benchmarks.tables.console import Screen
 from priors.base import Unsupported
 from priors.parts.normal import DiagonalNormal
 from priors.registry import PRIORS

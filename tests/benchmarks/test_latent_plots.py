@@ -20,8 +20,8 @@ from benchmarks.config import suite
 from benchmarks.datasets import Split
 from benchmarks.estimators.latent import draw_codes
 from benchmarks.metrics import Evaluated
-from benchmarks.plots import PLOTS, Results, latent, leakage, plane, posteriors
-from benchmarks.plots.base import Drawing
+from benchmarks.plots import latent, leakage, plane, posteriors
+from benchmarks.plots.base import PLOTS, Drawing, Results
 from benchmarks.runner.execute import execute
 from benchmarks.runner.workspace import Workspace
 from priors.base import Unsupported

@@ -17,8 +17,8 @@ from benchmarks.common import style
 from benchmarks.common.seeds import stream
 from benchmarks.config import suite
 from benchmarks.datasets import Dataset
-from benchmarks.plots import PLOTS, Results, critic, neighbours, samples, traversals
-from benchmarks.plots.base import Drawing
+from benchmarks.plots import critic, neighbours, samples, traversals
+from benchmarks.plots.base import PLOTS, Drawing, Results
 from benchmarks.runner.execute import execute
 from benchmarks.runner.workspace import Workspace
 from priors.base import DataCritic, Unsupported

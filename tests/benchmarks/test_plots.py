@@ -13,9 +13,9 @@ import torch
 
 from benchmarks.common import style
 from benchmarks.config import suite
-from benchmarks.plots import PLOTS, Results, gallery
+from benchmarks.plots import gallery
 from benchmarks.plots.__main__ import main
-from benchmarks.plots.base import draws, telling
+from benchmarks.plots.base import PLOTS, Results, draws, telling
 from benchmarks.runner.execute import execute
 from benchmarks.runner.workspace import Workspace
 from benchmarks.statistics.ranks import critical_difference

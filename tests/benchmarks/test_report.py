@@ -25,7 +25,7 @@ from PIL import Image
 from benchmarks import run
 from benchmarks.config import published, suite
 from benchmarks.config.suite import Request
-from benchmarks.plots import PLOTS, Drawing, Plot
+from benchmarks.plots.base import PLOTS, Drawing, Plot
 from benchmarks.report import glossary, settings
 from benchmarks.report.__main__ import main
 from benchmarks.runner.record import Record

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.errors import UsageError, unknown
+from benchmarks.common.files import digest_of
 from benchmarks.common.names import slug
 from benchmarks.common.seeds import seed_for
 from benchmarks.config import methods, suite
 from benchmarks.config.settings import Run
-from benchmarks.config.suite import Request, Suite, expand, merge, parse_override, plugin_digest, read
+from benchmarks.config.suite import Request, Suite, expand, merge, parse_override, read
 from benchmarks.datasets import DataError
 from priors import registry
 
@@ -429,10 +430,10 @@ def test_run_is_frozen_and_comes_back_from_json(make):
     assert again.name == run.name
 
 
-def test_plugin_digest_is_that_of_the_file(tmp_path):
+def test_digest_of_a_file_is_its_sha256(tmp_path):
     path = tmp_path / "own.py"
     path.write_bytes(b"abc")
-    assert plugin_digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert digest_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 # The suites that come with the project

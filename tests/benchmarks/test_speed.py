@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from benchmarks.speed.vampprior import Products, like
+from benchmarks.speed.products import Products, like
 
 
 def test_products_of_a_step_are_noted():

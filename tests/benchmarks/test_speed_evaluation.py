@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.speed import evaluation
-from benchmarks.speed.evaluation import JOBS, Settings, Work, cost, floors, main
+from benchmarks.speed import jobs
+from benchmarks.speed.evaluation import Settings, main
+from benchmarks.speed.jobs import JOBS, Work, cost, floors
 
 QUICK = Settings(quick=True)
 
@@ -42,7 +43,7 @@ def test_full_sizes_are_those_of_the_figures():
 
 def test_operations_take_the_pace_of_their_shape_and_precision(monkeypatch):
     pace = {("a", torch.float32): 1.0, ("b", torch.float32): 10.0, ("b", torch.float64): 100.0}
-    monkeypatch.setattr(evaluation, "seconds_a_flop", lambda shape, dtype: pace[shape, dtype])
+    monkeypatch.setattr(jobs, "seconds_a_flop", lambda shape, dtype: pace[shape, dtype])
     work = [Work(2, "a"), Work(3, "b", torch.float64), Work(5, "a")]
     assert floors(work) == (2 + 30 + 5, 2 + 300 + 5)
 

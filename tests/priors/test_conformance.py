@@ -25,7 +25,8 @@ from benchmarks.cli import STYLE, load_plugins
 from benchmarks.common.settings import validated
 from benchmarks.config import suite
 from benchmarks.config.suite import Request, Suite
-from benchmarks.conformance import line, main
+from benchmarks.conformance import main
+from benchmarks.laws.examination import line
 from benchmarks.laws.training import LAWS_OF_PRIORS, training, validation
 from benchmarks.metrics import METRICS
 from priors import registry

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.datasets import DATASETS
 from benchmarks.metrics import METRICS
-from benchmarks.plots import PLOTS
+from benchmarks.plots.base import PLOTS
 from benchmarks.runner.executors import EXECUTORS
 from models.registry import PARTS
 from priors.plugins import GROUPS, PluginError, load_entry_points, load_plugin
