@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchmarks.config.suite import Request, Suite
     from benchmarks.runner.workspace import Workspace
 
-Several = tyro.conf.UseAppendAction
+Several: Any = tyro.conf.UseAppendAction
 DATA = Path(os.environ.get("PRIORBENCH_DATA", "data"))
 """Folder of the data sets, unless a command is told another."""
 

@@ -14,9 +14,9 @@ import torch
 
 from benchmarks.api.given import override_texts, paths, several
 from benchmarks.cli import DATA, Selection, check_least, check_writable, workspace_of
+from benchmarks.common.screen import Screen
 from benchmarks.config import suite
 from benchmarks.tables import table
-from benchmarks.tables.console import Screen
 from benchmarks.tables.fill import Order, fill
 
 

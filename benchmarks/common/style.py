@@ -9,13 +9,15 @@ import io
 import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from benchmarks.common.files import write_atomically
@@ -32,7 +34,7 @@ DENSITY = "Greys"
 PANEL = 2.6
 """Side of a panel in inches."""
 
-RULES: dict[str, Any] = {
+RULES: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -103,7 +105,9 @@ def stamp(figure: Figure, text: str) -> None:
     """Small lines above everything else, for which the panels make room."""
     lines = textwrap.wrap(text, int(LETTERS * figure.get_figwidth()))
     height = STAMP * len(lines) / figure.get_figheight()
-    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - height))
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, 0, 1, 1 - height))
     figure.text(0.5, 1 - height / 2, "\n".join(lines), ha="center", va="center", fontsize=7, color="0.35")
 
 
@@ -116,5 +120,9 @@ def write(figure: Figure, path: Path, kinds: Sequence[str] = ("png",)) -> list[P
         with rules():
             figure.savefig(buffer, format=kind, dpi=120, metadata=metadata)
         written.append(path.with_name(f"{path.name}.{kind}"))
-        write_atomically(written[-1], lambda file, buffer=buffer: file.write(buffer.getvalue()))
+        write_atomically(written[-1], partial(_copy, buffer.getvalue()))
     return written
+
+
+def _copy(content: bytes, file: BinaryIO) -> None:
+    file.write(content)

@@ -30,8 +30,8 @@ def declared(folder: str, *decorators: str) -> dict[str, str]:
 def registered(tree: ast.Module, decorators: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Name and summary of each part of a file. A second argument without a keyword is the summary."""
     texts = constants(tree)
-    for node in tree.body:
-        for call in node.decorator_list if isinstance(node, Definition) else ():
+    for node in (node for node in tree.body if isinstance(node, Definition)):
+        for call in node.decorator_list:
             if isinstance(call, ast.Call) and ast.unparse(call.func) in decorators:
                 name, *summary = (texts[one.id] if isinstance(one, ast.Name) else text(one) for one in call.args)
                 yield name, summary[0] if summary else first_line(ast.get_docstring(node))

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 from scipy import special
 
+from benchmarks.common.rows import records
 from benchmarks.common.settings import Settings
 from benchmarks.config.settings import Run
 from benchmarks.statistics.paired import LEVEL
@@ -107,7 +108,7 @@ class Published(Settings):
             return {}
         if len(mine) > 1:  # told apart by their notes only: not ours to choose
             return {"published_source": f"{self.paper} table {self.table} has {len(mine)} such figures"}
-        (figure,) = mine.to_dict("records")
+        (figure,) = records(mine)
         return self.columns(figure) | self.judged(figure, run, row)
 
     def columns(self, figure: dict[str, Any]) -> dict[str, Any]:

@@ -42,14 +42,14 @@ USUAL = {"device": "cpu", "precision": "float32"}
 """What figures are computed with unless their protocol says so."""
 
 
-def _part(name: str) -> Any:
-    """A string that must name a registered part of a model."""
+def known(part: str) -> AfterValidator:
+    """Of a string that must name a registered part of a model."""
 
-    def known(value: str) -> str:
-        find(PARTS[name], value)
-        return value
+    def check(name: str) -> str:
+        find(PARTS[part], name)
+        return name
 
-    return Annotated[str, AfterValidator(known)]
+    return AfterValidator(check)
 
 
 class ModelSettings(Settings):
@@ -58,12 +58,12 @@ class ModelSettings(Settings):
     log_variance: range that the posterior's log variance is clipped to. variance: of the likelihood gaussian-fixed.
     """
 
-    type: _part("type") = "vae"
-    backbone: _part("backbone") = "mlp"
+    type: Annotated[str, known("type")] = "vae"
+    backbone: Annotated[str, known("backbone")] = "mlp"
     widths: tuple[Annotated[int, Field(ge=1, le=WIDEST)], ...] | None = None
     latent_dim: int = Field(40, ge=1, le=WIDEST)
-    posterior: _part("posterior") = "normal"
-    likelihood: _part("likelihood") = "bernoulli"
+    posterior: Annotated[str, known("posterior")] = "normal"
+    likelihood: Annotated[str, known("likelihood")] = "bernoulli"
     log_variance: tuple[float, float] = (-12.0, 4.0)
     variance: float = Field(0.5, gt=0)
 
@@ -91,7 +91,7 @@ class PriorSettings(Settings):
 class RegulariserSettings(Settings):
     """A regulariser and the settings of its constructor, defaults filled in."""
 
-    name: _part("regulariser")
+    name: Annotated[str, known("regulariser")]
     settings: dict[str, Any] = {}
 
 
@@ -157,6 +157,12 @@ class Run(Settings):
     def evaluation(self) -> str:
         """Of all that the figures of the trained weights depend on, but for which figures are asked for."""
         return digest(self.protocol.model_dump(mode="json", exclude_defaults=True))
+
+    def demand_prior(self) -> PriorSettings:
+        """The prior; ValueError where the run is of the data alone."""
+        if self.prior is None:
+            raise ValueError(f"{self.name} is a run of the data alone: it has no prior")
+        return self.prior
 
     @property
     def marks(self) -> tuple[str, ...]:

@@ -234,7 +234,7 @@ def check_sections(sections: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"{where}: {unknown('section', name, SECTIONS)}")
         if not isinstance(content, Mapping):
             raise UsageError(f"{where}: {name} = {content!r} is not valid: write {name}.key = value.")
-    known = {"prior": PRIORS, "regulariser": REGULARISERS}
+    known: dict[str, Mapping[str, object]] = {"prior": PRIORS, "regulariser": REGULARISERS}
     for section in NAMED:
         for name, content in sections[section].items():
             if name not in known[section]:

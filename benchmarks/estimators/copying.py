@@ -28,7 +28,7 @@ def authentic(found: Neighbours, train: Tensor) -> Tensor:
     and as smooth. It depends on the training set's size, not on the number generated.
     Raises ValueError below two training points.
     """
-    used, place = found.index.unique(return_inverse=True)
+    used, place = found.indices.unique(return_inverse=True)
     spacing = nearest(train[used], train, exclude=used).distance
     return found.distance > spacing[place]
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 
 class Moments(NamedTuple):
-    """Mean (F,) and covariance (F, F), float64, of `count` points; the covariance is the unbiased one."""
+    """Mean (F,) and covariance (F, F), float64, of `number` points; the covariance is the unbiased one."""
 
     mean: Tensor
     covariance: Tensor
-    count: int
+    number: int
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def frechet(a: Moments, b: Moments) -> float:
     span. nan where a coordinate is.
 
     Of features of the Inception network this is FID (Heusel et al. 2017). It is biased upwards, and the bias falls
-    with the numbers of points: only estimates of equal `count` compare, and two samples of one law are not at 0.
+    with the numbers of points: only estimates of equal `number` compare, and two samples of one law are not at 0.
     """
     shift = (a.mean - b.mean).square().sum()
     if not shift.isfinite():

@@ -21,12 +21,12 @@ class Neighbours(NamedTuple):
     """Every point's nearest reference points: Euclidean distances, float64, and indices, (N,), or (N, k) of k."""
 
     distance: Tensor
-    index: Tensor
+    indices: Tensor
 
     @property
     def first(self) -> Neighbours:
         """Of k the nearest alone, (N,)."""
-        return Neighbours(self.distance[:, 0], self.index[:, 0])
+        return Neighbours(self.distance[:, 0], self.indices[:, 0])
 
 
 def nearest(points: Tensor, reference: Tensor, exclude: Tensor | None = None, candidates: int = 8) -> Neighbours:

@@ -21,7 +21,8 @@ from benchmarks.laws.metrics import LAWS_OF_METRICS, MetricTrial
 from benchmarks.laws.training import LAWS_OF_PARTS, LAWS_OF_PRIORS, LAWS_OF_REGULARISERS, PartTrial
 from benchmarks.metrics import METRICS
 from models.registry import PARTS
-from priors.conformance import Law, Trial, Verdict, examine, use
+from priors.conformance import Trial, examine, use
+from priors.conformance.law import Law, Verdict
 from priors.plugins import Added
 from priors.registry import PRIORS
 
@@ -43,7 +44,7 @@ def examinations(asked: Sequence[tuple[str, str]], settings: Sequence[str], fold
     settings: those of priors, as KEY=VALUE. folder: of the data sets.
     """
     given = overrides(settings, [name for kind, name in asked if kind == PRIORS.kind])
-    makers = {
+    makers: dict[str, Callable[[str], Examination]] = {
         PRIORS.kind: lambda name: of_prior(name, given.get(name)),
         METRICS.kind: of_metric,
         DATASETS.kind: lambda name: of_dataset(name, folder),

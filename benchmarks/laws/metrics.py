@@ -169,21 +169,21 @@ def bystander(trial: MetricTrial) -> None:
 
 def random_states() -> dict[str, Any]:
     """Of all that a metric may draw from."""
-    numpys = [one.tolist() if isinstance(one, np.ndarray) else one for one in np.random.get_state()]
+    numpys = [np.asarray(one).tolist() for one in np.random.get_state()]
     return {"torch": torch.get_rng_state().tolist(), "numpy": numpys, "Python": random.getstate()}
 
 
 @law(after=(estimates,))
 def by_image(trial: MetricTrial) -> None:
     """Where an estimate keeps what it is the mean of, that is a number for every test image, in their order."""
-    kept = [one for one in trial.first if one.values is not None]
+    kept = [(one, one.values) for one in trial.first if one.values is not None]
     if not kept:
         raise NotApplicable("it keeps none")
     count = len(trial.row().data.test)
-    for one in kept:
+    for one, values in kept:
         fix = "keep values only where they belong to images"
-        demand(tuple(one.values.shape) == (count,), f"{one.metric}: {tuple(one.values.shape)}, not ({count},)", fix)
-        mean = one.values.double().mean().item()
+        demand(tuple(values.shape) == (count,), f"{one.metric}: {tuple(values.shape)}, not ({count},)", fix)
+        mean = values.double().mean().item()
         demand(math.isclose(mean, one.value, rel_tol=1e-4, abs_tol=1e-6), f"their mean is {mean:.6g}", fix)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -67,6 +68,8 @@ def between(evaluated: Evaluated) -> Tensor:
 
 def criticised(evaluated: Evaluated, z: Tensor) -> Tensor:
     """D(G(z)), (pairs, STEPS, D) -> (pairs, STEPS)."""
+    if not isinstance(evaluated.prior, DataCritic):
+        raise Unsupported("the prior has no critic of data")
     criticise, decode = evaluated.prior.criticise_data, evaluated.model.decode
     values = [criticise(decode(part)) for part in z.flatten(0, 1).split(CHUNK)]
     return torch.cat(values).view(z.shape[:2])
@@ -77,7 +80,7 @@ def lines(axes: Axes, values: Tensor) -> None:
     t = torch.linspace(0, 1, STEPS)
     axes.plot(t, values[SHOWN:].T, color="0.8", linewidth=0.5)
     for i, line in enumerate(values[:SHOWN]):
-        how = {"marker": style.MARKERS[i], "markevery": EVERY, "markerfacecolor": "white"}
+        how: dict[str, Any] = {"marker": style.MARKERS[i], "markevery": EVERY, "markerfacecolor": "white"}
         axes.plot(t, line, color="0.45", linewidth=0.8, label=f"pair {i + 1}", **how)
     mean = values.mean(0)
     error = values.std(0) / len(values) ** 0.5 if len(values) > 1 else torch.zeros_like(mean)

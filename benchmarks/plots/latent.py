@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -49,8 +50,16 @@ GREYS = ("0.92", "0.81", "0.66")
 POOL, MARKED = 1000, 5
 """Draws of the prior, and codes, among which pockets and leaks are looked for, and how many of them are marked."""
 
-POCKETS = {"marker": "X", "s": 46, "facecolor": style.COLOURS[1], "edgecolor": "white", "linewidth": 0.7}
-LEAKS = {"marker": "^", "s": 34, "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
+Style = Mapping[str, Any]
+
+POCKETS: Style = {
+    "marker": "X",
+    "s": 46,
+    "facecolor": style.COLOURS[1],
+    "edgecolor": "white",
+    "linewidth": 0.7,
+}
+LEAKS: Style = {"marker": "^", "s": 34, "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
 
 
 @dataclass(frozen=True)
@@ -138,12 +147,15 @@ def generation_space(space: Space, flow: Flow) -> Space:
         return flow.to_base(z.to(flow.origin))
 
     def moved(law: Law) -> Law:
-        z0 = there(law.draws)
-        return Law(z0) if law.log_prob is None else Law(z0, log_prob(law, z0), lambda z0: log_prob(law, z0))
+        z0, own, prior = there(law.draws), law.log_prob, space.prior.log_prob
+        if own is None or prior is None:
+            return Law(z0)
 
-    def log_prob(law: Law, z0: Tensor) -> Tensor:
-        z = flow.from_base(z0)
-        return law.log_prob(z) - space.prior.log_prob(z) + log_standard_normal(z0)
+        def log_prob(z0: Tensor) -> Tensor:
+            z = flow.from_base(z0)
+            return own(z) - prior(z) + log_standard_normal(z0)
+
+        return Law(z0, log_prob(z0), log_prob)
 
     return Space("z0", moved(space.prior), moved(space.codes), there(space.pockets), there(space.leaks))
 
@@ -181,4 +193,5 @@ def decoded(axes: Axes, evaluated: Evaluated, space: Space) -> None:
 def mark(axes: Axes, pockets: Tensor, leaks: Tensor) -> None:
     for points, how, label in ((pockets, POCKETS, "pockets"), (leaks, LEAKS, "leaks")):
         if len(points):
-            axes.scatter(*points.T.cpu(), **how, label=label, zorder=3)
+            x, y = points.T.cpu()
+            axes.scatter(x, y, **how, label=label, zorder=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -86,7 +86,7 @@ def densities(evaluated: Evaluated) -> Densities:
         return Densities(evaluated.log_p_at_codes, at.aggregate, at.without, evaluated.log_p_at_draws, draws)
 
 
-def notes(shown: Mapping[str, Evaluated], left_out: Sequence[str]) -> str:
+def notes(shown: Mapping[str, Evaluated], left_out: Collection[str]) -> str:
     """What a caption says of densities that are not exact, or missing."""
     certainty = {method: density(evaluated.prior).certainty for method, evaluated in shown.items()}
     unsure = [f"{method} ({kind})" for method, kind in certainty.items() if kind != "exact"]
@@ -120,8 +120,8 @@ def share(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure
     levels = torch.logspace(math.log10(LEAST), 0, STEPS, dtype=torch.float64)
     figure, (left, right) = style.panels(2, size=SIZE, sharex=True, sharey=True)
     for method, one in found.items():
-        curve(left, levels, below(one.p_at_codes, one.p_at_draws, levels), method, styles[method])
-        curve(right, levels, below(one.q_at_draws, one.without, levels), method, styles[method])
+        curve(left, levels.tolist(), below(one.p_at_codes, one.p_at_draws, levels).tolist(), method, styles[method])
+        curve(right, levels.tolist(), below(one.q_at_draws, one.without, levels).tolist(), method, styles[method])
     left.set(xlabel="level α of ln p(z) at draws of the prior", ylabel="share of codes below", title="leaks")
     right.set(xlabel="level α of ln q(z) at codes", ylabel="share of the prior's draws below", title="pockets")
     for axes in (left, right):

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from benchmarks.common import style
+from benchmarks.estimators.estimate import Direction
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.statistics.paired import LEVEL
 from benchmarks.statistics.ranks import Friedman, cliques, critical_difference, friedman
@@ -28,12 +29,12 @@ def ranks(results: Results) -> Iterator[Drawing]:
         scores = rows.pivot_table("value", "dataset", "method", sort=False).dropna(axis=1)
         if min(scores.shape[0] - 1, scores.shape[1] - 2) > 0:
             drawn += 1
-            yield diagram(metric, rows["base"].iloc[0], rows["direction"].iloc[0], scores)
+            yield diagram(str(metric), rows["base"].iloc[0], rows["direction"].iloc[0], scores)
     if not drawn:
         raise Unsupported("average ranks are over data sets: three methods on two data sets are the least")
 
 
-def diagram(metric: str, estimator: str, direction: str, scores: pd.DataFrame) -> Drawing:
+def diagram(metric: str, estimator: str, direction: Direction, scores: pd.DataFrame) -> Drawing:
     """Of scores by data set and method."""
     found, names = friedman(scores.to_numpy(), direction), list(scores.columns)
     difference = critical_difference(len(names), found.datasets)

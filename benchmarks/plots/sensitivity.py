@@ -47,9 +47,10 @@ def varied(results: Results) -> dict[str, dict[str, float]]:
 def flat(run: Run) -> Settings:
     """All that makes a run's method, as `prior.vampprior.components`."""
     settings: Settings = {"prior": run.prior and run.prior.name}
-    for part in (*([run.prior] if run.prior else []), *run.regularisers):
-        kind = "prior" if part is run.prior else "regulariser"
-        settings |= {f"{kind}.{part.name}.{key}": value for key, value in part.settings.items()}
+    parts = [("regulariser", one.name, one.settings) for one in run.regularisers]
+    parts += [("prior", run.prior.name, run.prior.settings)] if run.prior else []
+    for kind, name, own in parts:
+        settings |= {f"{kind}.{name}.{key}": value for key, value in own.items()}
     for name in ("model", "training"):
         settings |= {f"{name}.{key}": value for key, value in getattr(run, name).model_dump(mode="json").items()}
     return settings
@@ -67,7 +68,7 @@ def over(results: Results, headlines: pd.DataFrame, key: str, values: Mapping[st
         at = [values[method] for method in curve.index]
         axes.errorbar(at, curve["mean"], curve["error"], fmt="ko-", capsize=3, label=f"over {key}")
         for method in (name for name in styles if name in table.index):
-            level(axes, table.loc[method], method, styles[method])
+            level(axes, table.T[method], method, styles[method])
         axes.set(xlabel=key, ylabel=label(rows))
         if at and min(at) > 0 and max(at) / min(at) > LOGARITHMIC:
             axes.set_xscale("log", base=2)

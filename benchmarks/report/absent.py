@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.report.rows import Row, records
+from benchmarks.common.rows import Row
+from benchmarks.report.rows import having
 from benchmarks.tables.notes import text
 
 STATUSES = ("failed", "diverged", "unsupported", "not-computed")
@@ -27,11 +28,13 @@ class Absent:
 
 def absent(frame: pd.DataFrame) -> list[Absent]:
     """The rows without a figure by status and reason; what several cells lack alike is said once."""
-    rows = [(_why(row), row) for status in STATUSES for row in records(frame, status)]
+    rows = [(_why(row), row) for status in STATUSES for row in having(frame, status)]
     metrics = fold(((why, row["dataset"], row["method"]), _metric(row)) for why, row in rows)
     methods = fold(((why, dataset, lacked), method) for (why, dataset, method), lacked in metrics.items())
     datasets = fold(((why, lacked, names), dataset) for (why, dataset, lacked), names in methods.items())
-    return [Absent(*why, where, names, lacked) for (why, lacked, names), where in datasets.items()]
+    return [
+        Absent(status, reason, where, names, lacked) for ((status, reason), lacked, names), where in datasets.items()
+    ]
 
 
 def fold(pairs: Iterable[tuple[Any, str]]) -> dict[Any, tuple[str, ...]]:

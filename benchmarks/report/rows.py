@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from benchmarks.common.rows import Row, records
 from benchmarks.tables.console import value
 from benchmarks.tables.notes import text
 from benchmarks.tables.table import DIGITS
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -22,10 +20,9 @@ class Number:
     value: str = ""
 
 
-def records(frame: pd.DataFrame, *statuses: str) -> list[Row]:
+def having(frame: pd.DataFrame, *statuses: str) -> list[Row]:
     """The rows of these statuses."""
-    found: list[Row] = frame[frame["status"].isin(statuses)].to_dict("records")
-    return found
+    return records(frame[frame["status"].isin(statuses)])
 
 
 def trial(frame: pd.DataFrame) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from itertools import groupby
 
 import pandas as pd
 
+from benchmarks.common.rows import Row, records
 from benchmarks.estimators.estimator import Estimator
-from benchmarks.report.rows import Number, Row, count, exact, mean
+from benchmarks.report.rows import Number, count, exact, mean
 from benchmarks.tables.console import mark, of_one_seed, ordered, pairs, published_value, rounded
 from benchmarks.tables.notes import Notes, shared, text
 
@@ -104,12 +105,12 @@ class Part:
 def parts(frame: pd.DataFrame, metrics: Sequence[str], trial: Sequence[str]) -> list[Part]:
     """The data sets that have figures. The metrics that the suite names come first, their by-products after them."""
     shown = frame[frame["status"].isin(("ok", "published"))]
-    return [_part(dataset, one, metrics, trial) for dataset, one in shown.groupby("dataset", sort=False)]
+    return [_part(str(dataset), one, metrics, trial) for dataset, one in shown.groupby("dataset", sort=False)]
 
 
 def _part(dataset: str, frame: pd.DataFrame, metrics: Sequence[str], trial: Sequence[str]) -> Part:
     ours = frame[frame["status"] == "ok"]
-    everywhere = tuple(part for part in shared(ours.to_dict("records")) if part not in trial)
+    everywhere = tuple(part for part in shared(records(ours)) if part not in trial)
     said, rows = (*trial, *everywhere), ordered(frame)
     names = sorted(dict.fromkeys(row["metric"] for row in rows), key=lambda name: name not in metrics)
     groups = [_group([row for row in rows if row["metric"] == name], said, name in metrics) for name in names]
@@ -134,8 +135,9 @@ def _figure(row: Row, notes: Notes) -> Figure:
     standing, verdict = text(row["standing_label"]), text(row["verdict_label"])
     letter = notes.mark(row) if row["status"] == "ok" else ""
     paper = Number(published_value(row), exact(row["published"]))
-    rest = (mark(row), standing, paper, verdict, _alarm(row), letter, _test(row))
-    return Figure(row["method"], *mean(row), count(row), *rest)
+    value, error = mean(row)
+    told = {"mark": mark(row), "standing": standing, "verdict": verdict, "alarm": _alarm(row), "letter": letter}
+    return Figure(row["method"], value, error, count(row), published=paper, test=_test(row), **told)
 
 
 def _alarm(row: Row) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmarks.common.rows import Row, records
 from benchmarks.config.published import VERDICTS
-from benchmarks.report.rows import Number, Row, count, exact, mean, records
+from benchmarks.report.rows import Number, count, exact, having, mean
 from benchmarks.tables.console import published_value
 from benchmarks.tables.notes import text
 
@@ -52,12 +53,12 @@ class Verdicts:
 
 def verdicts(frame: pd.DataFrame) -> Verdicts:
     """Those of the rows that have any."""
-    judged = frame[frame["verdict"].notna()].to_dict("records")
-    return Verdicts(tuple(map(_verdict, judged)), len(records(frame, "published")))
+    judged = records(frame[frame["verdict"].notna()])
+    return Verdicts(tuple(map(_verdict, judged)), len(having(frame, "published")))
 
 
 def _verdict(row: Row) -> Verdict:
-    deviation = "" if pd.isna(row["deviation"]) else f"{row['deviation']:+.1f}"
+    deviation: str = "" if pd.isna(row["deviation"]) else f"{row['deviation']:+.1f}"
     what = (row["dataset"], row["metric"], text(row["estimator"]), row["method"])
     paper = Number(published_value(row), exact(row["published"]))
     source, apart = text(row["published_source"]), Number(deviation, exact(row["deviation"]))

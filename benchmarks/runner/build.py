@@ -37,4 +37,5 @@ def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     torch.manual_seed(seed_for(run.seed, "regularisers"))
     model.regularise([REGULARISERS[one.name](host, **one.settings).to(device) for one in run.regularisers])
     torch.manual_seed(seed_for(run.seed, "prior"))
-    return model, priors.make(run.prior.name, host, **run.prior.settings).to(device)
+    chosen = run.demand_prior()
+    return model, priors.make(chosen.name, host, **chosen.settings).to(device)

@@ -18,7 +18,7 @@ from benchmarks.datasets import DATASETS
 from benchmarks.metrics import METRICS
 from priors.registry import PRIORS, REGISTRIES
 
-PACKAGES = {package.__name__: Path(package.__file__).parent for package in (priors, models, benchmarks)}
+PACKAGES = {package.__name__: Path(package.__path__[0]) for package in (priors, models, benchmarks)}
 ROOT = "benchmarks.runner.execute"
 """What carries out a run: figures depend on what it imports, on all metrics and data sets, which it
 finds by name, and on all of `priors` and `models`."""
@@ -61,8 +61,8 @@ def versions() -> dict[str, str]:
 def own_sources() -> str:
     """Of the project's own modules that figures depend on."""
     parts = [path for name in ("priors", "models") for path in PACKAGES[name].rglob("*.py")]
-    start = (module_file(name) for name in (ROOT, *METRICS.modules(), *DATASETS.modules()))
-    return digest({*parts, *reached(start, PACKAGES)})
+    start = [module_file(name) for name in (ROOT, *METRICS.modules(), *DATASETS.modules())]
+    return digest({*parts, *reached([path for path in start if path], PACKAGES)})
 
 
 @lru_cache
@@ -112,7 +112,7 @@ def names(node: ast.Import | ast.ImportFrom) -> tuple[str, ...]:
     found = [alias.name for alias in node.names]
     if isinstance(node, ast.Import):
         return tuple(found)
-    return () if node.level else (node.module, *(f"{node.module}.{name}" for name in found))
+    return (node.module, *(f"{node.module}.{name}" for name in found)) if node.module and not node.level else ()
 
 
 def module_file(name: str, known: dict[str, Path] = PACKAGES) -> Path | None:

@@ -17,7 +17,7 @@ class Products(TorchDispatchMode):
     """Notes every matrix product made under it, as calls that repeat it on random operands of the same layout."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation there
         self.calls: list[Callable[[], Tensor]] = []
         self.flop = 0
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from benchmarks.common.rows import records
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Suite
 from benchmarks.estimators.estimate import Estimate, Remark
@@ -211,7 +212,7 @@ def only_published(suite: Suite, rows: Sequence[Row]) -> list[Row]:
     beside = {(row["dataset"], row.get("published_source"), row.get("published")) for row in rows}
     found = []
     for source in suite.published:
-        for figure in source.rows.to_dict("records"):
+        for figure in records(source.rows):
             columns = source.columns(figure)
             if (figure["dataset"], columns["published_source"], columns["published"]) in beside:
                 continue

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.common.escape import in_line
+from benchmarks.common.rows import records
 from benchmarks.common.screen import unbounded
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.statistics.paired import LEVEL, PAIR_LEVEL
@@ -38,13 +39,13 @@ def show(console: Console, frame: pd.DataFrame, title: str) -> None:
     """The table for people: a block a data set, rows by metric so that methods stand under each other."""
     console = unbounded(console)
     for dataset, part in frame.groupby("dataset", sort=False):
-        everywhere = shared(part.to_dict("records"))
+        everywhere = shared(records(part))
         notes = Notes(everywhere)
         console.print(Text(in_line(f"{title}: {dataset}"), "bold"))
         if everywhere:
             console.print(Text(in_line(f"all rows: {'; '.join(everywhere)}"), "yellow"), soft_wrap=True)
         console.print(block(part, notes))
-        if any(map(of_one_seed, part.to_dict("records"))):
+        if any(map(of_one_seed, records(part))):
             console.print(Text("  (in brackets: one seed, standard error over images or draws)", "dim"))
         if marks := legend(part):
             console.print(Text(f"  ({marks})", "dim"))
@@ -85,7 +86,7 @@ def mark(row: Mapping[str, Any]) -> str:
 
 def legend(part: pd.DataFrame) -> str:
     """What the marks of these rows mean; empty where they have none."""
-    found = {mark(row) for row in part.to_dict("records")}
+    found = {mark(row) for row in records(part)}
     return ", ".join(f"{one}: {meaning}" for one, meaning in LEGEND.items() if one in found)
 
 
@@ -106,7 +107,7 @@ def ordered(part: pd.DataFrame) -> list[dict[str, Any]]:
     base = estimator.map(lambda name: str(Estimator.parse(name).base))
     levels = (metric + " " + estimator, metric + " " + base, metric)
     order = np.lexsort([pd.factorize(level)[0] for level in levels])
-    return part.iloc[order].to_dict("records")
+    return records(part.iloc[order])
 
 
 def of_one_seed(row: Mapping[str, Any]) -> bool:
@@ -126,7 +127,7 @@ def value(row: Mapping[str, Any]) -> tuple[str, str]:
     return rounded(row["mean"], error), f"({shown})" if one else shown
 
 
-def rounded(number: float, error: float, sign: str = "") -> str:
+def rounded(number: Any, error: Any, sign: str = "") -> str:
     """A number to two digits of an error, or to six of its own where it has none; empty for nan. sign: a format's."""
     if pd.isna(number):
         return ""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from scipy import stats
 
+from benchmarks.common.rows import records
 from benchmarks.tables import LEVEL, table
 from benchmarks.tables.notes import text
 
@@ -63,13 +64,19 @@ def compare(baseline: pd.DataFrame, found: pd.DataFrame, level: float = LEVEL) -
     old, new = rows(baseline), rows(found)
     pairs = [(old.get(key), new.get(key)) for key in old | new]
     family = sum(not kind(*pair) for pair in pairs)
-    return [Change(*pair, said) if (said := kind(*pair)) else judge(*pair, level / family) for pair in pairs]
+    return [change(*pair, level, family) for pair in pairs]
+
+
+def change(old: Row | None, new: Row | None, level: float, family: int) -> Change:
+    """What became of a row, at its share of the level among so many that are tested."""
+    said = kind(old, new)
+    return judge(old, new, level / family) if old and new and not said else Change(old, new, said)
 
 
 def rows(frame: pd.DataFrame) -> dict[tuple[str, ...], Row]:
     """Rows by their key; `complete`: no seed of the table is missing in this one."""
     complete = frame.assign(complete=frame["n"] == frame["n"].max())
-    return {tuple(text(row[name]) for name in KEY): row for row in complete.to_dict("records")}
+    return {tuple(text(row[name]) for name in KEY): row for row in records(complete)}
 
 
 def kind(old: Row | None, new: Row | None) -> str:
@@ -78,9 +85,9 @@ def kind(old: Row | None, new: Row | None) -> str:
     A seed that is missing in a row that had all is a run that failed or diverged.
     """
     if new is None:
-        return "vanished" if old["status"] == "ok" else "gone"
+        return "vanished" if old and old["status"] == "ok" else "gone"
     if old is None:
-        return new["status"] if new["status"] in TROUBLE else "new"
+        return str(new["status"]) if new["status"] in TROUBLE else "new"
     if old["status"] != new["status"]:
         return f"{old['status']}, now {new['status']}"
     if new["status"] != "ok":

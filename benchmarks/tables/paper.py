@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.common import escape
+from benchmarks.common.rows import records
 from benchmarks.tables.cells import cells
 from benchmarks.tables.console import mark, value
+from benchmarks.tables.notes import text
 
 
 def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = True) -> pd.DataFrame:
@@ -20,7 +22,7 @@ def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = Tru
     there is any.
     """
     chosen = frame[frame["metric"].isin(metrics)] if metrics else frame
-    rows = [row for row in chosen.to_dict("records") if row["status"] in ("ok", "published", "unsupported")]
+    rows = [row for row in records(chosen) if row["status"] in ("ok", "published", "unsupported")]
     order = {name: i for i, name in enumerate(metrics)}
     rows.sort(key=lambda row: order.get(row["metric"], len(order)))
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
@@ -28,7 +30,7 @@ def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = Tru
         if row["status"] == "ok":
             key = (row["dataset"], row["metric"], row["estimator"])
             cells.setdefault(key, {})[row["method"]] = cell(row)
-        if published and pd.notna(row["published"]):
+        if published and text(row["published"]):
             key = (row["dataset"], row["metric"], "published")
             cells.setdefault(key, {})[row["method"]] = f"{row['published']:g}"
     methods = dict.fromkeys(row["method"] for row in rows)
@@ -45,8 +47,8 @@ def cell(row: dict[str, Any]) -> str:
 def as_csv(table: pd.DataFrame) -> str:
     """One header line: data set, metric and estimator of a column, separated by spaces."""
     flat = table.set_axis([" ".join(key) for key in table.columns], axis=1).reset_index()
-    text: str = cells(flat).to_csv(index=False, lineterminator="\n")
-    return text
+    written: str = cells(flat).to_csv(index=False, lineterminator="\n")
+    return written
 
 
 def as_markdown(table: pd.DataFrame) -> str:
@@ -60,8 +62,8 @@ def as_latex(table: pd.DataFrame) -> str:
     """A tabular with booktabs' rules, the header in three lines."""
     columns = pd.MultiIndex.from_tuples([tuple(map(escape.latex, key)) for key in table.columns])
     escaped = table.map(escape.latex).set_axis(columns, axis=1).set_axis(table.index.map(escape.latex), axis=0)
-    text: str = escaped.style.to_latex(hrules=True, multicol_align="c", column_format="l" + "r" * len(columns))
-    return text
+    written: str = escaped.style.to_latex(hrules=True, multicol_align="c", column_format="l" + "r" * len(columns))
+    return written
 
 
 FORMATS = {"csv": as_csv, "markdown": as_markdown, "latex": as_latex}

@@ -39,8 +39,8 @@ def earlier(chosen: Suite, request: Request, workspace: Workspace, known: Set[st
             continue
         try:
             cell = record.read("config.json")
-            only = {"datasets": (cell["dataset"],), "methods": (cell["method"],), "seeds": (cell["seed"],)}
-            found += [run for run in suite.expand(chosen, replace(request, **only)) if run.name == path.parent.name]
+            only = replace(request, datasets=(cell["dataset"],), methods=(cell["method"],), seeds=(cell["seed"],))
+            found += [run for run in suite.expand(chosen, only) if run.name == path.parent.name]
         except Damaged:
             lost.append(record)
         except (ValueError, KeyError):  # of another version, or no longer defined

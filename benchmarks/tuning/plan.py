@@ -52,7 +52,8 @@ def check_objectives(names: tuple[str, ...]) -> None:
 def studies(plan: Plan, console: Console) -> list[Study]:
     """Every study, with all checked that can be before hours of work."""
     chosen = plan.chosen
-    extra, known, tunings = dict(map(parse_range, plan.space)), set(), []
+    extra, known = dict(map(parse_range, plan.space)), set[str]()
+    tunings: list[Study] = []
     overrides = (*plan.set, f"protocol.samples=[{plan.samples}]")
     for dataset in dict.fromkeys(plan.dataset or chosen.datasets):
         for method in dict.fromkeys(plan.method or chosen.methods):

@@ -31,9 +31,10 @@ def settings_of(run: Run) -> dict[str, Any]:
 
 def declared(run: Run) -> dict[str, Range]:
     """What the run's prior and regularisers declare as worth tuning."""
-    parts = {f"prior.{run.prior.name}": PRIORS[run.prior.name]}
-    parts |= {f"regulariser.{one.name}": REGULARISERS[one.name] for one in run.regularisers}
-    return {f"{part}.{key}": one for part, kind in parts.items() for key, one in kind.space.items()}
+    prior = run.demand_prior().name
+    parts = {f"prior.{prior}": PRIORS[prior].space}
+    parts |= {f"regulariser.{one.name}": REGULARISERS[one.name].space for one in run.regularisers}
+    return {f"{part}.{key}": one for part, space in parts.items() for key, one in space.items()}
 
 
 def definition(chosen: Suite, request: Request, method: str) -> dict[str, Any]:
@@ -65,8 +66,9 @@ def contains(one: Range, value: Any) -> bool:
 def suggest(trial: Trial, key: str, one: Range) -> Any:
     if isinstance(one, Choice):
         return trial.suggest_categorical(key, one.values)
-    ask = trial.suggest_int if isinstance(one, Int) else trial.suggest_float
-    return ask(key, one.low, one.high, log=one.log)
+    if isinstance(one, Int):
+        return trial.suggest_int(key, one.low, one.high, log=one.log)
+    return trial.suggest_float(key, one.low, one.high, log=one.log)
 
 
 def parse_range(text: str) -> tuple[str, Range]:
@@ -77,10 +79,9 @@ def parse_range(text: str) -> tuple[str, Range]:
         return key, Choice(tuple(value["training"]["value"] for value in values))
     with suppress(ValueError):
         low, high, *scale = content.split(":")
-        kind = Int if low.isdigit() and high.isdigit() else Float
-        ends = [(int if kind is Int else float)(end) for end in (low, high)]
+        whole, ends = low.isdigit() and high.isdigit(), (float(low), float(high))
         if scale in ([], ["log"]) and -math.inf < ends[0] < ends[1] < math.inf and (not scale or ends[0] > 0):
-            return key, kind(*ends, log=bool(scale))
+            return key, Int(int(low), int(high), bool(scale)) if whole else Float(*ends, log=bool(scale))
     raise UsageError(
         f"--space {text}: write KEY=LOW:HIGH, KEY=LOW:HIGH:log or KEY=VALUE,VALUE with LOW < HIGH (above 0 for log), "
         "for example --space training.lr=1e-4:1e-2:log."

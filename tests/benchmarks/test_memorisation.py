@@ -47,7 +47,7 @@ def kneighbors(points: Tensor, reference: Tensor, k: int = 1) -> tuple[Tensor, T
 
 def agrees(found: neighbours.Neighbours, expected: tuple[Tensor, Tensor]) -> bool:
     """The same indices, and distances up to float64's rounding."""
-    return torch.equal(found.index, expected[1]) and torch.allclose(found.distance, expected[0], rtol=1e-12, atol=0)
+    return torch.equal(found.indices, expected[1]) and torch.allclose(found.distance, expected[0], rtol=1e-12, atol=0)
 
 
 def copies(points: Tensor, train: Tensor) -> Tensor:
@@ -79,14 +79,14 @@ def test_the_nearest_few_are_scikit_learns(candidates: int) -> None:
     found = nearest_few(points, reference, 7, candidates=candidates)
     for k in range(7):
         assert agrees(
-            neighbours.Neighbours(found.distance[:, k], found.index[:, k]), kneighbors(points, reference, k + 1)
+            neighbours.Neighbours(found.distance[:, k], found.indices[:, k]), kneighbors(points, reference, k + 1)
         )
     assert agrees(found.first, nearest(points, reference))
 
 
 def test_the_nearest_few_of_equally_near_points_are_the_first() -> None:
     reference = torch.tensor([[5.0], [1.0], [-1.0], [1.0]] * 5)
-    assert nearest_few(torch.tensor([[0.0], [1.0]]), reference, 4).index.tolist() == [[1, 2, 3, 5], [1, 3, 5, 7]]
+    assert nearest_few(torch.tensor([[0.0], [1.0]]), reference, 4).indices.tolist() == [[1, 2, 3, 5], [1, 3, 5, 7]]
     with pytest.raises(ValueError, match="leave 21 points to take, but has 20"):
         nearest_few(reference, reference, 21)
 
@@ -114,7 +114,7 @@ def test_copies_are_at_exactly_zero() -> None:
     assert torch.cdist(points, reference, compute_mode="use_mm_for_euclid_dist").amin(1).max() > 0
     found = nearest(points, reference)
     assert found.distance.tolist() == [0.0] * 50
-    assert torch.equal(reference[found.index], points)
+    assert torch.equal(reference[found.indices], points)
 
 
 def test_what_float32_cannot_tell_apart_is_measured_whole(measured: list[int]) -> None:
@@ -157,8 +157,8 @@ def test_nearest_at_any_scale(scale: float) -> None:
 
 def test_of_equally_near_points_the_first_counts() -> None:
     reference = torch.tensor([[5.0], [1.0], [-1.0], [1.0]] * 5)
-    assert nearest(torch.tensor([[0.0], [1.0], [4.0]]), reference).index.tolist() == [1, 1, 0]
-    assert nearest(reference[:2], reference, exclude=torch.tensor([0, 1])).index.tolist() == [4, 3]
+    assert nearest(torch.tensor([[0.0], [1.0], [4.0]]), reference).indices.tolist() == [1, 1, 0]
+    assert nearest(reference[:2], reference, exclude=torch.tensor([0, 1])).indices.tolist() == [4, 3]
 
 
 def test_nan_is_not_hidden() -> None:
@@ -355,7 +355,7 @@ def axes() -> Tensor:
 def drawn(n: int) -> Tensor:
     """Smooth digits that copy nothing: codes halfway between those of two unseen images that are near each other."""
     codes = encoded(torch.cat(digits()[1:]), 15)
-    first, other = torch.randint(len(codes), (n,)), nearest_few(codes, codes, 8).index
+    first, other = torch.randint(len(codes), (n,)), nearest_few(codes, codes, 8).indices
     second = other[first, torch.randint(1, 8, (n,))]
     return decoded((codes[first] + codes[second]) / 2, 15)
 

@@ -34,7 +34,8 @@ def local(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterat
 def carry_out(runs: Sequence[Run], workspace: Workspace, workers: int) -> Iterator[Ended]:
     """Every run once. Where the nursery itself is killed, each of those under way is tried alone, which tells whose
     doing it was, and the others go on."""
-    left, suspects = {run.name: run for run in runs}, []
+    left = {run.name: run for run in runs}
+    suspects: list[Run] = []
     while left:
         chosen = suspects[:1] or list(left.values())
         try:

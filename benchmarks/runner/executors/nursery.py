@@ -94,7 +94,8 @@ class Nursery:
 
     def raise_all(self, runs: Sequence[Run], workers: int) -> Iterator[Ended]:
         """Every run, at most `workers` at once, as they end; each of several has a number. Raises Lost."""
-        waiting, free, under_way = list(reversed(runs)), [*range(workers)], {}
+        waiting, free = list(reversed(runs)), [*range(workers)]
+        under_way: dict[str, tuple[Run, int]] = {}
         try:
             while waiting or under_way:
                 while waiting and free:
@@ -158,10 +159,11 @@ def nurse(command: Connection, workspace: Workspace) -> None:
     children: list[Child] = []
     try:
         while True:
-            pipes = {child.pipe: child for child in children if child.listening}
-            for ready in wait([command, *pipes], LOOK_SECONDS):
+            pipes: dict[object, Child] = {child.pipe: child for child in children if child.listening}
+            for ready in wait([command, *(child.pipe for child in pipes.values())], LOOK_SECONDS):
                 if ready is command:
-                    child = begin(*command.recv(), workspace, [command, *(child.pipe for child in children)])
+                    run, number, workers = command.recv()
+                    child = begin(run, number, workers, workspace, [command, *(child.pipe for child in children)])
                     children.append(child)
                     command.send(Begun(child.run.name, child.pid))
                 else:
