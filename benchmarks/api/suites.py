@@ -59,19 +59,9 @@ def run_suite(
     >>> frame.loc[frame["status"] == "ok", ["method", "metric", "estimator"]].iloc[0].tolist()
     ['gaussian', 'nll', 'is-10']
     """
-    files = paths(plugins)
-    selection = Selection(
-        suite=str(name_or_path),
-        dataset=several(datasets),
-        method=several(methods),
-        seeds=several(seeds),
-        preset=preset,
-        set=override_texts(overrides),
-        data=Path(data),
-        results=Path(results),
-        device=device,
-        plugin=files,
-    )
+    which: dict[str, Any] = {"dataset": several(datasets), "method": several(methods), "seeds": several(seeds)}
+    where: dict[str, Any] = {"data": Path(data), "results": Path(results), "plugin": paths(plugins), "device": device}
+    selection = Selection(str(name_or_path), **which, preset=preset, set=override_texts(overrides), **where)
     target = fill_table(selection, executor, workers, progress)
     return table.read(target.with_name(f"{target.name}.csv"), "run the suite again")[0]
 

@@ -68,22 +68,36 @@ def train(
     """
     data = dataset_of(x, validation, test, seed)
     law = likelihood or ("bernoulli" if data.bounded else "gaussian")
-    layers = None if widths is None else tuple(widths)
-    parts = {"type": model, "backbone": backbone, "posterior": posterior, "likelihood": law}
+    sizes = {"widths": None if widths is None else tuple(widths), "latent_dim": latent_dim}
+    parts = {"type": model, "backbone": backbone, "posterior": posterior, "likelihood": law, **sizes}
     budget = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "warm_up": warm_up, "patience": patience}
     with named(prior) as name:
-        run = Run(
-            suite="train",
-            dataset=NAME,
-            method=name,
-            seed=checked(seed),
-            prior=prior_settings(name, settings),
-            model=validated(ModelSettings, {**parts, "widths": layers, "latent_dim": latent_dim}, "train"),
-            training=validated(TrainingSettings, budget, "train"),
-            protocol=validated(ProtocolSettings, {}, "train"),
-            metrics=several(metrics),
-        )
+        run = run_of(name, settings, parts, budget, seed, several(metrics))
         return carry_out(run, data, usable(device))
+
+
+def run_of(
+    prior: str,
+    settings: dict[str, Any],
+    model: dict[str, Any],
+    budget: dict[str, Any],
+    seed: int,
+    metrics: tuple[str, ...],
+) -> Run:
+    """The settings of a training as those of a suite's run, validated like them."""
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"seed = {seed}: a seed is 0 or larger, and below 2**63.")
+    return Run(
+        suite="train",
+        dataset=NAME,
+        method=prior,
+        seed=seed,
+        prior=prior_settings(prior, settings),
+        model=validated(ModelSettings, model, "train"),
+        training=validated(TrainingSettings, budget, "train"),
+        protocol=validated(ProtocolSettings, {}, "train"),
+        metrics=metrics,
+    )
 
 
 def carry_out(run: Run, data: Dataset, device: str) -> Trained:
@@ -122,10 +136,3 @@ def named(prior: str | type[Prior]) -> Iterator[str]:
         with unchanged():
             PRIORS.put(prior.__name__, prior)
             yield prior.__name__
-
-
-def checked(seed: int) -> int:
-    """The seed; UsageError for one that is none."""
-    if not 0 <= seed < 2**63:
-        raise UsageError(f"seed = {seed}: a seed is 0 or larger, and below 2**63.")
-    return seed
