@@ -130,7 +130,7 @@ def test_workers_on_cards_share_the_cores_and_are_the_same_each_time(cards: None
 @pytest.mark.long
 def test_a_stream_starts_no_cuda():
     """Two lines in a process of their own: asking for a card's random state would start it."""
-    asked = "import torch; from benchmarks import seeds; torch.cuda.device_count = lambda: 2\n"
+    asked = "import torch; from benchmarks.common import seeds; torch.cuda.device_count = lambda: 2\n"
     asked += "with seeds.stream(0, 'x'): pass\nprint(torch.cuda.is_initialized())"
     told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert told.stdout == "False\n"

@@ -127,7 +127,7 @@ def toy(monkeypatch: pytest.MonkeyPatch, **functions: Callable[[Any], float]) ->
         made = Metric(
             metric, "", lambda s, f=function, m=metric: [Estimate(m, Estimator("toy"), f(s.prior), "none", "lower")]
         )
-        monkeypatch.setitem(METRICS, metric, made)
+        METRICS.put(metric, made)
         monkeypatch.setitem(OBJECTIVES, name, Objective(metric, name, "none", lambda model, prior, data: None))
 
 
