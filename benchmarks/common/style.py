@@ -9,10 +9,9 @@ import io
 import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -21,6 +20,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from benchmarks.common.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7f7f7f")
 """Of Okabe and Ito's palette those that stay apart for colour-blind eyes; several are alike in grey, so see LINES."""
@@ -34,7 +36,7 @@ DENSITY = "Greys"
 PANEL = 2.6
 """Side of a panel in inches."""
 
-RULES: Any = {
+RULES: dict[RcKeyType, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -105,24 +107,27 @@ def stamp(figure: Figure, text: str) -> None:
     """Small lines above everything else, for which the panels make room."""
     lines = textwrap.wrap(text, int(LETTERS * figure.get_figwidth()))
     height = STAMP * len(lines) / figure.get_figheight()
+    layout(figure).set(rect=(0, 0, 1, 1 - height))
+    figure.text(0.5, 1 - height / 2, "\n".join(lines), ha="center", va="center", fontsize=7, color="0.35")
+
+
+def layout(figure: Figure) -> ConstrainedLayoutEngine:
+    """What gives the panels their room; ValueError for a figure whose panels stay where they are."""
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
-        engine.set(rect=(0, 0, 1, 1 - height))
-    figure.text(0.5, 1 - height / 2, "\n".join(lines), ha="center", va="center", fontsize=7, color="0.35")
+        return engine
+    raise ValueError("a line above the panels needs room: make the figure with layout='constrained' or 'compressed'")
 
 
 def write(figure: Figure, path: Path, kinds: Sequence[str] = ("png",)) -> list[Path]:
     """The plot as PATH.png, PATH.svg, ..., each whole or not at all."""
-    written = []
-    for kind in kinds:
-        buffer = io.BytesIO()
-        metadata = {"Date": None} if kind == "svg" else None
-        with rules():
-            figure.savefig(buffer, format=kind, dpi=120, metadata=metadata)
-        written.append(path.with_name(f"{path.name}.{kind}"))
-        write_atomically(written[-1], partial(_copy, buffer.getvalue()))
-    return written
+    return [write_one(figure, path.with_name(f"{path.name}.{kind}"), kind) for kind in kinds]
 
 
-def _copy(content: bytes, file: BinaryIO) -> None:
-    file.write(content)
+def write_one(figure: Figure, path: Path, kind: str) -> Path:
+    """The plot as a file of this kind, and where it is."""
+    buffer = io.BytesIO()
+    with rules():
+        figure.savefig(buffer, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
+    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+    return path

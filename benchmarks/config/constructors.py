@@ -37,11 +37,10 @@ def schema_of(kind: type, where: str) -> type[BaseModel]:
     try:
         parameters = settings_of(kind)
         check_parameters(parameters, where)
-        fields = {key: (p.annotation, p.default) for key, p in parameters.items()}  # which mypy takes for keywords
+        fields: dict[str, Any] = {key: (p.annotation, p.default) for key, p in parameters.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of names that pydantic has a use for, which do no harm here
-            made: type[BaseModel] = create_model(where, __config__=config, **fields)  # type: ignore[call-overload]
-            return made
+            return create_model(where, __config__=config, **fields)
     except UsageError:
         raise
     except Exception as error:  # evaluating an annotation may raise anything

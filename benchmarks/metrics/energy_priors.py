@@ -11,7 +11,7 @@ from benchmarks.estimators.estimator import Certainty, Estimator
 from benchmarks.metrics.base import mean_estimate, metric
 from benchmarks.metrics.evaluated import CHUNK, CODES, Evaluated, in_chunks
 from models.posteriors import TruncatedNormal
-from priors.base import DataCritic, Unsupported, density
+from priors.base import DataCritic, Prior, Unsupported, density
 from priors.parts.defensive import as_normal
 from priors.parts.normal import log_standard_normal
 
@@ -27,9 +27,7 @@ def critic(evaluated: Evaluated) -> list[Estimate]:
     it contains. Under a Bernoulli likelihood these x are 0 and 1, while the critic was trained on images before any
     binarisation: the gap tells what it makes of the draws, not of the data.
     """
-    if not isinstance(evaluated.prior, DataCritic):
-        raise Unsupported(f"{type(evaluated.prior).__name__} has no critic of data")
-    criticise, model = evaluated.prior.criticise_data, evaluated.model
+    criticise, model = critic_of(evaluated.prior).criticise_data, evaluated.model
     z = evaluated.q[: evaluated.count].sample()
     generated, reconstructed = (
         torch.cat([criticise(model.decode(part)) for part in in_chunks(codes)])
@@ -45,6 +43,13 @@ def critic(evaluated: Evaluated) -> list[Estimate]:
         mean_estimate("critic_reconstructed", how, reconstructed.double(), "none", "none"),
         mean_estimate("critic_mean_gap", of_each, torch.cat(gaps).double(), "none", "none"),
     ]
+
+
+def critic_of(prior: Prior) -> DataCritic:
+    """The prior as one that holds a critic of data, or Unsupported with the reason."""
+    if isinstance(prior, DataCritic):
+        return prior
+    raise Unsupported(f"{type(prior).__name__} has no critic of data")
 
 
 @metric("normaliser")

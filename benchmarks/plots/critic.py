@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.common import style
 from benchmarks.common.seeds import stream
 from benchmarks.metrics import Evaluated
+from benchmarks.metrics.energy_priors import critic_of
 from benchmarks.metrics.evaluated import CHUNK
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds, show, trained
@@ -68,9 +69,7 @@ def between(evaluated: Evaluated) -> Tensor:
 
 def criticised(evaluated: Evaluated, z: Tensor) -> Tensor:
     """D(G(z)), (pairs, STEPS, D) -> (pairs, STEPS)."""
-    if not isinstance(evaluated.prior, DataCritic):
-        raise Unsupported("the prior has no critic of data")
-    criticise, decode = evaluated.prior.criticise_data, evaluated.model.decode
+    criticise, decode = critic_of(evaluated.prior).criticise_data, evaluated.model.decode
     values = [criticise(decode(part)) for part in z.flatten(0, 1).split(CHUNK)]
     return torch.cat(values).view(z.shape[:2])
 

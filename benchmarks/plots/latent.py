@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from benchmarks.plots.plane import (
     LEGEND,
     MASSES_IN_WORDS,
     POINTS,
+    Dense,
+    Drawn,
     Law,
     around,
     cloud,
@@ -50,16 +53,14 @@ GREYS = ("0.92", "0.81", "0.66")
 POOL, MARKED = 1000, 5
 """Draws of the prior, and codes, among which pockets and leaks are looked for, and how many of them are marked."""
 
-Style = Mapping[str, Any]
-
-POCKETS: Style = {
+POCKETS: dict[str, Any] = {
     "marker": "X",
     "s": 46,
     "facecolor": style.COLOURS[1],
     "edgecolor": "white",
     "linewidth": 0.7,
 }
-LEAKS: Style = {"marker": "^", "s": 34, "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
+LEAKS: dict[str, Any] = {"marker": "^", "s": 34, "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,9 @@ def caption(models: Mapping[str, Evaluated]) -> str:
 def latent_space(evaluated: Evaluated) -> Space:
     """The space that the encoder maps to."""
     pockets = leaks = evaluated.draws[:0]
-    codes = Law(evaluated.q[:POINTS].sample())
+    codes: Law = Drawn(evaluated.q[:POINTS].sample())
     with suppress(Unsupported):
-        codes = Law(evaluated.codes[0], evaluated.at_codes.aggregate, evaluated.aggregate.log_prob_in_chunks)
+        codes = Dense(evaluated.codes[0], evaluated.at_codes.aggregate, evaluated.aggregate.log_prob_in_chunks)
         pockets = evaluated.least_covered(POOL, MARKED)
         leaks = evaluated.least_likely(POOL, MARKED)
     return Space("z", prior_of(evaluated), codes, pockets, leaks)
@@ -143,21 +144,23 @@ def generation_space(space: Space, flow: Flow) -> Space:
     A law f of z has there the log-density ln f(z) - ln |det dg/dz| = ln f(z) - ln p(z) + ln N(g(z) | 0, I).
     """
 
+    prior = space.prior
+
     def there(z: Tensor) -> Tensor:
         return flow.to_base(z.to(flow.origin))
 
     def moved(law: Law) -> Law:
-        z0, own, prior = there(law.draws), law.log_prob, space.prior.log_prob
-        if own is None or prior is None:
-            return Law(z0)
+        z0 = there(law.draws)
+        if isinstance(law, Drawn) or isinstance(prior, Drawn):
+            return Drawn(z0)
+        log_prob = partial(log_prob_there, law, prior)
+        return Dense(z0, log_prob(z0), log_prob)
 
-        def log_prob(z0: Tensor) -> Tensor:
-            z = flow.from_base(z0)
-            return own(z) - prior(z) + log_standard_normal(z0)
+    def log_prob_there(law: Dense, prior: Dense, z0: Tensor) -> Tensor:
+        z = flow.from_base(z0)
+        return law.log_prob(z) - prior.log_prob(z) + log_standard_normal(z0)
 
-        return Law(z0, log_prob(z0), log_prob)
-
-    return Space("z0", moved(space.prior), moved(space.codes), there(space.pockets), there(space.leaks))
+    return Space("z0", moved(prior), moved(space.codes), there(space.pockets), there(space.leaks))
 
 
 # Panels
@@ -166,12 +169,12 @@ def generation_space(space: Space, flow: Flow) -> Space:
 def show(axes: Axes, space: Space) -> None:
     """The prior in grey, codes in black, pockets and leaks over them."""
     window = square(torch.cat([within(space.prior.draws), within(space.codes.draws), space.pockets, space.leaks]))
-    if space.prior.log_prob:
+    if isinstance(space.prior, Dense):
         axes.contourf(*on_grid(space.prior, window), levels(space.prior), colors=GREYS, extend="max")
         entry(axes, "prior p(z)", marker="s", color=GREYS[1])
     else:
         cloud(axes, space.prior.draws, "draws of the prior", color="0.7", s=3)
-    if space.codes.log_prob:
+    if isinstance(space.codes, Dense):
         outline(axes, space.codes, window, "aggregate posterior q(z)", color="black", widths=(0.5, 0.8, 1.2))
     else:
         cloud(axes, space.codes.draws, "codes of test points", color="black", s=1.5)

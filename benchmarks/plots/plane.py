@@ -31,26 +31,30 @@ LEGEND = 0.7
 
 
 @dataclass(frozen=True)
-class Law:
-    """A law on the plane: draws (n, 2) and, where it has a density, ln f in nats at these, (n,), and at any points."""
+class Drawn:
+    """A law on the plane that is known by its draws alone, (n, 2)."""
 
     draws: Tensor
-    at_draws: Tensor | None = None
-    log_prob: Callable[[Tensor], Tensor] | None = None
 
-    def log_density(self, z: Tensor) -> Tensor:
-        """ln f at any points; Unsupported where there is none."""
-        if self.log_prob is None:
-            raise Unsupported("a law without a density has no regions of highest density")
-        return self.log_prob(z)
+
+@dataclass(frozen=True)
+class Dense:
+    """A law on the plane with a density: draws (n, 2), and ln f in nats at these, (n,), and at any points."""
+
+    draws: Tensor
+    at_draws: Tensor
+    log_prob: Callable[[Tensor], Tensor]
+
+
+Law = Drawn | Dense
 
 
 def prior_of(evaluated: Evaluated) -> Law:
     """The prior, by its draws alone where it has no density."""
     try:
-        return Law(evaluated.draws, evaluated.log_p_at_draws, evaluated.log_p)
+        return Dense(evaluated.draws, evaluated.log_p_at_draws, evaluated.log_p)
     except Unsupported:
-        return Law(evaluated.draws)
+        return Drawn(evaluated.draws)
 
 
 def on_a_plane(results: Results) -> dict[str, Evaluated]:
@@ -61,24 +65,22 @@ def on_a_plane(results: Results) -> dict[str, Evaluated]:
     return {method: results.evaluated(run) for method, run in found.items()}
 
 
-def levels(law: Law) -> list[float]:
+def levels(law: Dense) -> list[float]:
     """ln f on the borders of the smallest regions that hold MASSES: quantiles of ln f at draws of f."""
-    at_draws = law.log_density(law.draws) if law.at_draws is None else law.at_draws
-    found: list[float] = at_draws.quantile(1 - at_draws.new_tensor(MASSES)).tolist()
-    return found
+    return law.at_draws.quantile(1 - law.at_draws.new_tensor(MASSES)).tolist()
 
 
-def on_grid(law: Law, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def on_grid(law: Dense, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """SIDE points along each side of a window, and ln f on their grid, (SIDE, SIDE), a row a second coordinate."""
     x, y = (torch.linspace(low, high, SIDE) for low, high in window.tolist())
     points = torch.cartesian_prod(y, x).flip(1).to(law.draws)
-    return x, y, law.log_density(points).reshape(SIDE, SIDE).cpu()
+    return x, y, law.log_prob(points).reshape(SIDE, SIDE).cpu()
 
 
 # Panels
 
 
-def outline(axes: Axes, law: Law, window: Tensor, label: str, color: str, widths: tuple[float, ...] = (0.6,)) -> None:
+def outline(axes: Axes, law: Dense, window: Tensor, label: str, color: str, widths: tuple[float, ...] = (0.6,)) -> None:
     """Lines round regions of highest density."""
     axes.contour(*on_grid(law, window), levels(law), colors=color, linewidths=widths, linestyles="solid")
     axes.plot([], [], color=color, linewidth=max(widths), label=label)

@@ -19,6 +19,7 @@ from benchmarks.plots.pictures import seeds
 from benchmarks.plots.plane import (
     LEGEND,
     MASSES_IN_WORDS,
+    Dense,
     Law,
     cloud,
     frame,
@@ -90,7 +91,7 @@ def figure(drawn: Mapping[str, tuple[Law, Tensor]], names: Sequence[str]) -> Fig
 
 def panel(axes: Axes, prior: Law, z: Tensor, window: Tensor, names: Sequence[str]) -> None:
     """Points by marker and from dark to light; the prior by lines, or by draws where it has no density."""
-    if prior.log_prob:
+    if isinstance(prior, Dense):
         outline(axes, prior, window, "prior p(z)", color="0.35")
     else:
         cloud(axes, prior.draws, "draws of the prior", color="0.85", s=3)

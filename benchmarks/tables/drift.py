@@ -62,15 +62,12 @@ def own(frame: pd.DataFrame) -> pd.DataFrame:
 def compare(baseline: pd.DataFrame, found: pd.DataFrame, level: float = LEVEL) -> list[Change]:
     """What became of every row of the baseline, and which rows are new."""
     old, new = rows(baseline), rows(found)
-    pairs = [(old.get(key), new.get(key)) for key in old | new]
-    family = sum(not kind(*pair) for pair in pairs)
-    return [change(*pair, level, family) for pair in pairs]
-
-
-def change(old: Row | None, new: Row | None, level: float, family: int) -> Change:
-    """What became of a row, at its share of the level among so many that are tested."""
-    said = kind(old, new)
-    return judge(old, new, level / family) if old and new and not said else Change(old, new, said)
+    pairs = {key: (old[key], new[key]) for key in old if key in new}
+    family = sum(not kind(*pair) for pair in pairs.values())
+    changes = {key: gone(row) for key, row in old.items()} | {key: come(row) for key, row in new.items()}
+    for key, pair in pairs.items():
+        changes[key] = Change(*pair, said) if (said := kind(*pair)) else judge(*pair, level / family)
+    return list(changes.values())
 
 
 def rows(frame: pd.DataFrame) -> dict[tuple[str, ...], Row]:
@@ -79,15 +76,21 @@ def rows(frame: pd.DataFrame) -> dict[tuple[str, ...], Row]:
     return {tuple(text(row[name]) for name in KEY): row for row in records(complete)}
 
 
-def kind(old: Row | None, new: Row | None) -> str:
+def gone(old: Row) -> Change:
+    """A row of the baseline alone."""
+    return Change(old, None, "vanished" if old["status"] == "ok" else "gone")
+
+
+def come(new: Row) -> Change:
+    """A row of the new table alone."""
+    return Change(None, new, new["status"] if new["status"] in TROUBLE else "new")
+
+
+def kind(old: Row, new: Row) -> str:
     """The verdict where there are no two figures to compare; empty where there are.
 
     A seed that is missing in a row that had all is a run that failed or diverged.
     """
-    if new is None:
-        return "vanished" if old and old["status"] == "ok" else "gone"
-    if old is None:
-        return str(new["status"]) if new["status"] in TROUBLE else "new"
     if old["status"] != new["status"]:
         return f"{old['status']}, now {new['status']}"
     if new["status"] != "ok":

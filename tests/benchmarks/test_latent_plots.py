@@ -127,11 +127,13 @@ def test_regions_of_a_normal_law():
     """The smallest region that holds a share a of N(0, I) in the plane is the disc with r^2 = -2 ln(1 - a)."""
     z = torch.randn(200_000, 2, dtype=torch.float64)
     expected = [math.log(1 - mass) - math.log(2 * math.pi) for mass in (0.99, 0.9, 0.5)]
-    assert plane.levels(plane.Law(z, log_p(z), log_p)) == pytest.approx(expected, abs=0.05)
+    assert plane.levels(plane.Dense(z, log_p(z), log_p)) == pytest.approx(expected, abs=0.05)
 
 
 def test_grid_has_the_second_coordinate_in_its_rows():
-    x, y, values = plane.on_grid(plane.Law(torch.zeros(1, 2), None, lambda z: z @ torch.tensor([1.0, 10.0])), WINDOW)
+    x, y, values = plane.on_grid(
+        plane.Dense(torch.zeros(1, 2), torch.zeros(1), lambda z: z @ torch.tensor([1.0, 10.0])), WINDOW
+    )
     assert (x[0], x[-1], y[0], y[-1]) == (-1, 1, 2, 6)
     assert torch.allclose(values, x[None] + 10 * y[:, None])
 
