@@ -14,12 +14,12 @@ import torch
 
 from benchmarks.conformance import main
 from benchmarks.datasets import DATASETS, DataError, Source, register
-from benchmarks.estimators.estimate import Estimate
+from benchmarks.estimators import Estimate, Estimator
 from benchmarks.laws.datasets import LAWS_OF_DATASETS, DatasetTrial
 from benchmarks.laws.metrics import LAWS_OF_METRICS, MetricTrial
 from benchmarks.laws.training import LAWS_OF_PARTS, LAWS_OF_REGULARISERS, PartTrial
-from benchmarks.metrics import METRICS
-from benchmarks.metrics.base import metric
+from benchmarks.metrics import METRICS, DataOnly
+from benchmarks.metrics.base import metric, metric_of_data
 from models.backbones import BACKBONES
 from models.backbones.dense import dense
 from models.likelihoods import LIKELIHOODS, Bernoulli
@@ -42,7 +42,7 @@ def broken(trial: Any, laws: Any) -> set[str]:
 
 # Metrics
 
-SOUND = Estimate("norm", "exact", 0.0, "none", "lower")
+SOUND = Estimate("norm", Estimator("exact"), 0.0, "none", "lower")
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +53,10 @@ def trained() -> MetricTrial:
     return trial
 
 
-def tried(trained: MetricTrial, measure: Callable[[Any], Any], **kind: bool) -> dict[str, str]:
+def tried(trained: MetricTrial, measure: Callable[[Any], Any], register: Callable[..., Any] = metric) -> dict[str, str]:
     """Verdicts of a metric on the shared VAE."""
     measure.__doc__ = "A metric."
-    metric("probe", **kind)(measure)
+    register("probe")(measure)
     trial = MetricTrial("probe")
     trial.__dict__.update(folder=trained.folder, run=trained.run)
     return outcomes(trial, LAWS_OF_METRICS)
@@ -69,7 +69,7 @@ def norms(subject: Any) -> list[Estimate]:
 
 def test_a_sound_metric_keeps_every_law(trained: MetricTrial):
     assert tried(trained, norms) == dict.fromkeys(
-        ("described", "figures", "form", "repeats", "bystander", "by-image"), "pass"
+        ("described", "estimates", "form", "repeats", "bystander", "by-image"), "pass"
     ) | {"of-data": "does not apply"}
 
 
@@ -113,12 +113,12 @@ def without_a_reason(subject: Any) -> list[Estimate]:
 
 
 FAULTS: dict[str, tuple[Callable[[Any], Any], set[str]]] = {
-    "no number": (lambda subject: [replace(SOUND, value=float("nan"))], {"figures"}),
-    "an infinite error": (lambda subject: [replace(SOUND, error=float("inf"))], {"figures"}),
-    "no list": (lambda subject: SOUND, {"figures"}),
-    "no figures": (lambda subject: [], {"figures"}),
-    "an exception": (lambda subject: 1 / 0, {"figures"}),
-    "no reason": (without_a_reason, {"figures"}),
+    "no number": (lambda subject: [replace(SOUND, value=float("nan"))], {"estimates"}),
+    "an infinite error": (lambda subject: [replace(SOUND, error=float("inf"))], {"estimates"}),
+    "no list": (lambda subject: SOUND, {"estimates"}),
+    "no figures": (lambda subject: [], {"estimates"}),
+    "an exception": (lambda subject: 1 / 0, {"estimates"}),
+    "no reason": (without_a_reason, {"estimates"}),
     "no direction": (lambda subject: [replace(SOUND, direction="up")], {"form"}),
     "a sentence for a unit": (lambda subject: [replace(SOUND, unit="nats an image")], {"form"}),
     "one name twice": (lambda subject: [SOUND, SOUND], {"form"}),
@@ -139,8 +139,8 @@ def test_a_metrics_fault_breaks_its_law_and_no_other(fault: str, trained: Metric
 
 
 def test_a_metric_of_the_data_is_tried_on_them(trained: MetricTrial):
-    wrong = lambda subject: [replace(SOUND, value=0.0 if subject.model else float("inf"))]  # noqa: E731
-    assert tried(trained, wrong, of_data=True)["of-data"] == "fail"
+    wrong = lambda material: [replace(SOUND, value=float("inf" if isinstance(material, DataOnly) else 0))]  # noqa: E731
+    assert tried(trained, wrong, metric_of_data)["of-data"] == "fail"
 
 
 def test_a_metric_that_is_undefined_here_breaks_nothing(trained: MetricTrial):

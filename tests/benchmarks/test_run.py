@@ -135,7 +135,7 @@ class Bench(Workbench):
         return (self.results / f"{name}.csv").read_bytes()
 
     def table(self, name: str = "tiny") -> pd.DataFrame:
-        return pd.read_csv(self.results / f"{name}.csv", keep_default_na=False)
+        return pd.read_csv(self.results / f"{name}.csv", keep_default_na=False, na_values={"within": [""]})
 
     def runs(self, method: str = "*") -> list[Path]:
         return sorted(self.results.glob(f"runs/*/*-{method}-s*"))

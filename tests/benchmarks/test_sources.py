@@ -154,5 +154,5 @@ def test_reached(tmp_path: Path):
 
 def test_figures_depend_on_what_computes_them_and_not_on_what_draws():
     files = {"/".join(path.parts[-2:]) for path in reached([sources.module_file(sources.ROOT)], sources.PACKAGES)}
-    assert files >= {"benchmarks/train.py", "metrics/likelihood.py", "evaluation/subject.py", "benchmarks/stages.py"}
-    assert not files & {"benchmarks/console.py", "benchmarks/table.py", "benchmarks/run.py", "plots/base.py"}
+    assert files >= {"runner/train.py", "metrics/likelihood.py", "metrics/evaluated.py", "runner/stages.py"}
+    assert not files & {"tables/console.py", "tables/table.py", "benchmarks/run.py", "plots/base.py"}
