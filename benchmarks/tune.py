@@ -1,39 +1,38 @@
-"""The command `python -m benchmarks.tune`: the best settings of a method, found on validation images."""
+"""The command `python -m benchmarks.tune`: the best settings of a method, found on validation images.
+
+What does the work is imported by the functions that do it, so that `--help` waits for neither torch nor Optuna.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import optuna
-from loky import ProcessPoolExecutor
-from loky.process_executor import TerminatedWorkerError
-from optuna.exceptions import StorageInternalError
-from optuna.trial import TrialState
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlalchemy.exc import SQLAlchemyError
 
-from benchmarks import display, look, suite, table
-from benchmarks.command import Selection, Several, check_writable, load_plugins, named, parse, place_of, status
-from benchmarks.errors import UsageError, unknown
-from benchmarks.executors.nursery import interrupts_ignored
-from benchmarks.machine import device_of, prepare_worker
-from benchmarks.names import check_flag, fitting, slug
-from benchmarks.settings import Run, digest
-from benchmarks.study import result
-from benchmarks.study.objective import OBJECTIVES
-from benchmarks.study.space import parse_range, searched, settings_of
-from benchmarks.study.tuning import STATUS, Tuning, rehearse
-from benchmarks.study.validation import ValidationPlace
-from benchmarks.study.workers import start_worker, tidy, work
-from benchmarks.suite import Request, Suite
-from priors.space import Choice, Range
+from benchmarks.cli import (
+    Selection,
+    Several,
+    check_least,
+    check_writable,
+    load_plugins,
+    named,
+    parse,
+    status,
+    workspace_of,
+)
+from benchmarks.common.errors import UsageError
+from benchmarks.common.screen import Screen
+from benchmarks.tuning import SAMPLES
+
+if TYPE_CHECKING:
+    from benchmarks.tuning.plan import Plan
+    from benchmarks.tuning.validation import ValidationWorkspace
+
+PLANNED = ("dataset", "method", "objective", "trials", "space", "seeds", "samples", "preset", "set", "name", "storage")
+"""Flags that a plan takes as they are."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Command(Selection):
     --space prior.pullback.penalty=wgan-gp,wgan-div-1. May be repeated."""
     seeds: Annotated[tuple[int, ...], named("SEED ...")] = ()
     """Seeds whose mean figure is a trial's (default: the suite's first)."""
-    samples: Annotated[int, named("K")] = 500
+    samples: Annotated[int, named("K")] = SAMPLES
     """Importance samples an image of the objective nll."""
     preset: Annotated[str | None, named("NAME")] = None
     """A smaller budget that the suite offers."""
@@ -85,209 +84,49 @@ class Command(Selection):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 every study has a best trial, 1 one has none, 2 wrong usage, 130 stopped by Ctrl-C."""
+    return status(lambda: tune(parse(Command, arguments, "tune"), Screen()))
+
+
+def tune(command: Command, console: Console) -> int:
+    """One study after another, each written when it ends; then the methods of a data set as one suite."""
+    from loky.process_executor import TerminatedWorkerError
+
+    from benchmarks.tables import table
+    from benchmarks.tuning.campaign import carry_out_all
+
     try:
-        return status(lambda: tune(parse(Command, arguments, "tune"), display.Screen()))
+        return carry_out_all(planned(command), command.workers, console, table.write)
     except TerminatedWorkerError:
         print("error: A worker was killed (for its memory?): the same command goes on; try fewer.", file=sys.stderr)
         return 1
 
 
-def tune(command: Command, console: Console) -> int:
-    """One study after another, each written when it ends; then the methods of a data set as one suite."""
+def planned(command: Command) -> Plan:
+    """What is to be tuned, after all checks that need no run."""
+    from benchmarks.config import suite
+    from benchmarks.tuning.plan import Plan, check_objectives
+
     chosen = suite.read(command.suite)
-    tunings = prepare(command, chosen, console)
-    ended = []
-    for tuning in tunings:
-        study = tuning.begin()
-        introduce(console, tuning, study)
-        try:
-            with View(console, tuning, study).watch():
-                carry_out(tuning, command.workers)
-        except (SQLAlchemyError, StorageInternalError) as error:
-            raise tuning.unusable(error) from None
-        finally:
-            ended.append(result.Ended(tuning, tidy(study, tuning.trials)))
-            conclude(console, ended[-1])
-    for dataset in dict.fromkeys(one.tuning.dataset for one in ended):
-        together = [one for one in ended if one.best and one.tuning.dataset == dataset]
-        if len(together) > 1:
-            name = study_name(command, chosen, dataset, *(one.tuning.method for one in together))
-            result.write_suite(together, together[0].tuning.place.results / f"{name}.toml")
-            console.print(f"these methods as one suite: {name}.toml", highlight=False, markup=False, soft_wrap=True)
-    return 0 if all(one.best for one in ended) else 1
+    check_numbers(command)
+    check_objectives(command.objective)
+    plugins = load_plugins(command.plugin)
+    return Plan(chosen, workspace(command), plugins, **{name: getattr(command, name) for name in PLANNED})
 
 
-# Before the first trial
-
-
-def prepare(command: Command, chosen: Suite, console: Console) -> list[Tuning]:
-    """Every study, with all checked that can be before hours of work."""
-    check(command)
-    plugins, place = load_plugins(command.plugin), make_place(command)
-    extra, known, tunings = dict(map(parse_range, command.space)), set(), []
-    overrides = (*command.set, f"protocol.samples=[{command.samples}]")
-    for dataset in dict.fromkeys(command.dataset or chosen.datasets):
-        for method in dict.fromkeys(command.method or chosen.methods):
-            seeds = command.seeds or chosen.seeds[:1]
-            request = Request((dataset,), (method,), seeds, command.preset, overrides, plugins)
-            base = suite.expand(chosen, request)[0]
-            known |= settings_of(base).keys()
-            space = searched(chosen, request, base, extra)
-            if space:
-                tunings.append(one_study(command, chosen, request, space, place, base))
-            elif command.method:
-                raise UsageError(f"{method} on {dataset} has nothing to tune: name settings with --space KEY=LOW:HIGH.")
-            else:
-                console.print(f"left out: {method}, which has nothing to tune", style="yellow", highlight=False)
-    for key in extra.keys() - known:
-        raise unknown("setting", key, known)
-    return tunings
-
-
-def check(command: Command) -> None:
-    """Raises UsageError for a number or an objective that cannot be."""
-    for flag in ("trials", "workers", "samples"):
-        if getattr(command, flag) < 1:
-            raise UsageError(f"--{flag} {getattr(command, flag)}: it is 1 or larger.")
+def check_numbers(command: Command) -> None:
+    """Raises UsageError for a number or a database that cannot be."""
+    check_least(command, 1, "trials", "workers", "samples")
     if (command.storage or "").rstrip("/") == "sqlite:":
         raise UsageError(f"--storage {command.storage}: name the file, such as sqlite:///FILE.")
-    for name in command.objective:
-        if name not in OBJECTIVES:
-            raise unknown("objective", name, OBJECTIVES)
 
 
-def make_place(command: Command) -> ValidationPlace:
+def workspace(command: Command) -> ValidationWorkspace:
     """Where trials happen: in a folder of their own, on validation images."""
-    place = place_of(command)
+    from benchmarks.tuning.validation import ValidationWorkspace
+
+    usual = workspace_of(command)
     check_writable(command.results)
-    return ValidationPlace(command.results / "studies", place.data, place.device, place.options, place.plugins)
-
-
-def one_study(
-    command: Command, chosen: Suite, request: Request, space: dict[str, Range], place: ValidationPlace, base: Run
-) -> Tuning:
-    """A method's study on a data set; UsageError where an objective is undefined or the ends of a range are no valid
-    settings."""
-    name = study_name(command, chosen, base.dataset, base.method)
-    storage = command.storage or f"sqlite:///{(place.results / name).resolve()}.db"
-    prunes = rehearse(base, place.on_cpu.dataset(base), command.objective)
-    tuning = Tuning(name, chosen, request, space, command.objective, command.trials, place, storage, prunes)
-    for key, one in space.items():
-        for value in one.values if isinstance(one, Choice) else (one.low, one.high):
-            tuning.runs({key: value})
-    return tuning
-
-
-def study_name(command: Command, chosen: Suite, dataset: str, *names: str) -> str:
-    """What makes a study another one is in its name, so that the same command always finds its own."""
-    check_flag("--name", command.name)
-    parts = [command.name or chosen.name, slug(dataset), "+".join(map(slug, names))]
-    if command.objective != ("nll",):
-        parts.append("+".join(command.objective))
-    if command.preset:
-        parts.append(command.preset)
-    options = [sorted(command.set), sorted(command.space), command.seeds, command.samples]
-    if options != [[], [], (), Command.samples]:
-        parts.append(digest(options))
-    return fitting("-".join(parts))
-
-
-def introduce(console: Console, tuning: Tuning, study: optuna.Study) -> None:
-    """What is to be done, before it is."""
-    seeds = ", ".join(map(str, tuning.request.seeds))
-    done = sum(trial.state in STATUS for trial in tidy(study, tuning.trials).trials)
-    lines = [
-        f"{tuning.name}: {tuning.trials} trials of {tuning.method} on {tuning.dataset}, seeds {seeds}; {done} are done",
-        f"  judged by {' and '.join(tuning.objectives)} of validation images; "
-        + ("cut short by the validation loss" if tuning.prunes else "every trial is trained to its end"),
-    ]
-    for key, one in tuning.space.items():
-        lines.append(f"  {key}: {result.describe(one)}; the suite's own is {tuning.own[key]}")
-    lines += [f"  {key} = {value}, fixed" for key, value in tuning.fixed.items()]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-
-
-# Trials
-
-
-def carry_out(tuning: Tuning, workers: int) -> None:
-    """One worker is this process; several are processes that share the study."""
-    if workers == 1:
-        _work(tuning)
-        return
-    pool = ProcessPoolExecutor(workers, initializer=start_worker, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"})
-    try:
-        with interrupts_ignored():
-            futures = [pool.submit(_work, tuning, k, workers) for k in range(workers)]
-        for future in as_completed(futures):
-            future.result()
-    finally:
-        pool.shutdown(wait=True, kill_workers=True)
-
-
-def _work(tuning: Tuning, worker: int = 0, workers: int = 1) -> None:
-    """One worker's trials, on the device that is its own."""
-    place = replace(tuning.place, device=device_of(tuning.place.device, worker))
-    prepare_worker(place.device, workers)
-    work(replace(tuning, place=place))
-
-
-class View:
-    """What a person sees of a study under way: a bar with the best so far, and a line for every trial that ends."""
-
-    def __init__(self, console: Console, tuning: Tuning, study: optuna.Study):
-        self.console, self.tuning, self.study = console, tuning, study
-        columns = ("{task.description}", "{task.fields[best]}", "{task.fields[now]}")
-        first, best, now = (TextColumn(column, markup=False) for column in columns)
-        parts = (first, BarColumn(24), MofNCompleteColumn(), best, now, TimeElapsedColumn())
-        self.bar = Progress(*parts, console=console, transient=True, disable=not console.is_terminal)
-        self.task = self.bar.add_task(tuning.method, total=tuning.trials, best="", now="")
-        self.told = {trial.number for trial in tidy(study, tuning.trials).trials if trial.state in STATUS}
-
-    @contextmanager
-    def watch(self) -> Iterator[None]:
-        """Looks at the database once a second, whoever carries out the trials."""
-        with self.bar:
-            try:
-                with display.periodically(self.look, 1):
-                    yield
-            finally:
-                self.look()
-
-    def look(self) -> None:
-        ended = result.Ended(self.tuning, tidy(self.study, self.tuning.trials))
-        for trial in ended.study.trials:
-            if trial.state in STATUS and trial.number not in self.told:
-                self.told.add(trial.number)
-                line = f"{len(self.told)}/{self.tuning.trials} {ended.line(trial)}"
-                self.console.print(line, highlight=False, markup=False, soft_wrap=True)
-        best = "best " + ended.values(ended.best[0]) if ended.best else ""
-        self.bar.update(self.task, completed=len(self.told), best=best, now=self.now(ended.study))
-
-    def now(self, study: optuna.Study) -> str:
-        """How far the first trial under way is."""
-        for trial in study.get_trials(states=(TrialState.RUNNING,)):
-            for one in self.tuning.runs(trial.params):
-                status = self.tuning.place.record(one).reported()
-                if status and status["stage"] != "done":
-                    return display.describe(status)
-        return ""
-
-
-def conclude(console: Console, ended: result.Ended) -> None:
-    """Writes all that a study gives, and says where."""
-    path = ended.tuning.place.results / ended.tuning.name
-    table.write(ended.frame(), path.with_name(f"{path.name}.csv"))
-    if not ended.best:
-        line = f"{path.name}: no trial has a figure yet, see {path}.csv"
-        console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
-        return
-    result.write_suite([ended], path.with_name(f"{path.name}.toml"))
-    look.write(result.history(ended), path.with_name(f"{path.name}-history"))
-    look.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
-    lines = [ended.line(trial) for trial in ended.best]
-    lines += [f"run it: python -m benchmarks.run --suite {path}.toml"]
-    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    return ValidationWorkspace(command.results / "studies", usual.data, usual.device, usual.options, usual.plugins)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from models.backbones import Backbone
+from models.backbones.base import Backbone
 from models.likelihoods import Likelihood
 from models.posteriors import Posterior
-from models.regularisers.base import Coded, Networks, Regulariser
-from priors.base import Batch, Host, Player, Prior
+from models.regularisers.base import Coded, Networks, Regulariser, Regularisers
+from priors.base import Batch, Host, IndexedDistribution, Player, Prior
+from priors.registry import Registry, subclass_of
 
 
 class Indexed(Protocol):
@@ -26,23 +27,26 @@ class Indexed(Protocol):
 
 
 class Autoencoder(nn.Module, ABC):
-    """A backbone between a posterior q(z|x) and a likelihood p(x|z); the objective is the subclass's."""
+    """A backbone between a posterior q(z|x) and a likelihood p(x|z); the objective is the subclass's.
+
+    A third party's registers as `@MODELS.register("name")` and is built as kind(backbone, posterior, likelihood).
+    """
 
     def __init__(self, backbone: Backbone, posterior: Posterior, likelihood: Likelihood):
         super().__init__()
         self.encoder, self.decoder = backbone.encoder, backbone.decoder
         self.posterior, self.likelihood = posterior, likelihood
-        self.regularisers = nn.ModuleList()
+        self.regularisers = Regularisers()
 
     def regularise(self, regularisers: Sequence[Regulariser]) -> None:
         """Adds terms to the objective; they are built on this model's `host`, hence after it."""
         self.regularisers.extend(regularisers)
 
-    def encode(self, x: Tensor) -> Distribution:
+    def encode(self, x: Tensor) -> IndexedDistribution:
         """x (B, *data_shape) -> q(z|x), batch (B,), event (D,)."""
         return self.posterior(self.encoder(x).to(x.dtype))
 
-    def encode_all(self, x: Indexed, chunk: int = 1000) -> Distribution:
+    def encode_all(self, x: Indexed, chunk: int = 1000) -> IndexedDistribution:
         """q(z|x) of all images, batch (N,), in chunks and without a gradient. x is indexed by slices."""
         with torch.no_grad():
             parts = [self.encoder(x[i : i + chunk]) for i in range(0, len(x), chunk)]
@@ -106,4 +110,13 @@ class Autoencoder(nn.Module, ABC):
 
     @abstractmethod
     def validation_loss(self, x: Tensor, prior: Prior) -> Tensor:
-        """The figure that early stopping watches, in nats an image, (B,)."""
+        """The loss that early stopping watches, in nats an image, (B,)."""
+
+
+MODELS: Registry[type[Autoencoder]] = Registry(
+    "model type",
+    ("models.vae", "models.wae"),
+    subclass_of(Autoencoder),
+    "a subclass of models.base.Autoencoder",
+    '@MODELS.register("name")',
+)

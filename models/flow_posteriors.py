@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import AffineTransform, Distribution, Transform, constraints
+from torch.distributions import AffineTransform, Transform, constraints
 from torch.nn import functional as F
 from zuko.lazy import LazyTransform
 
 from priors import sizes
-from priors.flows import in_full
-from priors.normal import DiagonalNormal
+from priors.base import Index, IndexedDistribution
+from priors.parts.flows import in_full
+from priors.parts.normal import DiagonalNormal, SampleShape
 
 MIRRORED = 128
 """Pairs of noises e and -e that a flow's mean and variance are taken over."""
 
 ELEMENTS = 2**18
-"""Numbers that go through the flow at a time for them on a CPU."""
+"""Numbers that go through the flow at a time on a CPU, where the mean and the variance are computed."""
 
 LAYERS = 32
-"""Numbers that a flow's networks and steps make of each at once, about."""
+"""About how many numbers a flow's networks and steps hold at once for each number that goes through."""
 
 KEPT = 2.0
-"""Added to the gate's argument, so that a flow starts by keeping most of its input (Kingma et al. 2016, section 3)."""
+"""What the gate's argument is raised by: a flow starts by keeping most of its input (Kingma et al. 2016, section 3)."""
 
 
-class FlowedNormal(Distribution):
+class Draw(NamedTuple):
+    """A draw z (..., D), with ln q(z) from drawing it (...)."""
+
+    z: Tensor
+    log_prob: Tensor
+
+
+class FlowedNormal(IndexedDistribution):
     """z = f(e | c), e ~ N(mean, diag(variance)): ln q(z) = ln N(e) - ln |det df/de|. Batch (...), event (D,).
 
     The log-density of the last draw is kept from drawing it, with its gradient if it was an `rsample`, so `log_prob` of
@@ -44,23 +53,22 @@ class FlowedNormal(Distribution):
 
     def __init__(self, base: DiagonalNormal, flow: LazyTransform, context: Tensor):
         self.base, self.flow, self.context = base, flow, context
-        self._draw: Tensor | None = None
-        self._log_prob: Tensor | None = None
+        self._last: Draw | None = None
         super().__init__(base.batch_shape, base.event_shape, validate_args=False)
 
-    def __getitem__(self, index: object) -> FlowedNormal:
+    def __getitem__(self, index: Index) -> FlowedNormal:
         return FlowedNormal(self.base[index], self.flow, self.context[index])
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         e = self.base.rsample(sample_shape)
         with in_full(e):
-            self._draw, log_det = self.flow(self.context).call_and_ladj(e)
-            self._log_prob = self.base.log_prob(e) - log_det
-        return self._draw
+            z, log_det = self.flow(self.context).call_and_ladj(e)
+            self._last = Draw(z, self.base.log_prob(e) - log_det)
+        return z
 
     def log_prob(self, z: Tensor) -> Tensor:
-        if z is self._draw:
-            return self._log_prob
+        if self._last is not None and z is self._last.z:
+            return self._last.log_prob
         with in_full(z):
             e, log_det = self.flow(self.context).inv.call_and_ladj(z)
             return self.base.log_prob(e) + log_det

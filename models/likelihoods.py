@@ -1,6 +1,7 @@
 """Laws p(x|z): from the decoder's output to a log-density and a mean.
 
-A likelihood reads `outputs` numbers for every element of x, laid out as (..., P, *data_shape).
+A likelihood reads `outputs` numbers for every element of x, laid out as (..., P, *data_shape). A model builds each in
+the same way, by `of`.
 """
 
 from __future__ import annotations
@@ -8,25 +9,53 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from priors.normal import LOG_2PI
+from priors.parts.normal import LOG_2PI
+from priors.registry import Registry, subclass_of
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a likelihood may know of the data and of a model's settings.
+
+    shape: of one x. bounded: x lies in [0, 1]. step: between the grey levels of x, where it has any. variance: the
+    suite's `model.variance`, which only a law with a given variance reads.
+    """
+
+    shape: tuple[int, ...]
+    bounded: bool = True
+    step: float = 1 / 255
+    variance: float = 0.5
 
 
 class Likelihood(nn.Module, ABC):
-    """p(x|z) with independent elements."""
+    """p(x|z) with independent elements.
+
+    A third party's registers as `@LIKELIHOODS.register("name")`. Its constructor may take anything if it overrides
+    `of`; its parameters, if any, are trained with the decoder.
+    """
 
     outputs: ClassVar[int]
     discrete: ClassVar[bool]
-    """ln p(x|z) is a probability of grey levels, not a density on [0, 1]; bits/dim differ by 8 bits."""
+    """Is ln p(x|z) a probability of grey levels, and no density on [0, 1]? In bits a dimension the two are 8 apart."""
+
+    needs_bounded: ClassVar[bool] = False
+    """It describes x in [0, 1] alone: for other data it is refused before it is built."""
 
     def __init__(self, data_shape: tuple[int, ...]):
         super().__init__()
         self.data_shape = data_shape
+
+    @classmethod
+    def of(cls, observed: Observed) -> Self:
+        """The law for these data; ValueError where it cannot describe them."""
+        return cls(observed.shape)
 
     @abstractmethod
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
@@ -49,11 +78,22 @@ class Likelihood(nn.Module, ABC):
         return elements.flatten(-len(self.data_shape)).sum(-1)
 
 
+LIKELIHOODS: Registry[type[Likelihood]] = Registry(
+    "likelihood",
+    ("models.likelihoods",),
+    subclass_of(Likelihood),
+    "a subclass of models.likelihoods.Likelihood",
+    '@LIKELIHOODS.register("name")',
+)
+
+
+@LIKELIHOODS.register("bernoulli")
 class Bernoulli(Likelihood):
     """ln p(x|z) = sum x l - softplus(l) with logits l. For grey x in [0, 1] this is the expectation over x's draw."""
 
     outputs = 1
     discrete = True
+    needs_bounded = True
 
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         (logits,) = self.split(out)
@@ -78,6 +118,15 @@ class Gaussian(Likelihood):
         super().__init__(data_shape)
         self.squash = squash
 
+    @classmethod
+    def of(cls, observed: Observed) -> Self:
+        return cls(observed.shape, cls.squash_for(observed))
+
+    @staticmethod
+    def squash_for(observed: Observed) -> Callable[[Tensor], Tensor]:
+        """What the decoder's mean goes through."""
+        return torch.sigmoid if observed.bounded else nn.Identity()
+
     @abstractmethod
     def log_variance(self, out: Tensor) -> Tensor:
         """ln v, broadcastable to (..., B, *data_shape)."""
@@ -95,6 +144,7 @@ class Gaussian(Likelihood):
         return mean + (0.5 * self.log_variance(out)).exp() * torch.randn_like(mean)
 
 
+@LIKELIHOODS.register("gaussian")
 class GaussianPixel(Gaussian):
     """A variance for every element of x, given by the decoder (IOP's released code)."""
 
@@ -104,6 +154,7 @@ class GaussianPixel(Gaussian):
         return self.split(out)[1]
 
 
+@LIKELIHOODS.register("gaussian-scalar")
 class GaussianScalar(Gaussian):
     """One learned variance for all elements and images (sigma-VAE; 2-Stage VAE's gamma)."""
 
@@ -117,10 +168,12 @@ class GaussianScalar(Gaussian):
         return self.scalar
 
 
+@LIKELIHOODS.register("gaussian-fixed")
 class GaussianFixed(Gaussian):
     """A variance that is given, 1/2 by default: then ln p(x|z) = -SSE + const."""
 
     outputs = 1
+    fixed: Tensor
 
     def __init__(
         self,
@@ -131,10 +184,15 @@ class GaussianFixed(Gaussian):
         super().__init__(data_shape, squash)
         self.register_buffer("fixed", torch.tensor(math.log(variance)))
 
+    @classmethod
+    def of(cls, observed: Observed) -> Self:
+        return cls(observed.shape, cls.squash_for(observed), observed.variance)
+
     def log_variance(self, out: Tensor) -> Tensor:
         return self.fixed
 
 
+@LIKELIHOODS.register("logistic")
 class Logistic(Likelihood):
     """Logistic law of mean m in (0, 1) and scale s, integrated over 256 bins around the grey levels k/255.
 
@@ -146,11 +204,16 @@ class Logistic(Likelihood):
 
     outputs = 2
     discrete = True
+    needs_bounded = True
     levels = 256
 
     def __init__(self, data_shape: tuple[int, ...], step: float = 1 / 255):
         super().__init__(data_shape)
         self.step = step
+
+    @classmethod
+    def of(cls, observed: Observed) -> Self:
+        return cls(observed.shape, observed.step)
 
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         mean, log_scale = self.split(out)
@@ -173,12 +236,3 @@ class Logistic(Likelihood):
         u = torch.rand_like(mean).clamp(1e-6, 1 - 1e-6)
         x = mean.sigmoid() + log_scale.clamp(-7.0, 3.0).exp() * u.logit()
         return (x / self.step).round().clamp(0, self.levels - 1) * self.step
-
-
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    "bernoulli": Bernoulli,
-    "gaussian": GaussianPixel,
-    "gaussian-scalar": GaussianScalar,
-    "gaussian-fixed": GaussianFixed,
-    "logistic": Logistic,
-}

@@ -9,23 +9,27 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints
+from torch.distributions import constraints
 from zuko.lazy import LazyComposedTransform, LazyTransform
 
 from models.flow_posteriors import FlowedNormal, Planar, gated
-from priors.base import Unsupported
-from priors.flows import autoregressive, univariate
-from priors.normal import DiagonalNormal
+from priors.base import Index, IndexedDistribution, Unsupported
+from priors.parts.flows import autoregressive_layers, univariate
+from priors.parts.normal import DiagonalNormal, SampleShape
+from priors.registry import Registry, subclass_of
 
 Range = tuple[float, float]
 RANGE = (-12.0, 4.0)
 
 
 class Posterior(nn.Module, ABC):
-    """Turns `outputs` numbers an image into q(z|x). The distribution is indexed like a tensor over its batch.
+    """Turns `outputs` numbers an image into q(z|x).
 
     log_variance_range: the log variance is clipped to it, a guard against a variance of zero or infinity in float32;
     a well-trained posterior stays inside.
+
+    A third party's registers as `@POSTERIORS.register("name")`. A model builds each as kind(latent_dim,
+    log_variance_range), so a constructor's further arguments have defaults.
     """
 
     stochastic: ClassVar[bool] = True
@@ -40,7 +44,7 @@ class Posterior(nn.Module, ABC):
         return 2 * self.latent_dim
 
     @abstractmethod
-    def forward(self, h: Tensor) -> Distribution:
+    def forward(self, h: Tensor) -> IndexedDistribution:
         """h (B, outputs) -> q, batch (B,), event (D,)."""
 
     def normal(self, h: Tensor) -> DiagonalNormal:
@@ -49,6 +53,16 @@ class Posterior(nn.Module, ABC):
         return DiagonalNormal(mean, log_variance.clamp(*self.log_variance_range))
 
 
+POSTERIORS: Registry[type[Posterior]] = Registry(
+    "posterior",
+    ("models.posteriors",),
+    subclass_of(Posterior),
+    "a subclass of models.posteriors.Posterior",
+    '@POSTERIORS.register("name")',
+)
+
+
+@POSTERIORS.register("normal")
 class NormalPosterior(Posterior):
     """q(z|x) = N(mean, diag(exp(log_variance)))."""
 
@@ -56,6 +70,7 @@ class NormalPosterior(Posterior):
         return self.normal(h)
 
 
+@POSTERIORS.register("truncated-normal")
 class TruncatedNormalPosterior(Posterior):
     """A normal cut off at two standard deviations in every dimension (VAEPP, section 5.1, for the sake of its Z-hat).
 
@@ -88,6 +103,7 @@ class FlowPosterior(Posterior):
         return FlowedNormal(self.normal(h[..., : 2 * self.latent_dim]), self.flow, h[..., 2 * self.latent_dim :])
 
 
+@POSTERIORS.register("planar")
 class PlanarPosterior(FlowPosterior):
     """Planar flows on a diagonal normal, the same for all images (Rezende and Mohamed 2015; VAEPP's 20)."""
 
@@ -95,6 +111,7 @@ class PlanarPosterior(FlowPosterior):
         super().__init__(latent_dim, log_variance_range, [Planar(latent_dim) for _ in range(flows)])
 
 
+@POSTERIORS.register("iaf")
 class IAFPosterior(FlowPosterior):
     """Inverse autoregressive flows with gates on a diagonal normal (Kingma et al. 2016, algorithm 1).
 
@@ -109,10 +126,11 @@ class IAFPosterior(FlowPosterior):
     def __init__(self, latent_dim: int, log_variance_range: Range = RANGE, flows: int = 4):
         kind = univariate(gated)
         widths = 2 * (max(64, 2 * latent_dim),)
-        steps = autoregressive(latent_dim, flows, widths, kind, context=latent_dim, activation=nn.ELU)
+        steps = autoregressive_layers(latent_dim, flows, widths, kind, context=latent_dim, activation=nn.ELU)
         super().__init__(latent_dim, log_variance_range, steps)
 
 
+@POSTERIORS.register("deterministic")
 class DeterministicPosterior(Posterior):
     """One code an image: q(z|x) has no density, so no KL and no likelihood."""
 
@@ -130,17 +148,17 @@ CUT = 2.0
 """Standard deviations on either side that the truncated normal keeps."""
 
 KEPT = math.erf(CUT / math.sqrt(2))
-"""Mass of a dimension inside the cut, 0.9545."""
+"""The probability that a dimension lies inside the cut, 0.9545."""
 
 SHRINK = 1 - 2 * CUT * math.exp(-0.5 * CUT**2) / math.sqrt(2 * math.pi) / KEPT
-"""Variance of a standard normal cut off at CUT."""
+"""The variance of a standard normal that is cut off at CUT."""
 
 
 ROUNDING = 1e-6
 """A draw at the very edge may land outside by float32's rounding, relative to z and to the cut: it counts as inside."""
 
 
-class TruncatedNormal(Distribution):
+class TruncatedNormal(IndexedDistribution):
     """A diagonal normal given that every dimension lies within two standard deviations of its mean.
 
     ln q(z) = ln N(z) - D ln 0.9545 inside, -inf outside. Draws go through the inverse of the distribution function and
@@ -167,10 +185,10 @@ class TruncatedNormal(Distribution):
         """The normal that it was cut from."""
         return self.law
 
-    def __getitem__(self, index: object) -> TruncatedNormal:
+    def __getitem__(self, index: Index) -> TruncatedNormal:
         return TruncatedNormal(self.law[index])
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         mean = self.law.mean
         u = torch.rand((*sample_shape, *mean.shape), dtype=mean.dtype, device=mean.device)
         noise = math.sqrt(2) * torch.erfinv(KEPT * (2 * u - 1))
@@ -184,7 +202,7 @@ class TruncatedNormal(Distribution):
         return torch.where(inside, log_q, -torch.inf)
 
 
-class Point(Distribution):
+class Point(IndexedDistribution):
     """A code without spread, batch (B,), event (D,)."""
 
     arg_constraints = {}
@@ -203,13 +221,13 @@ class Point(Distribution):
     def variance(self) -> Tensor:
         return torch.zeros_like(self.z)
 
-    def __getitem__(self, index: object) -> Point:
+    def __getitem__(self, index: Index) -> Point:
         return Point(self.z[index])
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: SampleShape = ()) -> Tensor:
         return self.z.expand(*sample_shape, *self.z.shape)
 
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = ()) -> Tensor:
+    def sample(self, sample_shape: SampleShape = ()) -> Tensor:
         return self.rsample(sample_shape).detach()  # a view keeps its gradient even under no_grad
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -217,12 +235,3 @@ class Point(Distribution):
             "the encoder is deterministic: q(z|x) has no density, so no NLL or KL; use figures of samples, or a "
             "stochastic posterior"
         )
-
-
-POSTERIORS: dict[str, type[Posterior]] = {
-    "normal": NormalPosterior,
-    "truncated-normal": TruncatedNormalPosterior,
-    "planar": PlanarPosterior,
-    "iaf": IAFPosterior,
-    "deterministic": DeterministicPosterior,
-}

@@ -1,29 +1,28 @@
-"""Models, backbones, posteriors and likelihoods by name, and the one function that puts them together."""
+"""The parts of a model by name, and the one function that puts them together.
+
+Nothing here knows a part by its name or type: how each kind is built stands where the kind is defined.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from models.backbones import BACKBONES
-from models.base import Autoencoder
-from models.likelihoods import LIKELIHOODS, Gaussian, GaussianFixed, Likelihood, Logistic
+from models.base import MODELS, Autoencoder
+from models.likelihoods import LIKELIHOODS, Likelihood, Observed
 from models.posteriors import POSTERIORS
 from models.regularisers import REGULARISERS
-from models.vae import VAE
-from models.wae import AE, WAE
+from priors.registry import Registry
 
-MODELS: dict[str, type[Autoencoder]] = {"vae": VAE, "wae": WAE, "ae": AE}
-
-PARTS: Mapping[str, Mapping[str, Any]] = {
+PARTS: Mapping[str, Registry[Any]] = {
     "type": MODELS,
     "backbone": BACKBONES,
     "posterior": POSTERIORS,
     "likelihood": LIKELIHOODS,
     "regulariser": REGULARISERS,
 }
+"""By what a suite calls each kind."""
 
 
 def make(
@@ -58,9 +57,6 @@ def make_likelihood(
 ) -> Likelihood:
     """The likelihood; ValueError where it cannot describe the data."""
     kind = LIKELIHOODS[name]
-    if issubclass(kind, Gaussian):
-        squash = torch.sigmoid if bounded else torch.nn.Identity()
-        return kind(data_shape, squash, variance) if issubclass(kind, GaussianFixed) else kind(data_shape, squash)
-    if not bounded:
+    if kind.needs_bounded and not bounded:
         raise ValueError(f"the {name} likelihood needs x in [0, 1]; this data set is unbounded: use a gaussian one")
-    return kind(data_shape, step) if issubclass(kind, Logistic) else kind(data_shape)
+    return kind.of(Observed(data_shape, bounded, step, variance))

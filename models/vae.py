@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from models.base import Autoencoder
+from models.base import MODELS, Autoencoder
 from priors.base import Batch, Player, Prior, Unsupported, density
 
 
+@MODELS.register("vae")
 class VAE(Autoencoder):
     """Maximises the ELBO, E_q[ln p(x|z)] - KL(q(z|x) || p(z)) (Kingma and Welling 2014, eq. 3), one draw of z an image.
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from models.base import Autoencoder
+from models.base import MODELS, Autoencoder
 from models.regularisers.matching import Matching
 from priors.base import Batch, Player, Prior, Unsupported
 
 
+@MODELS.register("ae")
 class AE(Autoencoder):
     """A plain autoencoder: -ln p(x|z) and the regularisers' terms; its prior is fitted to the codes afterwards.
 
@@ -28,6 +29,7 @@ class AE(Autoencoder):
         return (self.autoencoder("ae", self.networks, prior), *self.regulariser_players(prior))
 
     def autoencoder(self, name: str, parameters: tuple[nn.Parameter, ...], prior: Prior) -> Player:
+        """The player that descends the model's loss in these parameters."""
         return Player(name, parameters, lambda batch: self.loss(batch, prior))
 
     def loss(self, batch: Batch, prior: Prior) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -45,6 +47,7 @@ class AE(Autoencoder):
         return -self.log_likelihood(x, self.encode(x).rsample())
 
 
+@MODELS.register("wae")
 class WAE(AE):
     """Wasserstein autoencoder: reconstruction + a divergence between q(z) and p(z) (Tolstikhin et al. 2018, eq. 4).
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from priors.base import Codes, Host, Unsupported
-from priors.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity, mixture_of
+from priors.parts.checks import at_least
+from priors.parts.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
 from priors.space import Int
 
@@ -32,26 +33,26 @@ class Aggregate(NormalMixtureDensity):
 
     space = {"components": Int(50, 5000, log=True)}
     images: Tensor
-    mean: Tensor | None
-    log_variance: Tensor | None
+    mean: Tensor
+    log_variance: Tensor
 
     def __init__(self, host: Host, *, components: int = 500):
         super().__init__()
-        if components < 1:
-            raise ValueError(f"aggregate needs components >= 1, not {components}")
+        at_least("aggregate", 1, components=components)
         if not host.stochastic:
             raise Unsupported("aggregate mixes posteriors q(z|x), and this model's encoder is deterministic: use a VAE")
         self.components = min(components, host.count)
         self.encode, self.examples = host.encode, host.examples
         self.register_buffer("images", host.examples(self.components))
-        self.register_buffer("mean", None, persistent=False)  # (N, D) once fitted: the codes again, hence no state
-        self.register_buffer("log_variance", None, persistent=False)
+        none = torch.empty(0, host.latent_dim)  # (N, D) once fitted: the codes again, hence no state
+        self.register_buffer("mean", none, persistent=False)
+        self.register_buffer("log_variance", none.clone(), persistent=False)
 
     def law(self) -> NormalMixture:
         """All posteriors once fitted, in float64; before, those of the images drawn at construction."""
-        if self.mean is None:
-            return mixture_of(self.encode(self.images), "aggregate")
-        return mixture_of(DiagonalNormal(self.mean, self.log_variance), "aggregate")
+        if len(self.mean):
+            return mixture_of(DiagonalNormal(self.mean, self.log_variance), "aggregate")
+        return mixture_of(self.encode(self.images), "aggregate")
 
     def sample(self, n: int) -> Tensor:
         return super().sample(n).to(self.images.dtype)
@@ -60,11 +61,11 @@ class Aggregate(NormalMixtureDensity):
         return self.law().log_prob_in_chunks(z).to(z.dtype)
 
     def frozen(self) -> Callable[[Tensor], Tensor]:
-        """In float64."""
+        """The same function in float64."""
         return self.law().double().log_prob_in_chunks
 
     def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
-        """As every prior's, under the posteriors of images drawn afresh in training."""
+        """The same estimate as every prior's; in training, p is the mixture over images drawn afresh."""
         if not self.training:
             return super().divergence(x, q, z)
         fresh = mixture_of(self.encode(self.examples(self.components)), "aggregate")

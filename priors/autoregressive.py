@@ -5,7 +5,8 @@ from __future__ import annotations
 from zuko.transforms import MonotonicAffineTransform
 
 from priors.base import Host
-from priors.flows import Flow, Shape, autoregressive, univariate
+from priors.parts.checks import at_least
+from priors.parts.flows import Flow, TransformKind, autoregressive_layers, univariate
 from priors.registry import register
 from priors.space import Choice, Int
 
@@ -33,10 +34,9 @@ class Autoregressive(Flow):
         *,
         layers: int = 3,
         widths: tuple[int, ...] = (64, 64),
-        transform: Shape = "affine",
+        transform: TransformKind = "affine",
         bins: int = 8,
     ):
-        if layers < 1:
-            raise ValueError(f"autoregressive needs layers >= 1, not {layers}")
+        at_least("autoregressive", 1, layers=layers)
         kind = univariate(MonotonicAffineTransform, transform, bins)
-        super().__init__(host.latent_dim, autoregressive(host.latent_dim, layers, widths, kind))
+        super().__init__(host.latent_dim, autoregressive_layers(host.latent_dim, layers, widths, kind))

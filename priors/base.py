@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -20,6 +20,21 @@ from priors.space import Range
 
 class Unsupported(ValueError):
     """This pair is undefined (a density asked of a prior that has none, say): the table shows '-' and the reason."""
+
+
+Index = int | slice | Tensor
+"""What picks images of a batch: a number, a range, or a tensor of numbers (n,) or of truth values (N,)."""
+
+
+class IndexedDistribution(Distribution, ABC):
+    """A law over codes, batch (N,), event (D,), that is indexed over its batch like a tensor.
+
+    Every posterior q(z|x) is one: `q[:10]` is the posterior of the first ten images.
+    """
+
+    @abstractmethod
+    def __getitem__(self, index: Index) -> Self:
+        """The same law of these images."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +52,7 @@ class Host:
     count: int
     bounded: bool
     stochastic: bool
-    encode: Callable[[Tensor], Distribution]
+    encode: Callable[[Tensor], IndexedDistribution]
     decode: Callable[[Tensor], Tensor]
     examples: Callable[[int], Tensor]
 
@@ -90,16 +105,16 @@ class Player(NamedTuple):
 class Codes:
     """The training set as codes, for what is fitted once after training. `encode` gives them; it is called once."""
 
-    encode: Callable[[], Distribution]
+    encode: Callable[[], IndexedDistribution]
 
     @cached_property
-    def posterior(self) -> Distribution:
+    def posterior(self) -> IndexedDistribution:
         """q(z|x) of all N training images, batch (N,), event (D,)."""
         return self.encode()
 
 
-class Known(NamedTuple):
-    """A figure that a prior knows of itself once fitted: a learned beta, ln Z, an acceptance rate.
+class Diagnostic(NamedTuple):
+    """A number that a prior knows of itself once fitted: a learned beta, ln Z, an acceptance rate.
 
     error: its standard error, where it is an estimate.
     """
@@ -119,7 +134,7 @@ class Prior(nn.Module, ABC):
 
     space: ClassVar[Mapping[str, Range]] = {}
     reparameterised: ClassVar[bool] = False
-    """Do draws by `rsample` carry the gradient of what the prior learns? (True where it learns nothing.)"""
+    """Do draws by `rsample` carry the gradient of what the prior learns? This is True where it learns nothing, too."""
 
     @abstractmethod
     def sample(self, n: int) -> Tensor:
@@ -139,7 +154,7 @@ class Prior(nn.Module, ABC):
 
     def before_validation(self, codes: Codes) -> Mapping[str, float]:
         """Called before every validation of a training, in evaluation mode: what a validation loss needs beside the
-        weights, such as ln Z. Returns figures for the training's history."""
+        weights, such as ln Z. Returns numbers for the training's history."""
         return {}
 
     @property
@@ -150,12 +165,12 @@ class Prior(nn.Module, ABC):
     def fit(self, codes: Codes) -> None:
         """Called after training, on the weights that are kept: for a GMM, a second stage, log Z.
 
-        It is called again, on the state that it left, whenever a trained run gets further figures: what takes long
+        It is called again, on the state that it left, whenever a trained run gets further metrics: what takes long
         keeps a buffer that says that it is done.
         """
 
-    def report(self) -> Sequence[Known]:
-        """What the fitted prior knows of itself, for the table."""
+    def report(self) -> Sequence[Diagnostic]:
+        """The diagnostics of the fitted prior, for the table."""
         return ()
 
     def shared_parameters(self) -> tuple[nn.Parameter, ...]:
@@ -168,9 +183,14 @@ class Density(Prior):
     """A prior with a normalised log-density; `certainty` says how far to trust it and becomes part of the estimator."""
 
     certainty: ClassVar[Literal["exact", "estimate", "bound"]] = "exact"
-    reliable: bool = True
-    """Once fitted: is the estimate of its normaliser one, by its own diagnostics? Else figures that it takes part in
-    are called "unreliable", shown, and never ranked."""
+
+    @property
+    def reliable(self) -> bool:
+        """Once fitted: is the estimate of its normaliser one, by its own diagnostics?
+
+        Where it is not, metrics that the density takes part in are called "unreliable", shown, and never ranked.
+        """
+        return True
 
     @property
     def log_prob_error(self) -> float:
@@ -180,7 +200,7 @@ class Density(Prior):
     def conventions(self) -> Mapping[str, float]:
         """ln p under a paper's own normalisation minus `log_prob`, in nats, by the convention's name.
 
-        Such a figure is shown beside the normalised one, under its own name, and never ranked with it.
+        Such a value is shown beside the normalised one, under its own name, and never ranked with it.
         """
         return {}
 
@@ -230,5 +250,5 @@ def density(prior: Prior) -> Density:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Number of trained scalars."""
+    """The number of scalars that are trained."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

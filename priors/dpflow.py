@@ -14,7 +14,7 @@ from zuko.transforms import DependentTransform
 from zuko.utils import unpack
 
 from priors.base import Host
-from priors.flows import Flow, Shape, bounded, univariate
+from priors.parts.flows import Flow, TransformKind, bounded, univariate
 from priors.registry import register
 from priors.space import Choice, Int
 
@@ -44,7 +44,7 @@ class DecoupledFlow(Flow):
         *,
         couplings: int = 6,
         widths: tuple[int, ...] = (64, 64),
-        transform: Shape = "affine",
+        transform: TransformKind = "affine",
         bins: int = 8,
     ):
         if host.latent_dim < 2:
@@ -78,19 +78,20 @@ class Coupling(LazyTransform):
     ):
         super().__init__()
         half = latent_dim // 2
-        self.half, self.first, self.univariate, self.shapes = half, first, univariate, shapes
+        self.middle, self.first, self.univariate = half, first, univariate
+        self.shapes = [torch.Size(shape) for shape in shapes]
         self.total = sum(map(prod, shapes))
         self.register_buffer("mask", (torch.arange(latent_dim) < half) == first)
         kept = half if first else latent_dim - half
         self.hyper = MLP(kept, (latent_dim - kept) * self.total, hidden_features=widths, activation=nn.LeakyReLU)
 
-    def mover(self, kept: Tensor) -> Transform:
+    def mover(self, kept: Tensor) -> DependentTransform:
         """What the other half is moved by."""
         numbers = self.hyper(kept).unflatten(-1, (-1, self.total))
         return DependentTransform(self.univariate(*unpack(numbers, self.shapes)), 1)
 
     def forward(self, c: Tensor | None = None) -> Transform:
-        return CouplingTransform(self.mover, self.half, self.first)
+        return CouplingTransform(self.mover, self.middle, self.first)
 
 
 class CouplingTransform(Transform):
@@ -99,13 +100,13 @@ class CouplingTransform(Transform):
     domain = codomain = constraints.real_vector
     bijective = True
 
-    def __init__(self, mover: Callable[[Tensor], Transform], half: int, first: bool):
+    def __init__(self, mover: Callable[[Tensor], DependentTransform], middle: int, first: bool):
         super().__init__()
-        self.mover, self.half, self.first = mover, half, first
+        self.mover, self.middle, self.first = mover, middle, first
 
     def split(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """(the half that stays, the half that moves)."""
-        a, b = z[..., : self.half], z[..., self.half :]
+        a, b = z[..., : self.middle], z[..., self.middle :]
         kept, moved = (a, b) if self.first else (b, a)
         return kept.contiguous(), moved  # products of a view may round otherwise than those of a whole array
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from priors.base import Density, Host
-from priors.normal import log_standard_normal
+from priors.parts.normal import log_standard_normal, normal_like
 from priors.registry import register
 
 
@@ -23,13 +23,14 @@ class Gaussian(Density):
     """
 
     reparameterised = True
+    origin: Tensor
 
     def __init__(self, host: Host):
         super().__init__()
         self.register_buffer("origin", torch.zeros(host.latent_dim))
 
     def sample(self, n: int) -> Tensor:
-        return torch.randn(n, len(self.origin), dtype=self.origin.dtype, device=self.origin.device)
+        return normal_like(self.origin, n)
 
     def log_prob(self, z: Tensor) -> Tensor:
         return log_standard_normal(z)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from priors.base import Codes, Density, Host
-from priors.normal import log_standard_normal
+from priors.parts.checks import above, at_least
+from priors.parts.normal import log_standard_normal, normal_like
 from priors.registry import register
 from priors.space import Choice, Int
 
@@ -47,10 +48,8 @@ class GMM(Density):
         floor: float = 1e-6,
     ):
         super().__init__()
-        if components < 1:
-            raise ValueError(f"gmm needs components >= 1, not {components}")
-        if floor <= 0:
-            raise ValueError(f"gmm needs floor > 0, not {floor}")
+        at_least("gmm", 1, components=components)
+        above("gmm", 0, floor=floor)
         self.covariance, self.floor = covariance, floor
         self.register_buffer("fitted", torch.tensor(False))
         self.register_buffer("log_weight", torch.full((components,), -math.log(components)))
@@ -60,7 +59,7 @@ class GMM(Density):
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
         component = torch.multinomial(self.log_weight.exp(), n, replacement=True)
-        z = torch.randn(n, self.mean.shape[1], dtype=self.mean.dtype, device=self.mean.device)
+        z = normal_like(self.mean, n)
         counts = (component == torch.arange(len(self.mean), device=z.device)[:, None]).sum(1).tolist()
         for rows, mean, scale in zip(component.argsort(stable=True).split(counts), self.mean, self.scale, strict=True):
             z[rows] = mean + z[rows] @ scale.T
@@ -70,7 +69,7 @@ class GMM(Density):
         return log_mixture(z, self.log_weight, self.mean, self.scale)
 
     def frozen(self) -> Callable[[Tensor], Tensor]:
-        """In float64: a full covariance may be all but singular."""
+        """The same function in float64: a full covariance may be all but singular."""
         law = [part.double() for part in (self.log_weight, self.mean, self.scale)]
         return lambda z: log_mixture(z.double(), *law)
 

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from priors.base import Batch, Host, OptimiserSettings, Player, Unsupported
-from priors.energy import Energy, rows
-from priors.networks import mlp
-from priors.normal import log_standard_normal
+from priors.parts.checks import at_least, layered
+from priors.parts.energy import Energy
+from priors.parts.importance import rows
+from priors.parts.networks import mlp
+from priors.parts.normal import log_standard_normal
 from priors.registry import register
 from priors.space import Float, Int
 
@@ -63,14 +65,17 @@ class Implicit(Energy):
         selection: Literal["normalised", "paper"] = "normalised",
     ):
         super().__init__(
-            host.latent_dim, draws=draws, selection=selection, sampling=sampling, oversample=oversample, moves=moves
+            host.latent_dim,
+            draws=draws,
+            selection=selection,
+            sampling="mcmc" if sampling == "mcmc" else "resampling",
+            oversample=oversample,
+            moves=moves,
         )
-        if not widths or min(widths) < 1:
-            raise ValueError(f"implicit needs widths of one layer or more, each >= 1, not {widths}")
+        layered("implicit", widths=widths)
         if not 0 <= dropout < 1:
             raise ValueError(f"implicit needs 0 <= dropout < 1, not {dropout}")
-        if turns < 1:
-            raise ValueError(f"implicit needs turns >= 1, not {turns}")
+        at_least("implicit", 1, turns=turns)
         if not host.stochastic:
             raise Unsupported(
                 "implicit compares draws of q(z|x) with N(0, I), and this model's encoder is deterministic: use a VAE"
@@ -82,6 +87,7 @@ class Implicit(Energy):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
         self.dropout, self.lr, self.turns = dropout, lr, turns
+        self.ancestral = sampling == "ancestral"
         self.encode, self.examples = host.encode, host.examples
 
     def log_ratio(self, z: Tensor, drop: float = 0.0) -> Tensor:
@@ -105,14 +111,14 @@ class Implicit(Energy):
 
     @property
     def sampler(self) -> str:
-        return "codes of training images" if self.sampling == "ancestral" else super().sampler
+        return "codes of training images" if self.ancestral else super().sampler
 
     def sample(self, n: int) -> Tensor:
-        if self.sampling != "ancestral":
+        if not self.ancestral:
             return super().sample(n)
         with torch.no_grad():
             x = self.examples(n)
             return torch.cat([self.encode(part).sample() for part in x.split(rows(x))])
 
     def conventions(self) -> Mapping[str, float]:
-        return {} if self.fitted is None else {"unnormalised": self.estimate.value}
+        return {} if self.fitted is None else {"unnormalised": self.fitted.kept.value}

@@ -10,14 +10,15 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from priors import sizes
-from priors.base import Codes, Density, Host, Known
-from priors.networks import code_critic
-from priors.normal import log_standard_normal
+from priors.base import Codes, Density, Diagnostic, Host
+from priors.parts.checks import at_least, layered
+from priors.parts.networks import code_critic
+from priors.parts.normal import log_standard_normal
 from priors.registry import register
 from priors.space import Int
 
 ROWS = 2**14
-"""Draws of the proposal that the acceptance is computed of at a time on a CPU."""
+"""How many draws of the proposal the acceptance is computed of at a time on a CPU."""
 
 MEMORY = 0.9
 """What the running average of Z keeps of itself at every step of training."""
@@ -54,11 +55,9 @@ class LARS(Density):
         final_draws: int = 1_000_000,
     ):
         super().__init__()
-        for name, value, least in (("truncation", truncation, 1), ("draws", draws, 1), ("final_draws", final_draws, 2)):
-            if value < least:
-                raise ValueError(f"lars needs {name} >= {least}, not {value}")
-        if not widths or min(widths) < 1:
-            raise ValueError(f"lars needs widths of one layer or more, each >= 1, not {widths}")
+        at_least("lars", 1, truncation=truncation, draws=draws)
+        at_least("lars", 2, final_draws=final_draws)
+        layered("lars", widths=widths)
         self.latent_dim, self.truncation, self.draws, self.final_draws = host.latent_dim, truncation, draws, final_draws
         self.widths = widths
         self.network = code_critic(host.latent_dim, widths, nn.Tanh)
@@ -108,7 +107,7 @@ class LARS(Density):
         return acceptance.log(), (self.truncation - 1) * torch.log1p(-acceptance)
 
     def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
-        """As every prior's, with Z from fresh draws in training."""
+        """The same estimate as every prior's; in training, Z comes from fresh draws."""
         if not self.training:
             return super().divergence(x, q, z)
         acceptance = self.accept(self.proposals(self.draws)).mean()
@@ -132,5 +131,5 @@ class LARS(Density):
         log_z, log_last = self.log_ends(self.acceptance)
         return (-log_last.expm1() * self.acceptance_error / log_z.exp()).item()
 
-    def report(self) -> Sequence[Known]:
-        return (Known("acceptance", self.acceptance.item(), error=self.acceptance_error.item()),)
+    def report(self) -> Sequence[Diagnostic]:
+        return (Diagnostic("acceptance", self.acceptance.item(), error=self.acceptance_error.item()),)

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from priors.base import Host
-from priors.normal import NormalMixture, NormalMixtureDensity
+from priors.parts.checks import at_least
+from priors.parts.normal import NormalMixture, NormalMixtureDensity
 from priors.registry import register
 from priors.space import Float, Int
 
@@ -24,8 +25,7 @@ class Mixture(NormalMixtureDensity):
 
     def __init__(self, host: Host, *, components: int = 100, spread: float = 1.0, floor: float = -8.0):
         super().__init__()
-        if components < 1:
-            raise ValueError(f"mixture needs components >= 1, not {components}")
+        at_least("mixture", 1, components=components)
         self.floor = floor
         self.mean = nn.Parameter(spread * torch.randn(components, host.latent_dim))
         self.log_variance = nn.Parameter(torch.zeros(components, host.latent_dim))

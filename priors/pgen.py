@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from priors.base import Adversarial, Batch, Host, OptimiserSettings, Player
-from priors.networks import code_critic, mlp
-from priors.penalties import wgan_gp
+from priors.parts.checks import at_least, layered
+from priors.parts.networks import code_critic, mlp
+from priors.parts.penalties import wgan_gp
 from priors.registry import register
 from priors.space import Float, Int
 
@@ -55,19 +56,17 @@ class PGen(Adversarial):
         super().__init__()
         if noise_dim < 0:
             raise ValueError(f"pgen needs noise_dim >= 1, or 0 for the codes' dimension, not {noise_dim}")
-        if not widths or min(widths) < 1:
-            raise ValueError(f"pgen needs widths of one layer or more, each >= 1, not {widths}")
+        layered("pgen", widths=widths)
         if min(generator_lr, critic_lr) <= 0:
             raise ValueError(f"pgen needs generator_lr and critic_lr > 0, not {generator_lr} and {critic_lr}")
-        if critic_turns < 1:
-            raise ValueError(f"pgen needs critic_turns >= 1, not {critic_turns}")
+        at_least("pgen", 1, critic_turns=critic_turns)
         self.noise_dim, self.encode = noise_dim or host.latent_dim, host.encode
         self.generator_lr, self.critic_lr, self.critic_turns = generator_lr, critic_lr, critic_turns
         self.generator = mlp(self.noise_dim, widths, host.latent_dim)
         self.critic = code_critic(host.latent_dim, widths)
 
     def rsample(self, n: int) -> Tensor:
-        weight = self.generator[0].weight
+        weight = next(self.generator.parameters())
         noise = torch.randn(n, self.noise_dim, dtype=weight.dtype, device=weight.device)
         return self.generator(noise).to(noise.dtype)
 

@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from priors import normalisers
-from priors.base import Batch, Codes, DataCritic, Host, Known, OptimiserSettings, Player, Unsupported
-from priors.energy import Energy, LogZ, log_mean, rows
-from priors.latent_gan import LatentGAN, gap
-from priors.networks import data_critic
-from priors.normal import log_standard_normal
-from priors.normalisers import Terms
-from priors.penalties import PENALTIES
+from priors.base import Batch, Codes, DataCritic, Diagnostic, Host, OptimiserSettings, Player, Unsupported
+from priors.parts import normalisers
+from priors.parts.checks import above, at_least, layered
+from priors.parts.energy import Energy
+from priors.parts.importance import rows
+from priors.parts.latent_gan import LatentGAN, gap
+from priors.parts.log_z import LogZ, log_z_of
+from priors.parts.networks import Scalar, data_critic
+from priors.parts.normal import log_standard_normal
+from priors.parts.normalisers import Terms
+from priors.parts.penalties import PENALTIES
+from priors.parts.residual import residual_critic
 from priors.registry import register
-from priors.residual import residual_critic
 from priors.space import Choice, Float
 
 
@@ -84,15 +87,9 @@ class Pullback(Energy, DataCritic):
         mala_step: float = 1e-3,
         gan_steps: int = 2000,
     ):
-        counts = {"proposals": proposals, "width": width, "mala_steps": mala_steps, "gan_steps": gan_steps}
-        for name, value in counts.items():
-            if value < 1:
-                raise ValueError(f"pullback needs {name} >= 1, not {value}")
-        for name, value in {"scale": scale, "critic_lr": critic_lr, "mala_step": mala_step}.items():
-            if value <= 0:
-                raise ValueError(f"pullback needs {name} > 0, not {value}")
-        if not channels or min(channels) < 1:
-            raise ValueError(f"pullback needs channels of one layer or more, each >= 1, not {channels}")
+        at_least("pullback", 1, proposals=proposals, width=width, mala_steps=mala_steps, gan_steps=gan_steps)
+        above("pullback", 0, scale=scale, critic_lr=critic_lr, mala_step=mala_step)
+        layered("pullback", channels=channels)
         if not host.stochastic:
             raise Unsupported("pullback estimates Z from q(z|x), and this model's encoder is deterministic: use a VAE")
         super().__init__(
@@ -104,8 +101,7 @@ class Pullback(Energy, DataCritic):
             oversample=oversample,
             moves=moves,
         )
-        plain = critic == "plain"
-        self.critic = data_critic(host.data_shape, channels, width) if plain else residual_critic(host.data_shape)
+        self.critic = image_critic(critic, host.data_shape, channels, width)
         self.s = nn.Parameter(torch.zeros(()))
         self.gan = LatentGAN(host.latent_dim) if sampling in ("gan", "mala") else None
         self.gan_moves, self.gan_steps = (mala_steps, mala_step) if sampling == "mala" else None, gan_steps
@@ -186,7 +182,7 @@ class Pullback(Energy, DataCritic):
         """ln Z-hat = ln E f(z) / (q(z|x_j) / N) over the N training images x_j, z ~ q(z|x_j) (VAEPP, eq. 8)."""
         count = q.batch_shape[0]
         z = q.sample((max(1, self.draws // count),))
-        mean = log_mean((self.log_f(z) - q.log_prob(z)).flatten())
+        mean = log_z_of((self.log_f(z) - q.log_prob(z)).flatten())
         return LogZ(mean.value + math.log(count), mean.error, mean.effective)
 
     def conventions(self) -> Mapping[str, float]:
@@ -205,8 +201,13 @@ class Pullback(Energy, DataCritic):
         z = self.gan.sample(n)
         return self.walked(z, *self.gan_moves) if self.gan_moves else z
 
-    def report(self) -> Sequence[Known]:
+    def report(self) -> Sequence[Diagnostic]:
         if self.fitted is None:
-            return (Known("beta", self.beta.item()),)
-        z_hat = Known("log_z_hat", self.log_z_hat.item(), "nats", self.log_z_hat_error.item())
-        return (Known("beta", self.beta.item()), *super().report(), z_hat)
+            return (Diagnostic("beta", self.beta.item()),)
+        z_hat = Diagnostic("log_z_hat", self.log_z_hat.item(), "nats", self.log_z_hat_error.item())
+        return (Diagnostic("beta", self.beta.item()), *super().report(), z_hat)
+
+
+def image_critic(kind: str, data_shape: tuple[int, ...], channels: tuple[int, ...], width: int) -> Scalar:
+    """The critic D, x (B, *data_shape) -> (B,), by its name in the prior's settings: "plain" or "residual"."""
+    return data_critic(data_shape, channels, width) if kind == "plain" else residual_critic(data_shape)

@@ -8,21 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from priors import sizes
-from priors.base import Batch, Codes, Density, Host, Known, OptimiserSettings, Player
-from priors.fitting import play
-from priors.networks import mlp
-from priors.normal import DiagonalNormal, log_mean_exp, log_standard_normal
+from priors.base import Batch, Codes, Density, Diagnostic, Host, OptimiserSettings, Player
+from priors.parts.checks import above, at_least, layered
+from priors.parts.fitting import play
+from priors.parts.networks import mlp
+from priors.parts.normal import DiagonalNormal, log_mean_exp, log_standard_normal, normal_like
 from priors.registry import register
 from priors.space import Float, Int
 
 ROWS = 2**14
-"""Decoded u at a time on a CPU."""
+"""How many u are decoded at a time on a CPU."""
 
 CODES, SETS = 64, 64
 """Draws of the prior, and sets of noise, that the error of the chosen set is estimated from."""
 
 GAMMA_PACE = 100.0
-"""Learning rate of ln gamma over that of the networks: Adam moves a parameter by its rate a step at most."""
+"""The learning rate of ln gamma over that of the networks: Adam moves a parameter by its rate a step at most."""
 
 
 @register("two-stage")
@@ -66,13 +67,10 @@ class TwoStage(Density):
         batch_size: int = 100,
     ):
         super().__init__()
-        for name, value, least in (("samples", samples, 1), ("steps", steps, 0), ("batch_size", batch_size, 1)):
-            if value < least:
-                raise ValueError(f"two-stage needs {name} >= {least}, not {value}")
-        if not widths or min(widths) < 1:
-            raise ValueError(f"two-stage needs widths of one layer or more, each >= 1, not {widths}")
-        if lr <= 0:
-            raise ValueError(f"two-stage needs lr > 0, not {lr}")
+        at_least("two-stage", 1, samples=samples, batch_size=batch_size)
+        at_least("two-stage", 0, steps=steps)
+        layered("two-stage", widths=widths)
+        above("two-stage", 0, lr=lr)
         self.steps, self.lr, self.batch_size, self.widths = steps, lr, batch_size, widths
         latent_dim = host.latent_dim
         self.encoder = Skip(latent_dim, widths, 2 * latent_dim)
@@ -83,7 +81,7 @@ class TwoStage(Density):
         self.register_buffer("scale", torch.ones(latent_dim))
         self.register_buffer("noise", torch.randn(samples, latent_dim))
         self.noise_error: float | None = None  # once it is asked for
-        self.register_load_state_dict_post_hook(_reread)
+        self.register_load_state_dict_post_hook(_reread)  # type: ignore[no-untyped-call]  # torch does not annotate it
 
     def shared_parameters(self) -> tuple[nn.Parameter, ...]:
         """None: the networks are trained in `fit` and take no part in the model's loss."""
@@ -91,7 +89,7 @@ class TwoStage(Density):
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        u = torch.randn(n, len(self.mean), dtype=self.mean.dtype, device=self.mean.device)
+        u = normal_like(self.mean, n)
         if not self.is_fitted:
             return u
         return self.decoded(u, torch.randn_like(u))
@@ -132,7 +130,7 @@ class TwoStage(Density):
 
     @torch.no_grad()
     def spread_over_noise(self) -> float:
-        """The deviation above."""
+        """What `log_prob_error` says, computed afresh."""
         generator, like = torch.Generator().manual_seed(0), self.mean
 
         def normal(*shape: int) -> Tensor:
@@ -143,7 +141,7 @@ class TwoStage(Density):
         return torch.stack(means).std().item()
 
     def fit(self, codes: Codes) -> None:
-        """Trains the second VAE."""
+        """Trains the second VAE on codes of the training images, once."""
         if self.is_fitted:
             return
         q = codes.posterior
@@ -172,8 +170,8 @@ class TwoStage(Density):
         """-ELBO of codes `batch.x`, nats a code."""
         return -self.bound(batch.x, torch.randn_like(batch.x)[None]).mean(), {}
 
-    def report(self) -> Sequence[Known]:
-        return (Known("gamma", self.log_gamma.exp().item()),) if self.is_fitted else ()
+    def report(self) -> Sequence[Diagnostic]:
+        return (Diagnostic("gamma", self.log_gamma.exp().item()),) if self.is_fitted else ()
 
 
 def _reread(prior: TwoStage, _: object) -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from priors.base import Host, Unsupported
-from priors.normal import NormalMixture, NormalMixtureDensity, mixture_of
+from priors.parts.checks import at_least
+from priors.parts.normal import NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
 from priors.space import Choice, Int
 
@@ -37,8 +38,7 @@ class VampPrior(NormalMixtureDensity):
         noise: float = 0.01,
     ):
         super().__init__()
-        if components < 1:
-            raise ValueError(f"vampprior needs components >= 1, not {components}")
+        at_least("vampprior", 1, components=components)
         if not host.stochastic:
             raise Unsupported("vampprior mixes posteriors q(z|u), and this model's encoder is deterministic: use a VAE")
         shape = (components, *host.data_shape)

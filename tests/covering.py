@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence, Set
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from benchmarks import methods
+from benchmarks.config import methods
 
 
 def parts_of(method: str) -> frozenset[str]:

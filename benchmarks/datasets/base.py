@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from priors.registry import Registry, UnknownName
+from priors.wording import Mistake
+
 Binarisation = Literal["dynamic", "static", "expected", "none"]
 """Of x ~ Bernoulli(e), e the grey image: drawn afresh for every training batch; once; never in training, where e stands
 for its expectation, and once for the test images, which the encoder sees as e; or no draw at all."""
@@ -20,7 +22,7 @@ FIXED_DRAW = 777
 """Seed of the one Bernoulli draw that validation and test images get: the same for every run and every method."""
 
 
-class DataError(ValueError):
+class DataError(Mistake):
     """A data set that is unknown, missing, corrupt or unusable; the message is one sentence with the fix."""
 
 
@@ -148,36 +150,38 @@ Loader = Callable[[Path, Options], Source]
 
 @dataclass(frozen=True)
 class Entry:
+    """A data set by name. summary: what `list` prints of it. resizable: its loader heeds `Options.size`."""
+
     load: Loader
     summary: str
     resizable: bool
 
 
-_loaders: dict[str, Entry] = {}
+DATASETS: Registry[Entry] = Registry(
+    "data set",
+    ("benchmarks.datasets",),
+    lambda part: isinstance(part, Entry) and callable(part.load),
+    "a function (folder, options) -> Source",
+    '@datasets.register("name", "summary")',
+)
 
 
 def register(name: str, summary: str, resizable: bool = False) -> Callable[[Loader], Loader]:
     """Names a loader. `summary` is what `list` prints of it; a `resizable` one heeds `Options.size`."""
 
     def keep(load: Loader) -> Loader:
-        _loaders[name] = Entry(load, summary, resizable)
+        DATASETS.add(name, Entry(load, summary, resizable), load)
         return load
 
     return keep
 
 
-def available() -> dict[str, str]:
-    """Data set names with a line each."""
-    return {name: _loaders[name].summary for name in sorted(_loaders)}
-
-
-def check(name: str) -> None:
-    """Raises DataError for a name that no loader has, with the near one."""
-    key = name.partition(":")[0]
-    if key not in _loaders:
-        near = difflib.get_close_matches(key, _loaders, 1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise DataError(f"Unknown data set '{name}'. {hint}Available: {', '.join(sorted(_loaders))}.")
+def check(name: str) -> Entry:
+    """The data set's entry; DataError for a name that none has, with the near one."""
+    try:
+        return DATASETS[name.partition(":")[0]]
+    except UnknownName as error:
+        raise DataError(str(error)) from None
 
 
 def load(name: str, folder: Path, options: Options = Options(), binarisation: Binarisation | None = None) -> Dataset:
@@ -185,14 +189,18 @@ def load(name: str, folder: Path, options: Options = Options(), binarisation: Bi
 
     Raises DataError where it is unknown, missing, corrupt, or cannot be binarised as asked.
     """
-    check(name)
-    key, _, path = name.partition(":")
-    if options.size and not _loaders[key].resizable:
+    entry, path = check(name), name.partition(":")[2]
+    if options.size and not entry.resizable:
         raise DataError(f"Data set '{name}' has one size only: leave out protocol.size.")
     try:
-        source = _loaders[key].load(Path(path) if path else folder, options)
+        source = entry.load(Path(path) if path else folder, options)
     except OSError as error:  # no leave to read, or a path that is too long
         raise DataError(f"Data set '{name[:100]}' cannot be read: {error.strerror or error}.") from None
+    return prepared(name, source, binarisation)
+
+
+def prepared(name: str, source: Source, binarisation: Binarisation | None = None) -> Dataset:
+    """The data set of a source, whoever loaded it. Raises DataError where it cannot be binarised as asked."""
     rule = binarisation or source.binarisation
     if rule != "none" and not source.bounded:
         raise DataError(f"Data set '{name}' has values outside [0, 1]: binarisation must be 'none', not '{rule}'.")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.datasets.base import DataError, Options, Source, register, require
 from benchmarks.datasets.files import downloading, expect, reading, replacing
-from benchmarks.datasets.pictures import picture
+from benchmarks.datasets.image_files import picture
 from benchmarks.datasets.vision import check_md5, torchvision
 
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.datasets.base import DataError, Options, Source, register, split_off
-from benchmarks.datasets.pictures import mode, picture
+from benchmarks.datasets.image_files import mode, picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 VALIDATION = ("validation", "valid", "val")

@@ -14,7 +14,7 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from benchmarks.record import write_atomically
+from benchmarks.common.files import write_atomically
 from priors import sizes
 
 ROWS = 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -32,7 +32,7 @@ class Classifier(nn.Module):
     Over the training set each coordinate has mean 0 and variance 1, nearly, so that all count alike.
     """
 
-    def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
         super().__init__()
         halvings = max(1, math.ceil(math.log2(max(shape[1:]) / SIDE)))
         widths = [shape[0], *(min(WIDTH, 16 * 2**i) for i in range(halvings + 1))]

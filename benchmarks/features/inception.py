@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from benchmarks.common.errors import UsageError
 from benchmarks.datasets.vision import torchvision
-from benchmarks.errors import UsageError
 from benchmarks.features.base import Features, Network
 
 if TYPE_CHECKING:

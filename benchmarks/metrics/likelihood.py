@@ -1,116 +1,154 @@
-"""The log-likelihood by importance sampling, with what tells whether to trust it."""
+"""The likelihood of test images, by importance sampling, with what tells whether to trust it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from dataclasses import replace
 
-import torch
 from torch import Tensor
-from torch.distributions import Distribution
 
-from benchmarks.metrics.indexed import Indexed
-from priors import sizes
-from priors.normal import log_mean_exp
-from priors.pareto import pareto_k
+from benchmarks.estimators.estimate import Alarm, Direction, Estimate, Remark, remarks
+from benchmarks.estimators.estimator import Certainty, Estimator
+from benchmarks.estimators.importance import Importance
+from benchmarks.estimators.latent import share
+from benchmarks.metrics.base import image_estimate, measured_estimate, metric
+from benchmarks.metrics.evaluated import Evaluated
+from priors.base import Unsupported, density
+from priors.parts.pareto import RELIABLE
 
-ROWS = 1024
-"""Codes decoded at a time on a CPU: enough for full-speed products, few enough that activations stay in the cache."""
+TOLERATED = 0.05
+"""Share of images above it without a warning beside the estimate."""
 
 
-@dataclass(frozen=True)
-class Importance:
-    """Estimates for N images, float64, nats.
+@metric("nll")
+def nll(evaluated: Evaluated) -> list[Estimate]:
+    """-ln p(x) at every K, the negative ELBO, and its parts; nats an image."""
+    estimates = likelihoods(evaluated, "nll", "lower", -1.0)
+    elbo = Estimator("elbo")
+    estimates.append(image_estimate("reconstruction", elbo, evaluated.importance.reconstruction, "none", "nats"))
+    common, kl = density(evaluated.prior).log_prob_error, evaluated.importance.kl
+    elbo = replace(elbo, certainty=evaluated.certainty)
+    estimates.append(image_estimate("kl", elbo, kl, "none", "nats", common=common))
+    return estimates
 
-    log_likelihood: K -> ln p(x), (N,). elbo, reconstruction, kl: (N,), means over all draws.
-    effective: share of the draws that count, (sum w)^2 / (K sum w^2), (N,).
-    largest: largest normalised weight, (N,). pareto_k: shape of the weights' tail, (N,); above 0.7 it is unreliable.
+
+@metric("log_likelihood")
+def log_likelihood(evaluated: Evaluated) -> list[Estimate]:
+    """ln p(x) at every K and the ELBO, for papers that print it with this sign."""
+    return likelihoods(evaluated, "log_likelihood", "higher", 1.0)
+
+
+def likelihoods(evaluated: Evaluated, name: str, direction: Direction, sign: float) -> list[Estimate]:
+    """sign x ln p(x) at every K, and the ELBO; then the same under the prior's papers' own normalisations.
+
+    An error of the prior's ln Z is common to all images: it is added to the variance of the mean, not averaged out.
     """
+    law, certainty = density(evaluated.prior), evaluated.certainty
+    estimates, own = [], by_draws(evaluated.importance)
+    for how, values in own.items():
+        by = replace(how, certainty=certainty)
+        one = image_estimate(name, by, sign * values, direction, "nats", common=law.log_prob_error)
+        estimates.append(with_warning(one, how, evaluated.importance, sign))
+    for convention, shift in law.conventions().items():
+        said = Remark("the paper's own normalisation: off by {} nats, not comparable", (f"{shift:+.4g}",))
+        estimates += [
+            image_estimate(name, replace(how, variant=convention), sign * (values + shift), direction, "nats", said)
+            for how, values in own.items()
+        ]
+    return estimates
 
-    log_likelihood: dict[int, Tensor]
-    elbo: Tensor
-    reconstruction: Tensor
-    kl: Tensor
-    effective: Tensor
-    largest: Tensor
-    pareto_k: Tensor
+
+def by_draws(result: Importance) -> dict[Estimator, Tensor]:
+    """ln p(x) at every K, and the ELBO, image by image."""
+    return {importance(k): values for k, values in result.log_likelihood.items()} | {Estimator("elbo"): result.elbo}
 
 
-FIGURES = ("elbo", "reconstruction", "kl", "effective", "largest", "pareto_k")
+def importance(k: int, certainty: Certainty = "exact") -> Estimator:
+    """Importance sampling by K draws."""
+    return Estimator("is", draws=(k,), certainty=certainty)
 
 
-def importance_sampling(
-    x: Indexed,
-    q: Distribution,
-    log_likelihood: Callable[[Tensor, Tensor], Tensor],
-    log_prior: Callable[[Tensor], Tensor],
-    samples: Sequence[int],
-    seed: Callable[[int], int],
-    numbers: int = sizes.IMAGE,
-    rows: int | None = None,
-    progress: Callable[[int], None] = lambda done: None,
-) -> Importance:
-    """ln p(x) = logsumexp_k [ln p(x|z_k) + ln p(z_k) - ln q(z_k|x)] - ln K, z_k ~ q(z|x) (Burda et al. 2016, eq. 8).
+def with_warning(estimate: Estimate, how: Estimator, result: Importance, sign: float) -> Estimate:
+    """The estimate with what a reader should know of it: a bound is one, and weights may be unreliable."""
+    if how.kind == "elbo":
+        return replace(estimate, remarks=remarks("an upper bound" if sign < 0 else "a lower bound"))
+    alarm, remark = warning(result, *how.draws)
+    return replace(estimate, alarm=alarm, remarks=remarks(remark))
 
-    Every K takes the first K draws of one stream. Image i draws from its own stream, seeded by seed(i), so neither
-    the number of rows at a time nor the other images change its figures.
 
-    x: the images, x[i] (*shape), a tensor or anything indexed like one. q: batch (N,), already encoded.
-    log_likelihood: (x (B, *shape), z (S, B, D)) -> (S, B). log_prior: (S, B, D) -> (S, B).
-    samples: the values of K. numbers: that a decoded code takes, about. rows: codes decoded at a time, where not as
-    many as usual. Memory: `rows` decoded codes, and max(K) numbers an image.
+@metric("bits_per_dim")
+def bits_per_dim(evaluated: Evaluated) -> list[Estimate]:
+    """NLL / (D ln 2) at the largest K; of data on a grid a density's first gets -D ln step nats added.
+
+    step is the distance between two grey levels (`Dataset.step`): 1/255 of pictures that are x/255, so that it adds
+    log2 255 bits and not 8. The estimate is then of the bins, `step` wide, around the grey levels, with the density
+    constant inside each: comparable to a discretised likelihood's only in so far as this holds.
+
+    An error of the prior's ln Z is common to all images here too, divided by D ln 2.
     """
-    samples, most, device = sorted(samples), max(samples), x[0].device
-    rows = rows or sizes.rows(device, numbers, ROWS)
-    side = sizes.rows(device, most * numbers, 1)  # images decoded together: on a CPU each alone
-    size = max(side, 16 * rows // most)  # images summarised together: bounds memory, and how often progress is told
-    count = q.batch_shape[0]
-    figures = torch.empty(len(samples) + len(FIGURES), count, dtype=torch.float64)
-    for start in range(0, count, size):
-        images = range(start, min(start + size, count))
-        parts = [images[i : i + side] for i in range(0, len(images), side)]
-        terms = [draw(x, q, part, log_likelihood, log_prior, most, seed, rows) for part in parts]
-        distortion, rate = (torch.cat(list(term)) for term in zip(*terms, strict=True))  # (B, K) each
-        figures[:, start : images.stop] = summarise(distortion, rate, samples)  # kept apart, they would split the heap
-        progress(images.stop)
-    of_samples, others = figures.split([len(samples), len(FIGURES)])
-    return Importance(dict(zip(samples, of_samples, strict=True)), **dict(zip(FIGURES, others, strict=True)))
+    values = -evaluated.importance.log_likelihood[last(evaluated.importance)]
+    dimensions = math.prod(evaluated.data.shape)
+    discrete = evaluated.model.likelihood.discrete
+    if not discrete and evaluated.data.levels is None:
+        raise Unsupported("bits/dim needs data on a grid of grey levels, and these are real-valued")
+    shift = 0.0 if discrete else -dimensions * math.log(evaluated.data.step)
+    nats = dimensions * math.log(2)  # of one bit a dimension
+    how, common = importance(last(evaluated.importance), evaluated.certainty), density(evaluated.prior).log_prob_error
+    return [image_estimate("bits_per_dim", how, (values + shift) / nats, "lower", "bits", common=common / nats)]
 
 
-def draw(
-    x: Indexed,
-    q: Distribution,
-    images: range,
-    log_likelihood: Callable[[Tensor, Tensor], Tensor],
-    log_prior: Callable[[Tensor], Tensor],
-    samples: int,
-    seed: Callable[[int], int],
-    rows: int,
-) -> tuple[Tensor, Tensor]:
-    """-ln p(x|z_k) and ln q(z_k|x) - ln p(z_k) of some images' draws, (B, K) each, float64."""
-    drawn = [own_draw(q[i : i + 1], samples, seed(i)) for i in images]
-    z, log_q = (torch.cat(part, 1) for part in zip(*drawn, strict=True))
-    seen = x[images.start : images.stop]
-    chunks = z.split(max(1, rows // len(images)))
-    distortion = torch.cat([-log_likelihood(seen, chunk).double() for chunk in chunks])
-    log_p = torch.cat([log_prior(chunk).double() for chunk in chunks])
-    return distortion.T, (log_q - log_p).T
+@metric("reliability")
+def reliability(evaluated: Evaluated) -> list[Estimate]:
+    """Effective sample size, largest weight and Pareto k-hat of the importance weights at the largest K."""
+    result = evaluated.importance
+    how = importance(last(result))
+    estimates = [
+        image_estimate("effective_share", how, result.effective, "higher", "share"),
+        image_estimate("largest_weight", how, result.largest, "lower", "share"),
+    ]
+    if not result.pareto_k.isnan().any():
+        estimates.append(image_estimate("pareto_k", how, result.pareto_k, "lower", "none"))
+        unreliable = result.pareto_k > RELIABLE
+        estimate = measured_estimate("unreliable_images", how, share(unreliable), "lower", "share")
+        estimates.append(replace(estimate, values=unreliable.double()))
+    return estimates
 
 
-def own_draw(q: Distribution, samples: int, seed: int) -> tuple[Tensor, Tensor]:
-    """z_k (K, 1, D) and ln q(z_k|x) (K, 1), float64, of one image, from its own stream. q: batch (1,)."""
-    torch.manual_seed(seed)
-    whole = -(-samples // 16) * 16  # torch draws in blocks of 16: the first K are then the same for any larger K
-    z = q.sample((whole,))
-    log_q = q.log_prob(z)[:samples].double()  # of the whole draw, which a flow posterior need not invert
-    return z[:samples], log_q
+@metric("excess_nll")
+def excess_nll(evaluated: Evaluated) -> list[Estimate]:
+    """NLL minus the exact one of the data's law, example by example: estimates KL(data || model), which is >= 0.
+
+    A value more than three of its errors below 0 is marked impossible. The error includes that of the prior's ln Z.
+    """
+    if evaluated.data.log_prob is None:
+        raise Unsupported("the exact log p(x) of this data set is not known")
+    result = evaluated.importance
+    exact = evaluated.data.log_prob(evaluated.data.test[: len(result.elbo)].cpu()).to(result.elbo)
+    told = "of the data's own law, not of the model"
+    estimates = [image_estimate("nll", Estimator("exact"), -exact, "lower", "nats", told)]
+    common = density(evaluated.prior).log_prob_error
+    for k, values in result.log_likelihood.items():
+        how = importance(k, evaluated.certainty)
+        estimates.append(possible(image_estimate("excess_nll", how, exact - values, "lower", "nats", common=common)))
+    return estimates
 
 
-def summarise(distortion: Tensor, rate: Tensor, samples: Sequence[int]) -> Tensor:
-    """ln p(x) for every number of samples, then FIGURES, (F, B), from the terms of B images under K draws, (B, K)."""
-    log_weight = -distortion - rate  # ln p(x, z_k) - ln q(z_k|x)
-    normalised = log_weight.log_softmax(1)
-    effective = (-(2 * normalised).logsumexp(1)).exp() / log_weight.shape[1]
-    estimates = [log_mean_exp(log_weight[:, :k], 1) for k in samples]
-    means = [log_weight.mean(1), distortion.mean(1), rate.mean(1)]
-    return torch.stack([*estimates, *means, effective, normalised.amax(1).exp(), pareto_k(log_weight)])
+def possible(excess: Estimate) -> Estimate:
+    """The estimate, with an alarm where it lies further below 0 than its whole error explains."""
+    if excess.error is None or excess.value >= -3 * excess.error:
+        return excess
+    why = remarks("impossible: the model cannot beat the data's own law")
+    return replace(excess, alarm="impossible", remarks=why)
+
+
+def last(result: Importance) -> int:
+    """The largest K."""
+    return max(result.log_likelihood)
+
+
+def warning(result: Importance, k: int) -> tuple[Alarm, str]:
+    """Alarm and remark for the estimate at K draws, where it is the largest K and its weights call for them."""
+    unreliable = (result.pareto_k > RELIABLE).double().mean().item()
+    if k < last(result) or unreliable <= TOLERATED:
+        return "", ""
+    return "unreliable", f"unreliable: k-hat > {RELIABLE} for over {TOLERATED:.0%} of images"

@@ -1,104 +1,191 @@
-"""Whether samples repeat the training points, by their nearest ones: authenticity, data copying, copies by count."""
+"""Whether a model repeats its training images: distances to the nearest one, in pixels and in Inception's features."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
 
 import torch
-from scipy.stats import hypergeom
 from torch import Tensor
 
-from benchmarks.metrics.neighbours import Neighbours, nearest
+from benchmarks.estimators.copying import KIN, authentic, copies, data_copying, excess_p, least_share
+from benchmarks.estimators.estimate import Estimate, remarks
+from benchmarks.estimators.estimator import Estimator
+from benchmarks.estimators.neighbours import Neighbours, nearest, nearest_few
+from benchmarks.metrics.base import mean_estimate, metric, metric_of_data
+from benchmarks.metrics.evaluated import Evaluated, Material
+from benchmarks.metrics.feature_sets import features
+from priors.base import Unsupported
 
-KIN = 10
-"""Nearest training points that a copy is told from: the last of them sets the scale."""
+USUAL = 10_000
+"""Images a side in FlexAE's Table 4: the scores fall as sets grow."""
 
-NEAR = 1 / 3
-"""Of the distance to the last of them: what is nearer to the first than that repeats it."""
+LEVELS = 255.0
+
+Points = Callable[[str], Tensor]
+"""A set of images by its name (`Evaluated.images`), as points (n, *shape)."""
 
 
-def authentic(found: Neighbours, train: Tensor) -> Tensor:
-    """Which generated points are no copies, (N,) bool, by their nearest points in `train`, (M, *shape) (Alaa et al.
-    2022).
+def pixels(material: Material) -> Points:
+    """The sets as elements on the scale of the data: in [0, 1] for pictures."""
+    scale = LEVELS if material.data.of_pictures else 1.0
+    return lambda which: material.images(which) / scale
 
-    A point is authentic where it is further from its nearest training point than that one is from its own nearest
-    other. At equal distances it is not, so that copies of a point that the training set holds twice are caught.
-    The mean, the authentic share, is below 1 for new points too (2,000 Gaussian ones: 0.4 in 2 dimensions, 0.8 in 40),
-    and lower for smooth ones, which are closer to everything: it is to be read beside the share of points that are new
-    and as smooth. It depends on the training set's size, not on the number generated.
-    Raises ValueError below two training points.
+
+def inception(material: Material) -> Points:
+    """The sets as Inception's features."""
+    return lambda which: features(material, "inception", which).points
+
+
+def score(name: str, a: Tensor, b: Tensor) -> Estimate:
+    """Mean Euclidean distance of a point of `a` to its nearest in `b`, (N, *shape) each (FlexAE, section 4, Table 4).
+
+    Of pixels in [0, 1] this is the pixel memorisation score (PMS), of Inception's features IMS; its error is over `a`,
+    for this `b`. It falls as `b` grows: only scores of sets of one size compare. Raises Unsupported where they differ.
     """
-    used, place = found.index.unique(return_inverse=True)
-    spacing = nearest(train[used], train, exclude=used).distance
-    return found.distance > spacing[place]
+    if len(a) != len(b):
+        raise Unsupported(f"the score needs sets of one size, and these have {len(a)} and {len(b)} images")
+    small = f"of {len(a)} images a side: not comparable with scores of {USUAL}" if len(a) < USUAL else ""
+    return mean_estimate(name, Estimator("nn", draws=(len(a),)), nearest(a, b).distance, "none", "none", small)
 
 
-def data_copying(generated: Neighbours, test: Neighbours) -> float:
-    """C_T: z-score of the distances to the training set, generated against held-out points (Meehan et al. 2020).
+def of_model(measure: str, sets: Points) -> list[Estimate]:
+    """The scores of generated images, the test set's own, and their ratio."""
+    generated, test, training = (sets(which) for which in ("generated", "test", "training"))
+    ours = score(f"{measure}_generated_train", generated, training)
+    floor = score(f"{measure}_test_train", test, training)
+    told = remarks("well below 1 where training images are repeated, and where images lack the data's detail")
+    ratio = Estimate(f"{measure}_ratio", ours.estimator, ours.value / floor.value, "none", "none", remarks=told)
+    return [ours, score(f"{measure}_generated_test", generated, test), floor, ratio]
 
-    Negative where generated points are closer to the training set than held-out ones, as copies are; positive where
-    they are further, as in underfitting. Where both follow one law it is a standard normal variable; else it grows
-    with the square root of their sizes, which must be equal.
-    This is the global test, of one cell. The paper's C_T averages it over the cells of a k-means partition, which also
-    finds a region copied where another is underfitted; such a pair can cancel here.
-    Raises ValueError where generated and held-out sizes differ.
+
+@metric("pms", draws=True)
+def pms(evaluated: Evaluated) -> list[Estimate]:
+    """Distance in pixels from generated images to the nearest training image, beside the test images' own (FlexAE)."""
+    return of_model("pms", pixels(evaluated))
+
+
+@metric_of_data("pms_train_train")
+def pms_train_train(material: Material) -> list[Estimate]:
+    """Distance in pixels from training images to the nearest of other training images: no model (FlexAE, Table 4)."""
+    return [score("pms_train_train", *map(pixels(material), ("held-out", "training")))]
+
+
+@metric_of_data("pms_train_test")
+def pms_train_test(material: Material) -> list[Estimate]:
+    """Distance in pixels from training images to the nearest test image: no model (FlexAE, Table 4)."""
+    return [score("pms_train_test", *map(pixels(material), ("training", "test")))]
+
+
+@metric("ims", inception=True, draws=True)
+def ims(evaluated: Evaluated) -> list[Estimate]:
+    """Distance in Inception's features from generated images to the nearest training image, beside the test images'."""
+    return of_model("ims", inception(evaluated))
+
+
+@metric_of_data("ims_train_train", inception=True)
+def ims_train_train(material: Material) -> list[Estimate]:
+    """Distance in Inception's features from training images to the nearest of other training images: no model."""
+    return [score("ims_train_train", *map(inception(material), ("held-out", "training")))]
+
+
+@metric_of_data("ims_train_test", inception=True)
+def ims_train_test(material: Material) -> list[Estimate]:
+    """Distance in Inception's features from training images to the nearest test image: no model."""
+    return [score("ims_train_test", *map(inception(material), ("training", "test")))]
+
+
+SMOOTH = "of E[x|z] at codes of images not trained on"
+BESIDE = "below 0: nearer to training images than test images are, as copies and smooth images are; above 0: further"
+AGAINST = "about 0 where draws decode as codes of unseen images do; below: nearer to training images; above: further"
+
+
+@metric("copying", draws=True)
+def copying(evaluated: Evaluated) -> list[Estimate]:
+    """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
+
+    E[x|z] is smoother than data, and smooth images are closer to the training images without being copies. How much
+    closer is told by what has been through the same decoder: reconstructions of images not trained on.
     """
-    ours, theirs = len(generated.distance), len(test.distance)
-    if ours != theirs:
-        raise ValueError(f"the score depends on the sets' sizes, which must be equal: {ours} generated, {theirs} test")
-    return mann_whitney_z(generated.distance, test.distance)
+    found = {name: near(images, evaluated.all_training) for name, images in compared(evaluated).items()}
+    found.setdefault("many", found["generated"])
+    return [*authentic_shares(evaluated, found), *as_a_whole(evaluated, found), *one_by_one(found)]
 
 
-def copies(found: Neighbours) -> Tensor:
-    """Which points repeat a training point, (N,) bool: d_1 <= NEAR d_KIN, d_k the distance to the k-th nearest training
-    point; `found` has the KIN nearest, (N, KIN) (the relative distance of Carlini et al. 2023, who divide by a mean).
+def compared(evaluated: Evaluated) -> dict[str, Tensor]:
+    """What is held against the training images, by name; "many" where there are more generated images than those."""
+    sets = {
+        "generated": evaluated.generated,
+        "reconstruction": evaluated.reconstructed,
+        "test": evaluated.test,
+        "validation": evaluated.validation,
+    }
+    more = evaluated.many_generated
+    return sets if more is evaluated.generated else {**sets, "many": more}
 
-    Where points are spread evenly over d dimensions, new ones do so with the probability
-    1 - (1 - NEAR^d)^(KIN - 1), whatever the scale and the number of training points: 0.4 % at d = 7, 0.015 % at d = 10.
-    Smoothing, and all else that moves a point away from every training point alike, brings the ratio closer to 1 and is
-    never taken for copying; nor is a copy found that is smoothed that much. The 10th neighbour sets the scale, and not
-    the 2nd, so that near copies are found of a point that the training set holds up to nine times, and exact copies, at
-    d_1 = 0, of any.
+
+def near(images: Tensor, training: Tensor) -> Neighbours:
+    """The KIN nearest training images of every image, or as many as there are."""
+    return nearest_few(images, training, min(KIN, len(training)))
+
+
+def authentic_shares(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Estimate]:
+    """That of generated images, beside those of test images and of their reconstructions."""
+    estimates = []
+    for which, of, told in (
+        ("generated", "", "below the reconstructions' share: nearer to training images than those; above: further"),
+        ("reconstruction", "reconstruction", SMOOTH),
+        ("test", "test", "the test images' own, which are sharper than E[x|z]"),
+    ):
+        own = authentic(found[which].first, evaluated.all_training).double()
+        how = Estimator("pixels", draws=(len(own),), of=of)
+        estimates.append(mean_estimate("authentic_share", how, own, "none", "share", told))
+    return estimates
+
+
+def as_a_whole(evaluated: Evaluated, found: Mapping[str, Neighbours]) -> list[Estimate]:
+    """C_T of generated images and of reconstructions, against test images, and of generated against reconstructions."""
+    few, estimates = len(evaluated.all_training) < len(evaluated.data.train), []
+    cut = f"; against the first {len(evaluated.all_training)} training images" if few else ""
+    for ours, theirs, of, told in (
+        ("generated", "test", "", BESIDE),
+        ("reconstruction", "test", "reconstruction", f"{SMOOTH}: what smoothness alone does"),
+        ("generated", "reconstruction", "against-reconstructions", AGAINST),
+    ):
+        z, how = data_copying(found[ours].first, found[theirs].first), Estimator("c_t", draws=(evaluated.count,), of=of)
+        estimates.append(Estimate("data_copying", how, z, "none", "none", remarks=remarks(told + cut)))
+    return estimates
+
+
+def one_by_one(found: Mapping[str, Neighbours]) -> list[Estimate]:
+    """The share of generated images that repeat a training image, beside those of reconstructions and of unseen images,
+    with an exact test of the excess over either.
+
+    Smoothness makes no image a copy by this count, so that real images may be the yardstick: of test and validation
+    images both, and for more generated ones, since the numbers limit how small a share can be found. Reconstructions
+    are only the second one, since a decoder that knows nothing but training images makes copies of unseen ones too.
     """
-    return found.distance[:, 0] <= NEAR * found.distance[:, -1]
+    ours, decoded = copies(found["many"]), copies(found["reconstruction"])
+    unseen = torch.cat([copies(found["test"]), copies(found["validation"])])
+    return [
+        share_of_copies(ours, "", f"within a third of the distance to the {KIN}th nearest training image"),
+        share_of_copies(decoded, "reconstruction", SMOOTH),
+        share_of_copies(unseen, "unseen", "of test and validation images, which are no copies"),
+        excess(ours, unseen, "", "repeat training images more often than unseen images do"),
+        excess(ours, decoded, "against-reconstructions", "do so more often than unseen images that were decoded"),
+    ]
 
 
-def excess_p(a: Tensor, b: Tensor) -> float:
-    """P(K >= k): Fisher's exact test, one-sided, of more trues in `a`, (n,) bool, than in `b`, (m,) bool.
-
-    K is hypergeometric, given the number of trues in both: where all n + m are independent draws of one law, any n of
-    them could be `a`. Then P(p <= alpha) <= alpha, and well below where trues are rare; p = 1 where `a` has none. Draws
-    of one Markov chain are not independent. Twice the mean of several runs' p is a p-value too (Rüschendorf 1982).
-    """
-    n, m, k, both = len(a), len(b), int(a.sum()), int(a.sum() + b.sum())
-    return float(hypergeom.sf(k - 1, n + m, both, n))
+def share_of_copies(repeating: Tensor, of: str, told: str) -> Estimate:
+    """The share of images that repeat a training image."""
+    how = Estimator("third", draws=(len(repeating),), of=of)
+    return mean_estimate("copies", how, repeating.double(), "none", "share", told)
 
 
-def least_share(n: int, m: int, level: float = 0.01) -> float:
-    """The smallest share of trues in n that `excess_p` finds at this level where m hold none; inf where no share does.
-
-    k trues have p = prod_(i<k) (n - i) / (n + m - i), about (n / (n + m))^k: m limits what can be found, a share of
-    -ln(level) / m however large n is. 2.3 % for 300 against 300, 0.9 % for 3000 against 600, 0.05 % for 10,000 against
-    20,000.
-    """
-    left = torch.arange(n, 0, -1, dtype=torch.float64)
-    found = (left / (left + m)).log().cumsum(0) <= math.log(level)
-    return (int(found.int().argmax()) + 1) / n if found.any() else math.inf
-
-
-def mann_whitney_z(a: Tensor, b: Tensor) -> float:
-    """(U - E U) / sd(U), U = the pairs with a_i > b_j, ties half: negative where `a` is smaller. (n,), (m,).
-
-    Under one law E U = nm/2 and Var U = nm/12 [n+m+1 - sum_t (t^3 - t) / ((n+m)(n+m-1))], t the sizes of the groups
-    of equal values. No continuity correction. 0 where all values are equal, nan where one is.
-    """
-    n, m, both = len(a), len(b), torch.cat([a, b]).double()
-    if both.isnan().any():
-        return math.nan
-    _, group, ties = both.unique(return_inverse=True, return_counts=True)
-    ties = ties.double()
-    rank = (ties.cumsum(0) - (ties - 1) / 2)[group]  # from 1, the mean rank of equal values
-    u = rank[:n].sum().item() - n * (n + 1) / 2
-    tied = (ties**3 - ties).sum().item() / ((n + m) * (n + m - 1))
-    variance = n * m / 12 * (n + m + 1 - tied)
-    return (u - n * m / 2) / math.sqrt(variance) if len(ties) > 1 else 0.0
+def excess(ours: Tensor, theirs: Tensor, of: str, what: str) -> Estimate:
+    """The p-value of more copies among ours, with the share from which on it would tell."""
+    n, m = len(ours), len(theirs)
+    least = least_share(n, m)
+    power = f"below 0.01 from a share of {least:.2g} on" if least <= 1 else "too few images to tell"
+    told = remarks(f"p-value: small where generated images {what}", power)
+    how = Estimator("fisher", draws=(n, m), of=of)
+    return Estimate("copies_p", how, excess_p(ours, theirs), "none", "none", remarks=told)

@@ -1,4 +1,7 @@
-"""The command `python -m benchmarks.plots`."""
+"""The command `python -m benchmarks.plots`.
+
+What does the work is imported by the functions that do it, so that `--help` waits for neither torch nor pandas.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,8 @@ from typing import Annotated
 
 from rich.console import Console
 
-from benchmarks import suite
-from benchmarks.command import Selection, named, parse, place_of, status
-from benchmarks.display import Screen
-from benchmarks.errors import UsageError, unknown
-from benchmarks.execute import Place
-from benchmarks.machine import prepare_worker
-from benchmarks.plots import PLOTS, Results, gallery
-from benchmarks.settings import Run
+from benchmarks.cli import Selection, named, parse, status
+from benchmarks.common.screen import Screen
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Command(Selection):
     """
 
     figure: Annotated[tuple[str, ...], named("NAME ...")] = ()
-    """Only these kinds of figures (`python -m benchmarks.plots list` tells them)."""
+    """Only these kinds of figures (`plots list` tells them)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def list_plots(console: Console) -> int:
     """The kinds of figures, a line each."""
+    from benchmarks.plots.base import PLOTS
+
     for name, one in PLOTS.items():
         console.print(f"{name:14} {one.summary}", highlight=False, markup=False, soft_wrap=True)
     return 0
@@ -53,30 +52,10 @@ def list_plots(console: Console) -> int:
 
 def plots(command: Command, console: Console) -> int:
     """Draws, and tells every figure as it is written."""
-    for name in command.figure:
-        if name not in PLOTS:
-            raise unknown("figure", name, PLOTS)
-    chosen = suite.read(command.suite)
-    place = place_of(command)
-    prepare_worker(place.device)
-    runs = finished(suite.expand(chosen, command.request()), place, command)
-    folder = command.results / "figures" / command.output(chosen)
-    with console.status("drawing"):
-        for shown in gallery.draw(Results(chosen, runs, place), folder, command.figure or tuple(PLOTS)):
-            what = f"{folder / shown.file}.png" if shown.file else f"no {shown.plot}: {shown.caption}"
-            console.print(what, highlight=False, markup=False, soft_wrap=True, style=None if shown.file else "dim")
+    from benchmarks.plots.drawing import draw
+
+    draw(command, console, command.figure)
     return 0
-
-
-def finished(wanted: Sequence[Run], place: Place, command: Selection) -> tuple[Run, ...]:
-    """Those of the runs that have ended well; UsageError where none has."""
-    runs = tuple(run for run in wanted if place.done(run) and place.record(run).read("training.json")["status"] == "ok")
-    if not runs:
-        raise UsageError(
-            f"No run of {command.suite} has ended below {command.results}: run it first by "
-            f"`python -m benchmarks.run --suite {command.suite}` with the same flags."
-        )
-    return runs
 
 
 if __name__ == "__main__":

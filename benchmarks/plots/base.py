@@ -11,13 +11,15 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks import look
-from benchmarks.evaluation import Subject
-from benchmarks.execute import Place, recall
-from benchmarks.record import Record
-from benchmarks.settings import Run
-from benchmarks.standings import UNRELIABLE, unreliable
-from benchmarks.suite import Suite
+from benchmarks.common import style
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Suite
+from benchmarks.estimators.estimator import Estimator
+from benchmarks.metrics import Evaluated
+from benchmarks.runner.recall import recall
+from benchmarks.runner.record import Record
+from benchmarks.runner.workspace import Workspace
+from priors.registry import Registry
 
 IDENTITY = ("dataset", "method", "seed")
 
@@ -28,8 +30,8 @@ class Results:
 
     suite: Suite
     runs: tuple[Run, ...]
-    place: Place
-    recalled: dict[str, Subject] = field(default_factory=dict, repr=False, compare=False)
+    workspace: Workspace
+    recalled: dict[str, Evaluated] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -52,14 +54,14 @@ class Results:
         """By method the run of its first seed: pictures show one model each."""
         return {method: self.of(method)[0] for method in self.methods if self.of(method)[0].prior}
 
-    def subject(self, run: Run) -> Subject:
+    def evaluated(self, run: Run) -> Evaluated:
         """The run's trained model and prior, with what its metrics shared."""
         if run.name not in self.recalled:
-            self.recalled[run.name] = recall(run, self.place)
+            self.recalled[run.name] = recall(run, self.workspace)
         return self.recalled[run.name]
 
     def record(self, run: Run) -> Record:
-        return self.place.record(run)
+        return self.workspace.record(run)
 
     def history(self, run: Run) -> pd.DataFrame:
         """The training curve, a row an epoch; empty where nothing was trained."""
@@ -71,14 +73,14 @@ class Results:
     @cached_property
     def figures(self) -> pd.DataFrame:
         """A row a run and figure, costs too: dataset, method, seed, asked (the suite's name for it), metric, estimator,
-        value, unit, direction, error, note."""
+        value, unit, direction, error."""
         rows: list[dict[str, Any]] = []
         for run in self.runs:
             record, identity = self.record(run), {name: getattr(run, name) for name in IDENTITY}
             groups = {name: one.get("figures", ()) for name, one in record.read("metrics.json")["metrics"].items()}
             groups["cost"] = record.read("training.json")["cost"]
             rows += [identity | {"asked": name} | figure for name, group in groups.items() for figure in group]
-        columns = (*IDENTITY, "asked", "metric", "estimator", "value", "unit", "direction", "error", "note")
+        columns = (*IDENTITY, "asked", "metric", "estimator", "value", "unit", "direction", "error")
         return pd.DataFrame(rows, columns=columns)
 
     def headlines(self) -> pd.DataFrame:
@@ -89,24 +91,18 @@ class Results:
         importance sampling it is the one with the most draws, otherwise a metric's first that tells methods apart.
         """
         own = self.figures[(self.figures["metric"] == self.figures["asked"]) & (self.figures["direction"] != "none")]
-        own = own.assign(base=[base(name) for name in own["estimator"]])
-        own = own.loc[[name.partition("+")[2] in ("", *CERTAINTIES, UNRELIABLE) for name in own["estimator"]]]
-        doubtful = own["estimator"].map(unreliable).groupby([own[name] for name in ALIKE]).transform("any")
+        how = own["estimator"].map(Estimator.parse)
+        own = own.assign(base=how.map(lambda one: str(one.base)), doubtful=how.map(lambda one: not one.reliable))
+        own = own[how.map(lambda one: not one.variant).astype(bool)]
+        doubtful = own["doubtful"].groupby([own[name] for name in ALIKE]).transform("any")
         own = own[~doubtful.astype(bool)]
         kept = [part[part["base"] == telling(part)] for _, part in own.groupby("metric", sort=False)]
         kept.sort(key=lambda part: self.suite.metrics.index(part["metric"].iloc[0]))
         return pd.concat(kept, ignore_index=True) if kept else own
 
 
-CERTAINTIES = ("estimate", "bound")
-
 ALIKE = ("dataset", "method", "metric", "base")
 """What a method's figures over seeds share."""
-
-
-def base(estimator: str) -> str:
-    """An estimator's name without what a prior's density adds to it."""
-    return estimator.partition("+")[0]
 
 
 def telling(rows: pd.DataFrame) -> str:
@@ -117,8 +113,8 @@ def telling(rows: pd.DataFrame) -> str:
 
 def draws(estimator: str) -> int:
     """K of importance sampling, 0 of any other estimator."""
-    kind, _, count = estimator.partition("-")
-    return int(count) if kind == "is" and count.isdigit() else 0
+    how = Estimator.parse(estimator)
+    return how.draws[0] if how.kind == "is" else 0
 
 
 def mean_and_error(rows: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +151,7 @@ class Plot:
 
     def drawings(self, results: Results) -> list[Drawing]:
         """All of them, in the project's look; Unsupported where these runs have none."""
-        with look.rules(), torch.no_grad():
+        with style.rules(), torch.no_grad():
             return list(self.draw(results))
 
     @property
@@ -163,14 +159,28 @@ class Plot:
         return (self.draw.__doc__ or "").strip().splitlines()[0]
 
 
-PLOTS: dict[str, Plot] = {}
+ORDER = (
+    *("samples", "traversals", "neighbours"),
+    *("latent", "posteriors", "leakage"),
+    *("training", "sensitivity", "cost", "ranks", "critic"),
+)
+"""Modules of plots, in the order in which a report shows what they draw."""
+
+PLOTS: Registry[Plot] = Registry(
+    "plot",
+    tuple(f"benchmarks.plots.{name}" for name in ORDER),
+    lambda part: isinstance(part, Plot) and callable(part.draw),
+    "a function results -> drawings",
+    '@plot("name")',
+    in_order=True,
+)
 
 
 def plot(name: str, across: bool = False) -> Callable[[Draw], Draw]:
     """Names a plot. It yields its drawings, or raises Unsupported with the reason why these runs have none."""
 
     def keep(draw: Draw) -> Draw:
-        PLOTS[name] = Plot(name, draw, across)
+        PLOTS.add(name, Plot(name, draw, across), draw)
         return draw
 
     return keep

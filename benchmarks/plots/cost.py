@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import look
+from benchmarks.common import style
 from benchmarks.plots.base import Drawing, Results, label, mean_and_error, plot
 from priors.base import Unsupported
 
@@ -19,8 +19,8 @@ def cost(results: Results) -> Iterator[Drawing]:
     if headlines.empty or len(seconds) < 2:
         raise Unsupported("costs are held against quality where two methods or more were trained and ranked")
     metrics = list(dict.fromkeys(headlines["metric"]))
-    styles = look.styles(results.methods)
-    figure, grid = look.panels(len(metrics), across=3, size=(3.2, 2.7))
+    styles = style.styles(results.methods)
+    figure, grid = style.panels(len(metrics), across=3, size=(3.2, 2.7))
     for axes, metric in zip(grid, metrics, strict=True):
         rows = headlines[headlines["metric"] == metric]
         quality, estimated = mean_and_error(rows), {*rows[rows["estimator"] != rows["base"]]["method"]}
@@ -32,8 +32,8 @@ def cost(results: Results) -> Iterator[Drawing]:
                 markersize=7, label=method,
             )  # fmt: skip
         axes.set(xlabel="training [s]", ylabel=label(rows), title=BETTER[rows["direction"].iloc[0]])
-        look.logarithmic(axes)
-    look.legend(figure, grid)
+        style.logarithmic(axes)
+    style.legend(figure, grid)
     yield Drawing(figure, caption(results))
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks import look
-from benchmarks.errors import UsageError
-from benchmarks.names import slug
+from benchmarks.common import style
+from benchmarks.common.errors import UsageError
+from benchmarks.common.files import write_atomically
+from benchmarks.common.names import slug
 from benchmarks.plots.base import PLOTS, Drawing, Plot, Results
-from benchmarks.record import write_atomically
 from priors.base import Unsupported
-from priors.registry import in_one_line
+from priors.wording import in_one_line
 
 KINDS = ("png", "svg")
 INDEX = "figures.json"
@@ -71,8 +71,8 @@ def _one(plot: Plot, results: Results, folder: Path) -> Iterator[Shown]:
         for drawing in plot.drawings(results):
             file = "-".join(filter(None, (slug(dataset), plot.name, slug(drawing.part))))
             if trial:
-                look.stamp(drawing.figure, f"trial: {', '.join(one.partition(':')[0] for one in trial)}")
-            look.write(drawing.figure, folder / file, KINDS)
+                style.stamp(drawing.figure, f"trial: {', '.join(results.runs[0].marks)}")
+            style.write(drawing.figure, folder / file, KINDS)
             yield Shown(plot.name, dataset, file, _told(drawing, trial))
     except Unsupported as reason:
         yield Shown(plot.name, dataset, "", str(reason))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
-from benchmarks.evaluation import Subject
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.metrics import Evaluated
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds
 from benchmarks.plots.plane import (
@@ -32,10 +34,9 @@ from benchmarks.plots.plane import (
     square,
     within,
 )
-from benchmarks.seeds import stream
 from priors.base import Unsupported
-from priors.flows import Flow
-from priors.normal import log_standard_normal
+from priors.parts.flows import Flow
+from priors.parts.normal import log_standard_normal
 
 ACROSS = 4
 """Methods in a drawing."""
@@ -49,8 +50,16 @@ GREYS = ("0.92", "0.81", "0.66")
 POOL, MARKED = 1000, 5
 """Draws of the prior, and codes, among which pockets and leaks are looked for, and how many of them are marked."""
 
-POCKETS = {"marker": "X", "s": 46, "facecolor": look.COLOURS[1], "edgecolor": "white", "linewidth": 0.7}
-LEAKS = {"marker": "^", "s": 34, "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
+Style = Mapping[str, Any]
+
+POCKETS: Style = {
+    "marker": "X",
+    "s": 46,
+    "facecolor": style.COLOURS[1],
+    "edgecolor": "white",
+    "linewidth": 0.7,
+}
+LEAKS: Style = {"marker": "^", "s": 34, "facecolor": "white", "edgecolor": "black", "linewidth": 0.9}
 
 
 @dataclass(frozen=True)
@@ -67,46 +76,46 @@ class Space:
 @plot("latent")
 def latent(results: Results) -> Iterator[Drawing]:
     """Latent spaces of two dimensions: prior, aggregate posterior, pockets and leaks (dpVAE, Figures 1 and 3)."""
-    subjects = on_a_plane(results)
-    methods = list(subjects)
+    models = on_a_plane(results)
+    methods = list(models)
     for start in range(0, len(methods), ACROSS):
-        some = {method: subjects[method] for method in methods[start : start + ACROSS]}
+        some = {method: models[method] for method in methods[start : start + ACROSS]}
         yield Drawing(figure(some), caption(some), str(start // ACROSS + 1) if len(methods) > ACROSS else "")
 
 
-def figure(subjects: Mapping[str, Subject]) -> Figure:
+def figure(models: Mapping[str, Evaluated]) -> Figure:
     """A column a method: its latent space, the data's where that is a plane, the generation space where it has one."""
-    plane, flows = rows(subjects)
+    plane, flows = rows(models)
     heights = [1, *[FLAT] * plane, *[1] * flows]
-    size = (look.PANEL, (sum(heights) * look.PANEL + LEGEND) / len(heights))
-    made, grid = look.panels(len(heights) * len(subjects), len(subjects), size, height_ratios=heights)
-    for column, (method, subject) in zip(grid.reshape(len(heights), -1).T, subjects.items(), strict=True):
+    size = (style.PANEL, (sum(heights) * style.PANEL + LEGEND) / len(heights))
+    made, grid = style.panels(len(heights) * len(models), len(models), size, height_ratios=heights)
+    for column, (method, evaluated) in zip(grid.reshape(len(heights), -1).T, models.items(), strict=True):
         column[0].set_title(method)
-        with stream(subject.seed, "plot of latent spaces"):
-            space = latent_space(subject)
+        with stream(evaluated.seed, "plot of latent spaces"):
+            space = latent_space(evaluated)
             show(column[0], space)
             if plane:
-                decoded(column[1], subject, space)
-            if isinstance(subject.prior, Flow):
-                show(column[-1], generation_space(space, subject.prior))
+                decoded(column[1], evaluated, space)
+            if isinstance(evaluated.prior, Flow):
+                show(column[-1], generation_space(space, evaluated.prior))
             elif flows:
                 column[-1].set_axis_off()
-    look.legend(made, grid, across=3 * len(subjects) // 2)
+    style.legend(made, grid, across=3 * len(models) // 2)
     return made
 
 
-def rows(subjects: Mapping[str, Subject]) -> tuple[bool, bool]:
+def rows(models: Mapping[str, Evaluated]) -> tuple[bool, bool]:
     """Are the data points of a plane, and has any prior a generation space?"""
-    some = subjects.values()
-    return next(iter(some)).data.shape == (2,), any(isinstance(subject.prior, Flow) for subject in some)
+    some = models.values()
+    return next(iter(some)).data.shape == (2,), any(isinstance(evaluated.prior, Flow) for evaluated in some)
 
 
-def caption(subjects: Mapping[str, Subject]) -> str:
-    data, (plane, flows) = next(iter(subjects.values())).data, rows(subjects)
+def caption(models: Mapping[str, Evaluated]) -> str:
+    data, (plane, flows) = next(iter(models.values())).data, rows(models)
     below = ["data space, test points and what draws of the prior, pockets and leaks decode to"] * plane
     below += ["the generation space z0 = g(z) of priors that are flows, where the prior is N(0, I)"] * flows
     return (
-        f"Latent spaces on {data.name}, {seeds(subjects)}. Grey areas: the regions of highest density that hold "
+        f"Latent spaces on {data.name}, {seeds(models)}. Grey areas: the regions of highest density that hold "
         f"{MASSES_IN_WORDS} of the prior; black lines: the same of the aggregate posterior q(z) of {len(data.train)} "
         f"training points; points, where there is no density: {POINTS} draws, or codes of test points. Pockets are the "
         f"{MARKED} of {POOL} draws of the prior with the lowest ln q(z), leaks the {MARKED} of {POOL} codes z ~ q(z) "
@@ -117,15 +126,15 @@ def caption(subjects: Mapping[str, Subject]) -> str:
 # The laws
 
 
-def latent_space(subject: Subject) -> Space:
+def latent_space(evaluated: Evaluated) -> Space:
     """The space that the encoder maps to."""
-    pockets = leaks = subject.draws[:0]
-    codes = Law(subject.q[:POINTS].sample())
+    pockets = leaks = evaluated.draws[:0]
+    codes = Law(evaluated.q[:POINTS].sample())
     with suppress(Unsupported):
-        codes = Law(subject.codes[0], subject.at_codes.aggregate, subject.aggregate.log_prob_in_chunks)
-        pockets = subject.least_covered(POOL, MARKED)
-        leaks = subject.least_likely(POOL, MARKED)
-    return Space("z", prior_of(subject), codes, pockets, leaks)
+        codes = Law(evaluated.codes[0], evaluated.at_codes.aggregate, evaluated.aggregate.log_prob_in_chunks)
+        pockets = evaluated.least_covered(POOL, MARKED)
+        leaks = evaluated.least_likely(POOL, MARKED)
+    return Space("z", prior_of(evaluated), codes, pockets, leaks)
 
 
 def generation_space(space: Space, flow: Flow) -> Space:
@@ -138,12 +147,15 @@ def generation_space(space: Space, flow: Flow) -> Space:
         return flow.to_base(z.to(flow.origin))
 
     def moved(law: Law) -> Law:
-        z0 = there(law.draws)
-        return Law(z0) if law.log_prob is None else Law(z0, log_prob(law, z0), lambda z0: log_prob(law, z0))
+        z0, own, prior = there(law.draws), law.log_prob, space.prior.log_prob
+        if own is None or prior is None:
+            return Law(z0)
 
-    def log_prob(law: Law, z0: Tensor) -> Tensor:
-        z = flow.from_base(z0)
-        return law.log_prob(z) - space.prior.log_prob(z) + log_standard_normal(z0)
+        def log_prob(z0: Tensor) -> Tensor:
+            z = flow.from_base(z0)
+            return own(z) - prior(z) + log_standard_normal(z0)
+
+        return Law(z0, log_prob(z0), log_prob)
 
     return Space("z0", moved(space.prior), moved(space.codes), there(space.pockets), there(space.leaks))
 
@@ -167,11 +179,11 @@ def show(axes: Axes, space: Space) -> None:
     frame(axes, window, space.name)
 
 
-def decoded(axes: Axes, subject: Subject, space: Space) -> None:
+def decoded(axes: Axes, evaluated: Evaluated, space: Space) -> None:
     """Test points, and what draws of the prior, pockets and leaks decode to."""
-    x = subject.data.test[:POINTS]
+    x = evaluated.data.test[:POINTS]
     chosen = (space.prior.draws[:POINTS], space.pockets, space.leaks)
-    drawn, pockets, leaks = (subject.decoded(z, "points of the plane") for z in chosen)
+    drawn, pockets, leaks = (evaluated.decoded(z, "points of the plane") for z in chosen)
     cloud(axes, x, "test points", color="0.75", s=3)
     cloud(axes, drawn, "E[x|z], z ~ p(z)", color="black", s=1.5)
     mark(axes, pockets, leaks)
@@ -179,6 +191,7 @@ def decoded(axes: Axes, subject: Subject, space: Space) -> None:
 
 
 def mark(axes: Axes, pockets: Tensor, leaks: Tensor) -> None:
-    for points, style, label in ((pockets, POCKETS, "pockets"), (leaks, LEAKS, "leaks")):
+    for points, how, label in ((pockets, POCKETS, "pockets"), (leaks, LEAKS, "leaks")):
         if len(points):
-            axes.scatter(*points.T.cpu(), **style, label=label, zorder=3)
+            x, y = points.T.cpu()
+            axes.scatter(x, y, **how, label=label, zorder=3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
-from benchmarks.evaluation import Subject
-from benchmarks.evaluation.subject import CODES
-from benchmarks.metrics import latent
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
+from benchmarks.estimators import latent
+from benchmarks.metrics import Evaluated
+from benchmarks.metrics.evaluated import CODES
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds
-from benchmarks.seeds import stream
 from priors.base import Unsupported, density
 
 STEPS = 120
@@ -63,32 +63,32 @@ class Densities(NamedTuple):
 @plot("leakage")
 def leakage(results: Results) -> Iterator[Drawing]:
     """Latent leaks and pockets: the leakage score (dpVAE, Figure 4), and shares at quantiles, which fit any D."""
-    subjects = {method: results.subject(run) for method, run in results.first().items()}
+    models = {method: results.evaluated(run) for method, run in results.first().items()}
     found: dict[str, Densities] = {}
     reasons: dict[str, str] = {}
-    for method, subject in subjects.items():
+    for method, evaluated in models.items():
         try:
-            found[method] = densities(subject)
+            found[method] = densities(evaluated)
         except Unsupported as reason:
             reasons[method] = str(reason)
     if not found:
         raise Unsupported("; ".join(dict.fromkeys(reasons.values())) or "none of these runs has a model")
-    shown, styles = {method: subjects[method] for method in found}, look.styles(subjects)
+    shown, styles = {method: models[method] for method in found}, style.styles(models)
     about = f"{results.datasets[0]}, {seeds(shown)}"
     yield Drawing(score(found, styles), f"Leakage score on {about}. {SCORE}{notes(shown, reasons)}", "score")
     yield Drawing(share(found, styles), f"Leaks and pockets on {about}. {SHARE}{notes(shown, reasons)}", "share")
 
 
-def densities(subject: Subject) -> Densities:
+def densities(evaluated: Evaluated) -> Densities:
     """Of a run; Unsupported where the codes or the prior have none."""
-    with stream(subject.seed, "plot of leakage"):
-        at, draws = subject.at_codes, subject.aggregate.log_prob_in_chunks(subject.draws)
-        return Densities(subject.log_p_at_codes, at.aggregate, at.without, subject.log_p_at_draws, draws)
+    with stream(evaluated.seed, "plot of leakage"):
+        at, draws = evaluated.at_codes, evaluated.aggregate.log_prob_in_chunks(evaluated.draws)
+        return Densities(evaluated.log_p_at_codes, at.aggregate, at.without, evaluated.log_p_at_draws, draws)
 
 
-def notes(shown: Mapping[str, Subject], left_out: Sequence[str]) -> str:
+def notes(shown: Mapping[str, Evaluated], left_out: Collection[str]) -> str:
     """What a caption says of densities that are not exact, or missing."""
-    certainty = {method: density(subject.prior).certainty for method, subject in shown.items()}
+    certainty = {method: density(evaluated.prior).certainty for method, evaluated in shown.items()}
     unsure = [f"{method} ({kind})" for method, kind in certainty.items() if kind != "exact"]
     text = [f"ln p(z) is not exact of {', '.join(unsure)}"] * bool(unsure)
     text += [f"left out, without a density of codes or prior: {', '.join(left_out)}"] * bool(left_out)
@@ -100,7 +100,7 @@ def score(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure
     low = min(one.p_at_codes.quantile(LEAST).item() for one in found.values())
     high = max(one.p_at_codes.max().item() for one in found.values())
     thresholds = torch.linspace(low, high, STEPS).tolist()
-    figure, (left, right) = look.panels(2, size=SIZE)
+    figure, (left, right) = style.panels(2, size=SIZE)
     for method, one in found.items():
         at = latent.leakage(one.p_at_codes, one.q_at_codes, thresholds)
         among = [leak.among.value if leak.share.value * CODES >= FEW else math.nan for leak in at]
@@ -111,23 +111,23 @@ def score(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure
     for axes in (left, right):
         axes.set_xlabel("threshold τ of ln p(z), nats")
         axes.locator_params(axis="x", nbins=6)
-    look.legend(figure, [left])
+    style.legend(figure, [left])
     return figure
 
 
 def share(found: Mapping[str, Densities], styles: Mapping[str, Style]) -> Figure:
     """Codes below quantiles of ln p at the prior's draws, and the prior's draws below quantiles of ln q at codes."""
     levels = torch.logspace(math.log10(LEAST), 0, STEPS, dtype=torch.float64)
-    figure, (left, right) = look.panels(2, size=SIZE, sharex=True, sharey=True)
+    figure, (left, right) = style.panels(2, size=SIZE, sharex=True, sharey=True)
     for method, one in found.items():
-        curve(left, levels, below(one.p_at_codes, one.p_at_draws, levels), method, styles[method])
-        curve(right, levels, below(one.q_at_draws, one.without, levels), method, styles[method])
+        curve(left, levels.tolist(), below(one.p_at_codes, one.p_at_draws, levels).tolist(), method, styles[method])
+        curve(right, levels.tolist(), below(one.q_at_draws, one.without, levels).tolist(), method, styles[method])
     left.set(xlabel="level α of ln p(z) at draws of the prior", ylabel="share of codes below", title="leaks")
     right.set(xlabel="level α of ln q(z) at codes", ylabel="share of the prior's draws below", title="pockets")
     for axes in (left, right):
         diagonal(axes, levels)
         axes.tick_params(labelleft=True)
-    look.legend(figure, [left])
+    style.legend(figure, [left])
     return figure
 
 

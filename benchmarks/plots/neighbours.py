@@ -8,10 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
-from benchmarks.evaluation import Subject
-from benchmarks.evaluation.memorisation import LEVELS
-from benchmarks.metrics.neighbours import nearest
+from benchmarks.common import style
+from benchmarks.estimators.neighbours import nearest
+from benchmarks.metrics import Evaluated
+from benchmarks.metrics.memorisation import LEVELS
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import generated, seeds, show, trained
 
@@ -21,30 +21,30 @@ COUNT = 8
 @plot("neighbours")
 def neighbours(results: Results) -> Iterator[Drawing]:
     """Generated images over their nearest training images, with the distances."""
-    subjects = trained(results, of_pictures=True)
-    training = next(iter(subjects.values())).all_training
-    images = shown(subjects)
+    models = trained(results, of_pictures=True)
+    training = next(iter(models.values())).all_training
+    images = shown(models)
     count = len(images["test images"])
     text = (
         f"Top rows: each method's first {count} images E[x|z], z ~ p(z), none chosen, beside the first test images. "
         f"Below: the nearest of {len(training)} training images, and the Euclidean distance over pixels in [0, 1]. "
         "A copy is the same picture twice, at a distance near 0; that E[x|z] is somewhat nearer than test images are "
-        f"comes of its smoothness as well. {seeds(subjects).capitalize()}."
+        f"comes of its smoothness as well. {seeds(models).capitalize()}."
     )
     yield Drawing(over_nearest(images, training), text)
 
 
-def shown(subjects: Mapping[str, Subject]) -> dict[str, Tensor]:
+def shown(models: Mapping[str, Evaluated]) -> dict[str, Tensor]:
     """Test images, COUNT or as many as there are, and by method as many generated ones."""
-    one = next(iter(subjects.values()))
+    one = next(iter(models.values()))
     count = min(COUNT, len(one.data.test))
     images = {"test images": one.real(one.data.test, torch.arange(count))}
-    return images | {method: generated(subject, count) for method, subject in subjects.items()}
+    return images | {method: generated(evaluated, count) for method, evaluated in models.items()}
 
 
 def over_nearest(images: Mapping[str, Tensor], training: Tensor) -> Figure:
     """A panel a method: two rows of images, and the distance between them as a number below."""
-    figure, grid = look.panels(len(images), across=2, size=(4.2, 1.5))
+    figure, grid = style.panels(len(images), across=2, size=(4.2, 1.5))
     count = len(next(iter(images.values())))
     found = nearest(torch.cat([*images.values()]), training)
     distance, index = (part.split(count) for part in found)

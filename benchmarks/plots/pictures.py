@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.evaluation import Subject
+from benchmarks.metrics import Evaluated
 from benchmarks.plots.base import Results
 from priors.base import Unsupported
 
@@ -16,26 +16,26 @@ IMAGE = 0.42
 """Side of an image in a row of them, in inches."""
 
 
-def trained(results: Results, of_pictures: bool = False) -> dict[str, Subject]:
+def trained(results: Results, of_pictures: bool = False) -> dict[str, Evaluated]:
     """By method the model of its first seed; Unsupported where there is none, or where pictures are needed and are not
     what the data are."""
-    subjects = {method: results.subject(run) for method, run in results.first().items()}
-    if not subjects:
+    models = {method: results.evaluated(run) for method, run in results.first().items()}
+    if not models:
         raise Unsupported("none of these runs has a model")
-    data = next(iter(subjects.values())).data
+    data = next(iter(models.values())).data
     if of_pictures and not data.of_pictures:
         raise Unsupported(f"{data.name} is not made of pictures")
-    return subjects
+    return models
 
 
-def seeds(subjects: Mapping[str, Subject]) -> str:
+def seeds(models: Mapping[str, Evaluated]) -> str:
     """Those of the runs that are shown, for a caption."""
-    return "seed " + " or ".join(map(str, sorted({subject.seed for subject in subjects.values()})))
+    return "seed " + " or ".join(map(str, sorted({evaluated.seed for evaluated in models.values()})))
 
 
-def generated(subject: Subject, count: int) -> Tensor:
+def generated(evaluated: Evaluated, count: int) -> Tensor:
     """E[x|z] at the first of the prior's draws: of many, since small sets of a resampling prior repeat themselves."""
-    return subject.decoded(subject.draws[:count], "samples")
+    return evaluated.decoded(evaluated.draws[:count], "samples")
 
 
 def show(axes: Axes, images: Tensor, across: int, rows: Sequence[str] = (), columns: Sequence[str] = ()) -> None:

@@ -10,7 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from benchmarks.evaluation import Subject
+from benchmarks.metrics import Evaluated
 from benchmarks.plots.base import Results
 from priors.base import Unsupported
 
@@ -38,33 +38,41 @@ class Law:
     at_draws: Tensor | None = None
     log_prob: Callable[[Tensor], Tensor] | None = None
 
+    def log_density(self, z: Tensor) -> Tensor:
+        """ln f at any points; Unsupported where there is none."""
+        if self.log_prob is None:
+            raise Unsupported("a law without a density has no regions of highest density")
+        return self.log_prob(z)
 
-def prior_of(subject: Subject) -> Law:
+
+def prior_of(evaluated: Evaluated) -> Law:
     """The prior, by its draws alone where it has no density."""
     try:
-        return Law(subject.draws, subject.log_p_at_draws, subject.log_p)
+        return Law(evaluated.draws, evaluated.log_p_at_draws, evaluated.log_p)
     except Unsupported:
-        return Law(subject.draws)
+        return Law(evaluated.draws)
 
 
-def on_a_plane(results: Results) -> dict[str, Subject]:
+def on_a_plane(results: Results) -> dict[str, Evaluated]:
     """By method the model of its first seed, where its codes have two dimensions; Unsupported without any."""
     found = {method: run for method, run in results.first().items() if run.model.latent_dim == 2}
     if not found:
         raise Unsupported("no model here has a latent space of two dimensions")
-    return {method: results.subject(run) for method, run in found.items()}
+    return {method: results.evaluated(run) for method, run in found.items()}
 
 
 def levels(law: Law) -> list[float]:
     """ln f on the borders of the smallest regions that hold MASSES: quantiles of ln f at draws of f."""
-    return law.at_draws.quantile(1 - law.at_draws.new_tensor(MASSES)).tolist()
+    at_draws = law.log_density(law.draws) if law.at_draws is None else law.at_draws
+    found: list[float] = at_draws.quantile(1 - at_draws.new_tensor(MASSES)).tolist()
+    return found
 
 
 def on_grid(law: Law, window: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """SIDE points along each side of a window, and ln f on their grid, (SIDE, SIDE), a row a second coordinate."""
     x, y = (torch.linspace(low, high, SIDE) for low, high in window.tolist())
     points = torch.cartesian_prod(y, x).flip(1).to(law.draws)
-    return x, y, law.log_prob(points).reshape(SIDE, SIDE).cpu()
+    return x, y, law.log_density(points).reshape(SIDE, SIDE).cpu()
 
 
 # Panels
@@ -77,7 +85,8 @@ def outline(axes: Axes, law: Law, window: Tensor, label: str, color: str, widths
 
 
 def cloud(axes: Axes, points: Tensor, label: str, s: float, **style: Any) -> None:
-    axes.scatter(*points[:POINTS].T.cpu(), s=s, linewidth=0, **style)
+    x, y = points[:POINTS].T.cpu()
+    axes.scatter(x, y, s=s, linewidth=0, **style)
     entry(axes, label, **style)
 
 

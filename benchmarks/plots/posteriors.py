@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from benchmarks import look
+from benchmarks.common import style
+from benchmarks.common.seeds import stream
 from benchmarks.datasets import Split
-from benchmarks.evaluation.subject import CHUNK
+from benchmarks.metrics.evaluated import CHUNK
 from benchmarks.plots.base import Drawing, Results, plot
 from benchmarks.plots.pictures import seeds
 from benchmarks.plots.plane import (
@@ -27,7 +28,6 @@ from benchmarks.plots.plane import (
     square,
     within,
 )
-from benchmarks.seeds import stream
 from priors.base import Unsupported
 
 MOST = 10
@@ -43,15 +43,15 @@ COORDINATES = 4
 @plot("posteriors")
 def posteriors(results: Results) -> Iterator[Drawing]:
     """Draws of every distinct test point's posterior q(z|x), for few points and latent dimension 2 (IOP, Figure 1)."""
-    subjects = on_a_plane(results)
-    data = next(iter(subjects.values())).data
+    models = on_a_plane(results)
+    data = next(iter(models.values())).data
     x = distinct(data.test.seen)
     drawn: dict[str, tuple[Law, Tensor]] = {}
-    for method, subject in subjects.items():
-        with stream(subject.seed, "plot of posteriors"):
-            drawn[method] = prior_of(subject), subject.model.encode(x).sample((EACH,)).transpose(0, 1)
+    for method, evaluated in models.items():
+        with stream(evaluated.seed, "plot of posteriors"):
+            drawn[method] = prior_of(evaluated), evaluated.model.encode(x).sample((EACH,)).transpose(0, 1)
     text = (
-        f"Posteriors on {data.name}, {seeds(subjects)}, each method on a scale of its own: {EACH} draws z ~ q(z|x) for "
+        f"Posteriors on {data.name}, {seeds(models)}, each method on a scale of its own: {EACH} draws z ~ q(z|x) for "
         f"each of the {len(x)} distinct points x of the test set. Lines: the regions of highest density that hold "
         f"{MASSES_IN_WORDS} of the prior; where it has no density, its draws."
     )
@@ -78,13 +78,13 @@ def names(x: Tensor) -> list[str]:
 
 def figure(drawn: Mapping[str, tuple[Law, Tensor]], names: Sequence[str]) -> Figure:
     """A panel a method: the prior, and draws (point, draw, 2)."""
-    size = (look.PANEL + 0.4, look.PANEL + LEGEND)
-    made, grid = look.panels(len(drawn), across=3, size=size)
+    size = (style.PANEL + 0.4, style.PANEL + LEGEND)
+    made, grid = style.panels(len(drawn), across=3, size=size)
     for axes, (method, (prior, z)) in zip(grid, drawn.items(), strict=True):
         window = square(torch.cat([within(prior.draws), z.flatten(0, 1)]))
         panel(axes, prior, z, window, names)
         axes.set_title(method)
-    look.legend(made, grid)
+    style.legend(made, grid)
     return made
 
 
@@ -95,6 +95,6 @@ def panel(axes: Axes, prior: Law, z: Tensor, window: Tensor, names: Sequence[str
     else:
         cloud(axes, prior.draws, "draws of the prior", color="0.85", s=3)
     colours = matplotlib.colormaps["viridis"](torch.linspace(0, 0.9, len(names)).numpy())
-    for points, name, colour, marker in zip(z, names, colours, look.MARKERS, strict=False):
+    for points, name, colour, marker in zip(z, names, colours, style.MARKERS, strict=False):
         cloud(axes, points, name, s=6, color=[colour], marker=marker)
     frame(axes, window, "z")

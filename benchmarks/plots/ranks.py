@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from benchmarks import look
+from benchmarks.common import style
+from benchmarks.estimators.estimate import Direction
 from benchmarks.plots.base import Drawing, Results, plot
-from benchmarks.ranks import Friedman, cliques, critical_difference, friedman
-from benchmarks.stats import LEVEL
+from benchmarks.statistics.paired import LEVEL
+from benchmarks.statistics.ranks import Friedman, cliques, critical_difference, friedman
 from priors.base import Unsupported
 
 STEP = 0.28
@@ -28,18 +29,18 @@ def ranks(results: Results) -> Iterator[Drawing]:
         scores = rows.pivot_table("value", "dataset", "method", sort=False).dropna(axis=1)
         if min(scores.shape[0] - 1, scores.shape[1] - 2) > 0:
             drawn += 1
-            yield diagram(metric, rows["base"].iloc[0], rows["direction"].iloc[0], scores)
+            yield diagram(str(metric), rows["base"].iloc[0], rows["direction"].iloc[0], scores)
     if not drawn:
         raise Unsupported("average ranks are over data sets: three methods on two data sets are the least")
 
 
-def diagram(metric: str, estimator: str, direction: str, scores: pd.DataFrame) -> Drawing:
+def diagram(metric: str, estimator: str, direction: Direction, scores: pd.DataFrame) -> Drawing:
     """Of scores by data set and method."""
     found, names = friedman(scores.to_numpy(), direction), list(scores.columns)
     difference = critical_difference(len(names), found.datasets)
     bars = cliques(found.average_ranks, difference)
     lines = (len(names) + 1) // 2 + len(bars)
-    figure, (axes,) = look.panels(1, size=(6.0, STEP * (lines + 4)))
+    figure, (axes,) = style.panels(1, size=(6.0, STEP * (lines + 4)))
     axes.set(xlim=(0.8, len(names) + 0.2), ylim=(-lines - 1, 2.2))
     scale(axes, len(names), difference)
     for depth, members in enumerate(bars):

@@ -11,9 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import look
+from benchmarks.common import style
+from benchmarks.config.settings import Run
 from benchmarks.plots.base import Drawing, Results, label, mean_and_error, plot
-from benchmarks.settings import Run
 from priors.base import Unsupported
 
 Settings = dict[str, Any]
@@ -47,9 +47,10 @@ def varied(results: Results) -> dict[str, dict[str, float]]:
 def flat(run: Run) -> Settings:
     """All that makes a run's method, as `prior.vampprior.components`."""
     settings: Settings = {"prior": run.prior and run.prior.name}
-    for part in (*([run.prior] if run.prior else []), *run.regularisers):
-        kind = "prior" if part is run.prior else "regulariser"
-        settings |= {f"{kind}.{part.name}.{key}": value for key, value in part.settings.items()}
+    parts = [("regulariser", one.name, one.settings) for one in run.regularisers]
+    parts += [("prior", run.prior.name, run.prior.settings)] if run.prior else []
+    for kind, name, own in parts:
+        settings |= {f"{kind}.{name}.{key}": value for key, value in own.items()}
     for name in ("model", "training"):
         settings |= {f"{name}.{key}": value for key, value in getattr(run, name).model_dump(mode="json").items()}
     return settings
@@ -58,8 +59,8 @@ def flat(run: Run) -> Settings:
 def over(results: Results, headlines: pd.DataFrame, key: str, values: Mapping[str, float]) -> Figure:
     """A panel a headline figure."""
     metrics = list(dict.fromkeys(headlines["metric"]))
-    styles = look.styles(method for method in results.methods if method not in values)
-    figure, grid = look.panels(len(metrics), across=3, size=(3.2, 2.7))
+    styles = style.styles(method for method in results.methods if method not in values)
+    figure, grid = style.panels(len(metrics), across=3, size=(3.2, 2.7))
     for axes, metric in zip(grid, metrics, strict=True):
         rows = headlines[headlines["metric"] == metric]
         table = mean_and_error(rows)
@@ -67,13 +68,13 @@ def over(results: Results, headlines: pd.DataFrame, key: str, values: Mapping[st
         at = [values[method] for method in curve.index]
         axes.errorbar(at, curve["mean"], curve["error"], fmt="ko-", capsize=3, label=f"over {key}")
         for method in (name for name in styles if name in table.index):
-            level(axes, table.loc[method], method, styles[method])
+            level(axes, table.T[method], method, styles[method])
         axes.set(xlabel=key, ylabel=label(rows))
         if at and min(at) > 0 and max(at) / min(at) > LOGARITHMIC:
             axes.set_xscale("log", base=2)
             axes.set_xticks(at, [f"{value:g}" for value in at])
             axes.minorticks_off()
-    look.legend(figure, grid)
+    style.legend(figure, grid)
     return figure
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import look
+from benchmarks.common import style
 from benchmarks.plots.base import Drawing, Results, plot
 from priors.base import Unsupported
 
@@ -42,8 +43,8 @@ def training(results: Results) -> Iterator[Drawing]:
 
 def panels(results: Results, shown: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """A panel a loss, in it a line a method."""
-    styles = look.styles(results.methods)
-    figure, grid = look.panels(len(shown), across=3, size=(3.3, 2.5))
+    styles = style.styles(results.methods)
+    figure, grid = style.panels(len(shown), across=3, size=(3.3, 2.5))
     for axes, (name, curves) in zip(grid, shown.items(), strict=True):
         for method, curve in curves.items():
             line(axes, curve, method, styles[method])
@@ -51,7 +52,7 @@ def panels(results: Results, shown: Mapping[str, Mapping[str, pd.DataFrame]]) ->
         axes.set(xlabel="epoch", ylabel=unit(name), title=name)
         if name == "vae" + VALIDATION:
             least_loss(axes, results)
-    look.legend(figure, grid)
+    style.legend(figure, grid)
     return figure
 
 
@@ -71,7 +72,7 @@ def histories(results: Results, method: str) -> pd.DataFrame:
 def losses(frames: Sequence[pd.DataFrame]) -> list[str]:
     """Columns that are curves: the validation loss first, then the parts of every player's loss, or the loss itself
     where it has none. What is always 0 is left out."""
-    found = dict.fromkeys(name for frame in frames for name in frame if name not in NOT_LOSSES)
+    found = dict.fromkeys(str(name) for frame in frames for name in frame if name not in NOT_LOSSES)
     players = {name.rpartition(".")[0] for name in found if not name.endswith(".loss")}
     names = [
         name
@@ -88,7 +89,7 @@ def summaries(curves: Mapping[str, pd.DataFrame], name: str) -> dict[str, pd.Dat
     return {method: pd.DataFrame({"mean": one.mean(), "std": one.std().fillna(0)}) for method, one in grouped.items()}
 
 
-def line(axes: Axes, curve: pd.DataFrame, method: str, style: dict[str, object]) -> None:
+def line(axes: Axes, curve: pd.DataFrame, method: str, style: Mapping[str, Any]) -> None:
     """The mean with its band."""
     every = max(1, len(curve) // 5)
     axes.plot(curve.index, curve["mean"], label=method, markevery=(every // 2, every), **style)
@@ -104,7 +105,7 @@ def unit(name: str) -> str:
 def least_loss(axes: Axes, results: Results) -> None:
     """A line at the data's own -ln p(x), where the law is known: no model's expected loss is lower."""
     run = results.runs[0]
-    data = results.place.dataset(run)
+    data = results.workspace.dataset(run)
     if data.log_prob is not None:
         least = -data.log_prob(data.validation[:]).mean().item()
         axes.axhline(least, color="0.4", linewidth=0.8, label="the data's own")
@@ -132,6 +133,6 @@ def caption(results: Results, part: str) -> str:
 def limits(axes: Axes, curves: Sequence[pd.DataFrame]) -> None:
     """Limits that show how curves end: what the first tenth of the epochs alone, or CUT of them, reach is cut off."""
     late = pd.concat([curve[len(curve) // 10 :] for curve in curves])
-    low, high = (late["mean"] - late["std"]).quantile(CUT), (late["mean"] + late["std"]).quantile(1 - CUT)
+    low, high = (float((late["mean"] + k * late["std"]).quantile(at)) for k, at in ((-1, CUT), (1, 1 - CUT)))
     if math.isfinite(high - low) and high > low:
         axes.set_ylim(low - MARGIN * (high - low), high + MARGIN * (high - low))

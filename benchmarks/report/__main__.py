@@ -1,28 +1,18 @@
-"""The command `python -m benchmarks.report`."""
+"""The command `python -m benchmarks.report`.
+
+What does the work is imported by the function that does it, so that `--help` waits for neither torch nor pandas.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-import pandas as pd
 from rich.console import Console
 
-from benchmarks import stats, suite, table
-from benchmarks.command import Selection, parse, place_of, status
-from benchmarks.datasets import DataError
-from benchmarks.display import LEGEND, Screen
-from benchmarks.errors import UsageError
-from benchmarks.evaluation import METRICS
-from benchmarks.plots import __main__ as drawing
-from benchmarks.record import write_atomically
-from benchmarks.report import glossary, page, pictures, provenance, rows, settings, tables
-from benchmarks.report.absent import absent
-from benchmarks.report.costs import costs
-from benchmarks.report.verdicts import verdicts
+from benchmarks.cli import Selection, parse, status
+from benchmarks.common.screen import Screen
 
 
 @dataclass(frozen=True)
@@ -48,92 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def report(command: Command, console: Console) -> int:
-    """Gathers, draws, writes, and prints the page's path."""
-    chosen = suite.read(command.suite)
-    request = command.request()
-    suite.check_names(chosen, request)
-    suite.preset_sections(chosen, request.preset)
-    target = command.results / command.output(chosen)
-    remedy = f"make it by `{provenance.invocation(command)}`"
-    written, lacking = table.read(target.with_name(f"{target.name}.csv"), remedy)
-    frame = selected(written, command)
-    if frame.empty:
-        raise UsageError(f"{target}.csv has no such rows: leave out --dataset and --method, or run them.")
-    told = older(lacking) + ([] if command.as_drawn else draw(command, console))
-    text = page.render(**content(command, chosen, frame, told))
-    path = target.with_name(f"{target.name}.html")
-    write_atomically(path, lambda file: file.write(text.encode()))
-    console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
-    return 0
+    """Writes the page; the exit status."""
+    from benchmarks.report import content
 
-
-def selected(frame: pd.DataFrame, command: Command) -> pd.DataFrame:
-    """The rows of the data sets and methods that were asked for."""
-    for column, names in (("dataset", command.dataset), ("method", command.method)):
-        if names:
-            frame = frame[frame[column].isin(names)]
-    return frame
-
-
-def spent(path: Path) -> pd.DataFrame:
-    """The table of costs; empty where there is none."""
-    if not path.is_file():
-        return pd.DataFrame(columns=table.COLUMNS)
-    return table.read(path, "remove it, or run the suite again")[0]
-
-
-def older(lacking: Sequence[str]) -> list[str]:
-    """What is to be told of a table that lacks columns."""
-    told = [f"The table is of an earlier version and has no {', '.join(lacking)}."] if lacking else []
-    other_rule = "p" in lacking and "standing" not in lacking
-    return told + (
-        ["Its standings are by that version's rule, not by the one that is told below."] if other_rule else []
-    )
-
-
-def draw(command: Command, console: Console) -> list[str]:
-    """Draws all figures anew; what is to be told where they cannot be."""
-    selection = {field.name: getattr(command, field.name) for field in fields(Selection)}
-    try:
-        drawing.plots(drawing.Command(**selection), console)
-    except (UsageError, DataError) as reason:
-        told = f"Figures could not be drawn anew, so that they may be older than the table. {reason}"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
-        return [told]
-    return []
-
-
-def content(command: Command, chosen: suite.Suite, frame: pd.DataFrame, told: Sequence[str]) -> dict[str, Any]:
-    """All that the page shows, by the template's names."""
-    name, place = command.output(chosen), place_of(command)
-    trial = rows.trial(frame)
-    cells = provenance.cells(chosen, command.request(), frame)
-    datasets = tuple(frame["dataset"].unique())
-    return {
-        "suite": chosen,
-        "name": name,
-        "datasets": datasets,
-        "metrics": {metric: METRICS[metric].summary for metric in chosen.metrics},
-        "protocol": provenance.protocol(command.suite),
-        "trial": trial,
-        "caveats": [*told, *provenance.caveats(cells, trial)],
-        "command": provenance.invocation(command, provenance.flags(chosen, command, frame)),
-        "methods": provenance.methods_of(chosen, frame),
-        "facts": provenance.facts(cells, place),
-        "agrees": f"{1 - stats.LEVEL:.0%}",
-        "legend": LEGEND,
-        "level": f"{stats.LEVEL:g}",
-        "pair_level": f"{stats.PAIR_LEVEL:g}",
-        "least_pairs": stats.LEAST_PAIRS,
-        "power": f"{stats.POWER:.0%}",
-        "verdicts": verdicts(frame),
-        "parts": tables.parts(frame, chosen.metrics, trial),
-        "costs": costs(selected(spent(command.results / f"{name}-cost.csv"), command)),
-        "absent": absent(frame, trial),
-        "settings": settings.compared({key: runs[0] for key, runs in cells.known.items()}) if cells.known else None,
-        "pictures": pictures.read(command.results / "figures" / name, datasets),
-        "glossary": glossary.of(frame),
-    }
+    return content.report(command, command.as_drawn, console)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from benchmarks.display import text
-from benchmarks.report.rows import Row, records, without
+from benchmarks.common.rows import Row
+from benchmarks.report.rows import having
+from benchmarks.tables.notes import text
 
 STATUSES = ("failed", "diverged", "unsupported", "not-computed")
 
@@ -25,13 +26,15 @@ class Absent:
     metrics: tuple[str, ...]
 
 
-def absent(frame: pd.DataFrame, trial: Sequence[str]) -> list[Absent]:
+def absent(frame: pd.DataFrame) -> list[Absent]:
     """The rows without a figure by status and reason; what several cells lack alike is said once."""
-    rows = [(_why(row, trial), row) for status in STATUSES for row in records(frame, status)]
+    rows = [(_why(row), row) for status in STATUSES for row in having(frame, status)]
     metrics = fold(((why, row["dataset"], row["method"]), _metric(row)) for why, row in rows)
     methods = fold(((why, dataset, lacked), method) for (why, dataset, method), lacked in metrics.items())
     datasets = fold(((why, lacked, names), dataset) for (why, dataset, lacked), names in methods.items())
-    return [Absent(*why, where, names, lacked) for (why, lacked, names), where in datasets.items()]
+    return [
+        Absent(status, reason, where, names, lacked) for ((status, reason), lacked, names), where in datasets.items()
+    ]
 
 
 def fold(pairs: Iterable[tuple[Any, str]]) -> dict[Any, tuple[str, ...]]:
@@ -42,8 +45,8 @@ def fold(pairs: Iterable[tuple[Any, str]]) -> dict[Any, tuple[str, ...]]:
     return {key: tuple(items) for key, items in found.items()}
 
 
-def _why(row: Row, trial: Sequence[str]) -> tuple[str, str]:
-    return row["status"], without(text(row["note"]), trial) or "no reason is given"
+def _why(row: Row) -> tuple[str, str]:
+    return row["status"], text(row["remark"]) or "no reason is given"
 
 
 def _metric(row: Row) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.display import text
-from benchmarks.report.rows import Number, mean, records
+from benchmarks.report.rows import Number, having, mean
+from benchmarks.tables.notes import text
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class Costs:
 def costs(frame: pd.DataFrame) -> list[Costs]:
     """A table a data set."""
     shown = frame[frame["status"] == "ok"]
-    return [_costs(dataset, one) for dataset, one in shown.groupby("dataset", sort=False)]
+    return [_costs(str(dataset), one) for dataset, one in shown.groupby("dataset", sort=False)]
 
 
 def _costs(dataset: str, frame: pd.DataFrame) -> Costs:
     found: dict[str, dict[str, tuple[Number, Number]]] = {}
     columns: dict[str, str] = {}
-    for row in records(frame, "ok"):
+    for row in having(frame, "ok"):
         found.setdefault(row["method"], {})[row["metric"]] = mean(row)
         columns[row["metric"]] = text(row["unit"])
     none = (Number(), Number())

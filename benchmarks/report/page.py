@@ -15,8 +15,13 @@ FOLDER = Path(__file__).parent
 
 def render(**content: Any) -> str:
     """The page as one text: all that is shown is escaped, and a browser runs this script alone and fetches nothing."""
-    tidy = {"trim_blocks": True, "lstrip_blocks": True}
-    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, **tidy)
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     own = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
     return environment.get_template("page.html.j2").render(**content, **own)

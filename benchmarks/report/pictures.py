@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.plots import PLOTS, gallery
+from benchmarks.plots import gallery
+from benchmarks.plots.base import PLOTS
 from benchmarks.plots.gallery import Shown
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import methods, suite
-from benchmarks.command import Selection
+from benchmarks.cli import Selection
+from benchmarks.common.errors import UsageError
+from benchmarks.config import methods, suite
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import DataError
-from benchmarks.errors import UsageError
-from benchmarks.execute import Place
-from benchmarks.settings import Run
-from benchmarks.suite import Request, Suite
+from benchmarks.runner.workspace import Workspace as Workspace
 
 Cell = tuple[str, str]
 """A data set and a method."""
@@ -104,13 +104,14 @@ def flags(chosen: Suite, command: Selection, frame: pd.DataFrame) -> list[str]:
     return [word for flag, found in part for word in (flag, *dict.fromkeys(found))]
 
 
-def facts(found: Cells, place: Place) -> dict[str, str]:
+def facts(found: Cells, workspace: Workspace) -> dict[str, str]:
     """How many runs have ended, and what they ran on by their own records, with counts where they do not agree."""
     runs = found.runs
-    environments = [one for run in runs if (one := place.record(run).read("env.json"))]
-    ended = f"{sum(map(place.done, runs))} of {len(runs)} have ended"
+    environments = [one for run in runs if (one := workspace.record(run).read("env.json"))]
+    ended = f"{sum(map(workspace.done, runs))} of {len(runs)} have ended"
     shown = {"seeds": ", ".join(map(str, dict.fromkeys(run.seed for run in runs)))}
-    shown["runs"] = ended if environments else f"not kept below {place.results / 'runs'}: what they ran on is not known"
+    unknown = f"not kept below {workspace.results / 'runs'}: what they ran on is not known"
+    shown["runs"] = ended if environments else unknown
     every = [pair for one in environments for pair in _flat(one)]
     for key in dict.fromkeys(key for key, _ in every):
         counts = Counter(value for name, value in every if name == key)
@@ -133,7 +134,7 @@ def caveats(found: Cells, trial: Sequence[str]) -> list[str]:
         f"The settings of {method} on {dataset} are not known here. {why}"
         for (dataset, method), why in found.unknown.items()
     ]
-    asked = tuple(dict.fromkeys(part for run in found.runs for part in run.trial))
+    asked = tuple(dict.fromkeys("; ".join(run.trial) for run in found.runs if run.trial))
     if found.known and {*asked} != {*trial}:
         theirs, ours = (" and ".join(one) or "the suite's own settings" for one in (trial, asked))
         told.append(f"The rows were run with {theirs}; the settings shown here are those of {ours}.")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
-from benchmarks.display import text, value
-from benchmarks.suite import SECTIONS
-from benchmarks.table import DIGITS
-
-Row = dict[str, Any]
-
-TRIAL = re.compile(rf"preset \S+: |({'|'.join(SECTIONS)})\.\S+=")
-"""Begins the part of a note that tells what a trial was run with."""
+from benchmarks.common.rows import Row, records
+from benchmarks.tables.console import value
+from benchmarks.tables.notes import text
+from benchmarks.tables.table import DIGITS
 
 
 @dataclass(frozen=True)
@@ -27,21 +20,14 @@ class Number:
     value: str = ""
 
 
-def records(frame: pd.DataFrame, *statuses: str) -> list[Row]:
+def having(frame: pd.DataFrame, *statuses: str) -> list[Row]:
     """The rows of these statuses."""
-    found: list[Row] = frame[frame["status"].isin(statuses)].to_dict("records")
-    return found
+    return records(frame[frame["status"].isin(statuses)])
 
 
 def trial(frame: pd.DataFrame) -> tuple[str, ...]:
     """What the rows were run with in the place of the suite's own settings; empty where they are no trial."""
-    parts = (part for note in frame["note"] for part in text(note).split("; "))
-    return tuple(dict.fromkeys(part for part in parts if TRIAL.match(part)))
-
-
-def without(note: str, said: Sequence[str]) -> str:
-    """The note but for the parts that were said elsewhere."""
-    return "; ".join(part for part in note.split("; ") if part not in said)
+    return tuple(dict.fromkeys(told for row in frame["trial"] if (told := text(row))))
 
 
 def mean(row: Row) -> tuple[Number, Number]:

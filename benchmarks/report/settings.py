@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from benchmarks.settings import Run
-from benchmarks.suite import flat
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import leaves
 
 Pairs = dict[str, str]
 
@@ -44,7 +44,7 @@ def listed(run: Run) -> Pairs:
         sections |= {"prior.name": run.prior.name, "prior": {run.prior.name: run.prior.settings}}
         sections["regularisers"] = ", ".join(one.name for one in run.regularisers) or "none"
         sections["regulariser"] = {one.name: one.settings for one in run.regularisers}
-    return dict(line.partition("=")[::2] for line in flat(sections))
+    return {key: str(value) for key, value in leaves(sections)}
 
 
 def majority(cells: Collection[Pairs]) -> Pairs:

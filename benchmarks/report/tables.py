@@ -8,12 +8,11 @@ from itertools import groupby
 
 import pandas as pd
 
-from benchmarks.display import Notes, brackets, common_note, mark, ordered, pairs, published_value, rounded, text
-from benchmarks.report.rows import Number, Row, count, exact, mean, without
-from benchmarks.standings import UNRELIABLE, unreliable
-
-ALARMS = (UNRELIABLE, "impossible")
-"""First words of notes that a reader must not miss."""
+from benchmarks.common.rows import Row, records
+from benchmarks.estimators.estimator import Estimator
+from benchmarks.report.rows import Number, count, exact, mean
+from benchmarks.tables.console import mark, of_one_seed, ordered, pairs, published_value, rounded
+from benchmarks.tables.notes import Notes, shared, text
 
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
 
@@ -37,8 +36,8 @@ class Against:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure as a row. mark: of its standing. alarm: the first word of a note that warns of it, or that its
-    estimator's name does. letter: of its footnote. test: None where it was not tested."""
+    """One figure as a row. mark: of its standing. alarm: what a reader must not miss of it. letter: of its
+    footnote. test: None where it was not tested."""
 
     method: str
     mean: Number
@@ -95,7 +94,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Part:
-    """A data set. everywhere: the note that all of its figures share. bracketed: some are of one seed."""
+    """A data set. everywhere: what is said of all of its figures. bracketed: some are of one seed."""
 
     dataset: str
     everywhere: str
@@ -106,27 +105,25 @@ class Part:
 def parts(frame: pd.DataFrame, metrics: Sequence[str], trial: Sequence[str]) -> list[Part]:
     """The data sets that have figures. The metrics that the suite names come first, their by-products after them."""
     shown = frame[frame["status"].isin(("ok", "published"))]
-    return [_part(dataset, one, metrics, trial) for dataset, one in shown.groupby("dataset", sort=False)]
+    return [_part(str(dataset), one, metrics, trial) for dataset, one in shown.groupby("dataset", sort=False)]
 
 
 def _part(dataset: str, frame: pd.DataFrame, metrics: Sequence[str], trial: Sequence[str]) -> Part:
     ours = frame[frame["status"] == "ok"]
-    everywhere = without(common_note(ours["note"]), trial) if len(ours) > 1 else ""
-    said = (*trial, *everywhere.split("; "))
-    rows = ordered(frame)
+    everywhere = tuple(part for part in shared(records(ours)) if part not in trial)
+    said, rows = (*trial, *everywhere), ordered(frame)
     names = sorted(dict.fromkeys(row["metric"] for row in rows), key=lambda name: name not in metrics)
     groups = [_group([row for row in rows if row["metric"] == name], said, name in metrics) for name in names]
-    return Part(dataset, everywhere, tuple(groups), any(brackets(text(row["note"])) for row in rows))
+    return Part(dataset, "; ".join(everywhere), tuple(groups), any(map(of_one_seed, rows)))
 
 
 def _group(rows: Sequence[Row], said: Sequence[str], named: bool) -> Group:
     """Of one metric. Folded are long tables, and those of by-products that no paper has figures of."""
-    notes = Notes("; ".join(said))
+    notes = Notes(said)
     blocks = tuple(_block(list(block), notes) for _, block in groupby(rows, key=lambda row: text(row["estimator"])))
     unit = next((text(row["unit"]) for row in rows if text(row["unit"]) not in ("", "none")), "")
     compared = any(pd.notna(row["published"]) for row in rows)
-    footnotes = {letter: note for note, letter in notes.letters.items()}
-    return Group(rows[0]["metric"], unit, blocks, footnotes, len(rows) > LONG or not (named or compared))
+    return Group(rows[0]["metric"], unit, blocks, notes.footnotes, len(rows) > LONG or not (named or compared))
 
 
 def _block(rows: Sequence[Row], notes: Notes) -> Block:
@@ -135,19 +132,20 @@ def _block(rows: Sequence[Row], notes: Notes) -> Block:
 
 
 def _figure(row: Row, notes: Notes) -> Figure:
-    standing, _, doubt = text(row["standing"]).partition("; ")
-    verdict, _, reason = text(row["verdict"]).partition(": ")
-    note = text(row["note"]) if row["status"] == "ok" else ""
-    letter = notes.mark("; ".join(filter(None, (note, doubt, reason and f"not comparable: {reason}"))))
+    standing, verdict = text(row["standing_label"]), text(row["verdict_label"])
+    letter = notes.mark(row) if row["status"] == "ok" else ""
     paper = Number(published_value(row), exact(row["published"]))
-    rest = (mark(row), standing, paper, verdict, _alarm(row, note), letter, _test(row))
-    return Figure(row["method"], *mean(row), count(row), *rest)
+    value, error = mean(row)
+    told = {"mark": mark(row), "standing": standing, "verdict": verdict, "alarm": _alarm(row), "letter": letter}
+    return Figure(row["method"], value, error, count(row), published=paper, test=_test(row), **told)
 
 
-def _alarm(row: Row, note: str) -> str:
-    if unreliable(text(row["estimator"])):
-        return UNRELIABLE
-    return next((word for word in ALARMS for part in note.split("; ") if part.startswith(word)), "")
+def _alarm(row: Row) -> str:
+    """The row's own, or that its estimator is not to be relied on."""
+    if row["status"] != "ok":
+        return ""
+    how = Estimator.parse(text(row["estimator"]))
+    return text(row["alarm"]) or ("" if how.reliable else how.certainty)
 
 
 def _test(row: Row) -> Against | None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.display import published_value, text
-from benchmarks.report.rows import Number, Row, count, exact, mean, records
-
-LABELS = ("reproduced", "differs", "not comparable")
+from benchmarks.common.rows import Row, records
+from benchmarks.config.published import VERDICTS
+from benchmarks.report.rows import Number, count, exact, having, mean
+from benchmarks.tables.console import published_value
+from benchmarks.tables.notes import text
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,20 @@ class Verdicts:
     def counts(self) -> dict[str, int]:
         """Of all that a verdict can be."""
         found = Counter(one.label for one in self.every)
-        return {label: found[label] for label in LABELS}
+        return {label: found[label] for label in VERDICTS}
 
 
 def verdicts(frame: pd.DataFrame) -> Verdicts:
     """Those of the rows that have any."""
-    judged = frame[frame["verdict"].notna()].to_dict("records")
-    return Verdicts(tuple(map(_verdict, judged)), len(records(frame, "published")))
+    judged = records(frame[frame["verdict"].notna()])
+    return Verdicts(tuple(map(_verdict, judged)), len(having(frame, "published")))
 
 
 def _verdict(row: Row) -> Verdict:
-    label, _, reason = text(row["verdict"]).partition(": ")
-    deviation = "" if pd.isna(row["deviation"]) else f"{row['deviation']:+.1f}"
+    deviation: str = "" if pd.isna(row["deviation"]) else f"{row['deviation']:+.1f}"
     what = (row["dataset"], row["metric"], text(row["estimator"]), row["method"])
     paper = Number(published_value(row), exact(row["published"]))
     source, apart = text(row["published_source"]), Number(deviation, exact(row["deviation"]))
-    return Verdict(*what, *mean(row), count(row), paper, source, apart, label, reason)
+    return Verdict(
+        *what, *mean(row), count(row), paper, source, apart, text(row["verdict_label"]), text(row["verdict_reason"])
+    )

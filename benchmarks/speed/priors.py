@@ -13,13 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
 import tyro
 
-from benchmarks.command import DATA, STOPPED, status
-from benchmarks.machine import prepare_worker
-from benchmarks.speed.step import make_trainer, timed
-from priors.base import parameter_count
+from benchmarks.cli import DATA, STOPPED, status
 
 METHODS = (
     *("gaussian", "mixture", "vampprior", "implicit", "pullback", "naive-pullback", "dp", "autoregressive", "lars"),
@@ -45,6 +41,12 @@ class Settings:
 
 def measure(settings: Settings) -> dict[str, tuple[float, int]]:
     """(median ratio to the first method's step, trained scalars) by method."""
+    import torch  # which takes seconds: --help need not wait for it
+
+    from benchmarks.runner.machine import prepare_worker
+    from benchmarks.speed.step import make_trainer, timed
+    from priors.base import parameter_count
+
     prepare_worker()
     trainers = {name: make_trainer(name, settings.data) for name in settings.methods}
     order = torch.randperm(len(next(iter(trainers.values())).data.train)).split(100)

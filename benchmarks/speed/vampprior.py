@@ -10,43 +10,14 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
 import tyro
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from benchmarks.command import DATA, STOPPED, status
-from benchmarks.machine import peak_memory, prepare_worker, reset_peak_memory
-from benchmarks.speed.step import make_trainer, timed
-
-PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
-
-
-class Products(TorchDispatchMode):
-    """Notes every matrix product made under it, as calls that repeat it on random operands of the same layout."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[Callable[[], Tensor]] = []
-        self.flop = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function in PRODUCTS:
-            *_, a, b = operands = [like(arg) for arg in args]
-            self.flop += 2 * a.shape[0] * a.shape[1] * b.shape[1]
-            self.calls.append(partial(function, *operands))
-        return function(*args, **(kwargs or {}))
-
-
-def like(x: Tensor) -> Tensor:
-    """Random numbers with the shape and strides of x."""
-    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).normal_()
+from benchmarks.cli import DATA, STOPPED, status
 
 
 @dataclass(frozen=True)
@@ -67,6 +38,12 @@ class Settings:
 
 def measure(settings: Settings) -> dict[str, float]:
     """Seconds a step and of its products (medians over rounds), the ratio's median, and the peak memory in MiB."""
+    import torch  # which takes seconds: --help need not wait for it
+
+    from benchmarks.runner.machine import peak_memory, prepare_worker, reset_peak_memory
+    from benchmarks.speed.products import Products
+    from benchmarks.speed.step import make_trainer, timed
+
     prepare_worker()
     sizes = (f"prior.vampprior.components={settings.components}", f"model.widths=[{settings.width}, {settings.width}]")
     trainer = make_trainer("vampprior", settings.data, *sizes)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from torch import nn
 
+from priors.registry import Registry
+
 Shape = tuple[int, ...]
 Size = tuple[int, int]
-"""(height, width)."""
+"""The height and the width of images, in pixels."""
 
 
 class Backbone(NamedTuple):
@@ -18,6 +20,11 @@ class Backbone(NamedTuple):
 
     encoder: nn.Module
     decoder: nn.Module
+
+
+BACKBONES: Registry[Callable[..., Backbone]] = Registry(
+    "backbone", ("models.backbones",), callable, "a function that makes a Backbone", '@BACKBONES.register("name")'
+)
 
 
 class Stage(NamedTuple):
@@ -33,13 +40,14 @@ class Stage(NamedTuple):
         return height, width
 
     def down(self, inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
+        """The convolution from `inputs` channels to `outputs`."""
         return nn.Conv2d(inputs, outputs, *self, bias=bias)
 
     def up(self, inputs: int, outputs: int, size: Size, bias: bool = True) -> nn.ConvTranspose2d:
         """The transposed convolution from `after(size)` back to `size`."""
         least = ((side - 1) * self.stride - 2 * self.padding + self.kernel for side in self.after(size))
-        extra = tuple(side - reached for side, reached in zip(size, least, strict=True))
-        return nn.ConvTranspose2d(inputs, outputs, *self, output_padding=extra, bias=bias)
+        below, right = (side - reached for side, reached in zip(size, least, strict=True))
+        return nn.ConvTranspose2d(inputs, outputs, *self, output_padding=(below, right), bias=bias)
 
 
 def sizes(size: Size, stages: Sequence[Stage]) -> list[Size]:

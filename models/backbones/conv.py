@@ -6,12 +6,13 @@ import math
 
 from torch import nn
 
-from models.backbones.base import Backbone, Shape, Stage, downward, image_size, sizes, upward
+from models.backbones.base import BACKBONES, Backbone, Shape, Stage, downward, image_size, sizes, upward
 
 HALVING = Stage(kernel=3, stride=2, padding=1)
 """A side of n leaves one of n / 2, rounded up."""
 
 
+@BACKBONES.register("conv")
 def conv(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (32, 64)
 ) -> Backbone:

@@ -6,10 +6,11 @@ import math
 
 from torch import nn
 
-from models.backbones.base import Backbone, Shape
-from priors import networks
+from models.backbones.base import BACKBONES, Backbone, Shape
+from priors.parts import networks
 
 
+@BACKBONES.register("dense")
 def dense(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (256, 256)
 ) -> Backbone:

@@ -6,13 +6,14 @@ import math
 
 from torch import nn
 
-from models.backbones.base import Backbone, Shape, Stage, check_widths, downward, image_size, sizes, upward
-from priors.networks import mlp
+from models.backbones.base import BACKBONES, Backbone, Shape, Stage, check_widths, downward, image_size, sizes, upward
+from priors.parts.networks import mlp
 
 STAGES = (Stage(4, stride=2, padding=1), Stage(3, stride=1, padding=0)) * 2
-"""Sides of 28, 14, 12, 6, 4 pixels."""
+"""From sides of 28 pixels they lead to sides of 14, 12, 6 and 4."""
 
 
+@BACKBONES.register("dpvae")
 def dpvae(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (32, 256)
 ) -> Backbone:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from models.backbones.base import Backbone, Shape, Size, Stage, check_widths, image_size
+from models.backbones.base import BACKBONES, Backbone, Shape, Size, Stage, check_widths, image_size
 
 HALVING = Stage(kernel=4, stride=2, padding=1)
 """A side of n leaves one of n / 2, rounded down."""
@@ -20,6 +20,7 @@ HALVING = Stage(kernel=4, stride=2, padding=1)
 DEFAULT = (64, 128, 1024)
 
 
+@BACKBONES.register("flexae")
 def flexae(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = DEFAULT
 ) -> Backbone:
@@ -45,10 +46,11 @@ def flexae(
     return Backbone(to_code(channels, size, widths, encoder_outputs, nn.ReLU()), decoder)
 
 
+@BACKBONES.register("infogan")
 def infogan(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = DEFAULT
 ) -> Backbone:
-    """As `flexae`, but for spectral norm and leaky ReLU (0.2) in the encoder and no convolution at the end.
+    """The same as `flexae`, but with spectral norm and leaky ReLU (0.2) in the encoder and no convolution at the end.
 
     Dai and Wipf (2019, arXiv:1903.05789), sizes as in their released code: spectral norm on every convolution and
     dense layer of the encoder, on none of the decoder. Sides of 4 pixels or more.
@@ -108,4 +110,5 @@ def from_code(latent_dim: int, size: Size, widths: Shape) -> list[nn.Module]:
 
 
 def quarter(size: Size) -> Size:
+    """The size that two convolutions of the encoder leave."""
     return HALVING.after(HALVING.after(size))

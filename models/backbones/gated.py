@@ -8,7 +8,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.backbones.base import Backbone, Shape
+from models.backbones.base import BACKBONES, Backbone, Shape
 
 
 class GatedLinear(nn.Module):
@@ -35,6 +35,7 @@ def gated_stack(inputs: int, widths: tuple[int, ...], outputs: int) -> nn.Sequen
     return nn.Sequential(*layers, last)
 
 
+@BACKBONES.register("mlp")
 def mlp(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (300, 300)
 ) -> Backbone:

@@ -12,13 +12,14 @@ from itertools import pairwise
 
 from torch import nn
 
-from models.backbones.base import Backbone, Shape, Size, check_widths, image_size
-from priors.residual import ResidualBlock
+from models.backbones.base import BACKBONES, Backbone, Shape, Size, check_widths, image_size
+from priors.parts.residual import ResidualBlock
 
 CODE_CHANNELS = 16
-"""Of the map that vaepp-cifar's decoder starts from where the code has not the right size itself: the paper's."""
+"""Channels of the map that vaepp-cifar's decoder starts from where a code has not a map's size: the paper's."""
 
 
+@BACKBONES.register("vaepp")
 def vaepp(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (16, 32, 64)
 ) -> Backbone:
@@ -47,6 +48,7 @@ def vaepp(
     )
 
 
+@BACKBONES.register("vaepp-cifar")
 def vaepp_cifar(
     data_shape: Shape, encoder_outputs: int, latent_dim: int, outputs: int, widths: tuple[int, ...] = (96, 192)
 ) -> Backbone:
@@ -75,6 +77,7 @@ def blocks(channels: Shape, strides: Shape, kernels: Shape, transposed: bool = F
 
 
 def to_code(channels: int, size: Size, encoder_outputs: int) -> list[nn.Module]:
+    """Layers (B, channels, height/4, width/4) -> (B, encoder_outputs): a 1x1 convolution, or a dense layer."""
     area = math.prod(quarter(size))
     if encoder_outputs % area:
         return [nn.Flatten(), zero(nn.Linear(channels * area, encoder_outputs))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Batch, Player, Prior, Unsupported
+from priors.registry import Registry, subclass_of
 from priors.space import Range
 
 
@@ -38,7 +39,7 @@ class Coded:
     networks: Networks
 
     def demand_kl(self) -> Tensor:
-        """The KL, or Unsupported."""
+        """The KL term, a scalar in nats; Unsupported where the model has none."""
         if self.kl is None:
             raise Unsupported("this regulariser weighs the KL term, which only a VAE has: use model.type = 'vae'")
         return self.kl
@@ -63,3 +64,19 @@ class Regulariser(nn.Module, ABC):
     def players(self, networks: Networks, prior: Prior) -> Sequence[Player]:
         """What is trained beside the model's own loss, in this order; a player may train the networks too."""
         return ()
+
+
+class Regularisers(nn.ModuleList):
+    """The regularisers of a model, in their order."""
+
+    def __iter__(self) -> Iterator[Regulariser]:
+        return (one for one in self._modules.values() if isinstance(one, Regulariser))
+
+
+REGULARISERS: Registry[type[Regulariser]] = Registry(
+    "regulariser",
+    ("models.regularisers",),
+    subclass_of(Regulariser),
+    "a subclass of models.regularisers.Regulariser",
+    '@REGULARISERS.register("name")',
+)

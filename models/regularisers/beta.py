@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from models.regularisers.base import Coded, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Regulariser
 from priors.base import Host
 from priors.space import Float
 
 
+@REGULARISERS.register("beta")
 class Beta(Regulariser):
     """beta-VAE: the KL weighed by beta in place of 1 (beta-VAE-H, Higgins et al. 2017).
 

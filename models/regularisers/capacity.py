@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from models.regularisers.base import Coded, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Regulariser
 from priors.base import Host
 from priors.space import Float
 
 
+@REGULARISERS.register("capacity")
 class Capacity(Regulariser):
     """beta-VAE with capacity: gamma |KL - C| in place of the KL (beta-VAE-B, Burgess et al. 2018).
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.regularisers.base import Coded, Networks, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Networks, Regulariser
 from priors.base import Batch, Host, OptimiserSettings, Player, Prior
-from priors.networks import mlp
+from priors.parts.networks import mlp
 from priors.space import Float
 
 
+@REGULARISERS.register("factor")
 class Factor(Regulariser):
     """FactorVAE: gamma times the total correlation, by a discriminator of the codes (Kim and Mnih 2018).
 

@@ -6,12 +6,13 @@ from typing import Literal
 
 from torch import Tensor
 
-from models.regularisers.base import Coded, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Regulariser
 from models.regularisers.mmd import imq, mmd2, rbf
 from priors.base import Host
 from priors.space import Float
 
 
+@REGULARISERS.register("info")
 class Info(Regulariser):
     """InfoVAE: a part of the KL gives way to MMD between the codes and the prior's draws (Zhao et al. 2019).
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from models.regularisers.base import Coded, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Regulariser
 from priors.base import Host
 from priors.space import Float
 
 
+@REGULARISERS.register("l2")
 class L2(Regulariser):
     """L2 of the codes and of the decoder's weights: weight E||z||^2 + decoder_weight ||theta||^2 (Ghosh et al. 2020).
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.regularisers.base import Coded, Networks, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Networks, Regulariser
 from models.regularisers.mmd import imq, mmd2, rbf
 from priors.base import Adversarial, Batch, Host, OptimiserSettings, Player, Prior, Unsupported
-from priors.networks import code_critic
-from priors.penalties import wgan_gp
+from priors.parts.networks import code_critic
+from priors.parts.penalties import wgan_gp
 from priors.space import Float
 
 
@@ -65,6 +65,7 @@ class Matching(Regulariser):
             return z, prior.sample(len(z))
 
 
+@REGULARISERS.register("mmd")
 class MMD(Matching):
     """Maximum mean discrepancy to the prior's draws, unbiased: WAE-MMD (Tolstikhin et al. 2018, algorithm 2).
 
@@ -82,6 +83,7 @@ class MMD(Matching):
         return mmd2(z, prior.rsample(len(z)), self.kernel)
 
 
+@REGULARISERS.register("gan")
 class GAN(Matching):
     """A logistic adversary that tells codes from the prior's draws: WAE-GAN (Tolstikhin et al. 2018, algorithm 1).
 
@@ -112,6 +114,7 @@ class GAN(Matching):
         return (Player("adversary", tuple(self.adversary.parameters()), loss, settings),)
 
 
+@REGULARISERS.register("wgan")
 class WGAN(Matching):
     """Wasserstein-1 distance to the prior's draws, by a critic with a gradient penalty (FlexAE, eq. 6 and 8).
 
@@ -146,6 +149,7 @@ class WGAN(Matching):
         return (Player("latent-critic", tuple(self.critic.parameters()), loss, settings, turns=self.critic_turns),)
 
 
+@REGULARISERS.register("prior-critic")
 class PriorCritic(Matching):
     """The critic that the prior brings and trains itself, FlexAE's: the encoder descends its mean (eq. 8)."""
 
@@ -153,10 +157,14 @@ class PriorCritic(Matching):
         super().__init__(host, weight, encoder_lr, (0.0, 0.9))
 
     def check(self, prior: Prior) -> None:
-        if not isinstance(prior, Adversarial):
-            raise Unsupported(
-                f"{type(prior).__name__} brings no critic of codes: use mmd, gan or wgan, or the prior pgen"
-            )
+        adversarial(prior)
 
     def divergence(self, z: Tensor, prior: Prior) -> Tensor:
-        return prior.criticise(z).mean()
+        return adversarial(prior).criticise(z).mean()
+
+
+def adversarial(prior: Prior) -> Adversarial:
+    """The prior as an `Adversarial`, or Unsupported with the reason."""
+    if isinstance(prior, Adversarial):
+        return prior
+    raise Unsupported(f"{type(prior).__name__} brings no critic of codes: use mmd, gan or wgan, or the prior pgen")

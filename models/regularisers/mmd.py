@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 Kernel = Callable[[Tensor], Tensor]
-"""Squared distances r^2 (N, M) -> k(r^2), (N, M)."""
+"""A kernel as a function of squared distances, r^2 (N, M) -> k(r^2) (N, M)."""
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def rbf(bandwidth2: float) -> Kernel:
-    """exp(-r^2 / bandwidth2)."""
+    """The Gaussian kernel exp(-r^2 / bandwidth2)."""
     return lambda r2: (-r2 / bandwidth2).exp()
 
 
@@ -24,7 +24,7 @@ def imq(latent_dim: int, scales: Sequence[float] = SCALES) -> Kernel:
     2 D is E r^2 of two draws of N(0, I) in D dimensions; for another variance of the prior multiply the scales by it.
     """
     constants = [2 * latent_dim * scale for scale in scales]
-    return lambda r2: sum(c / (c + r2) for c in constants)
+    return lambda r2: sum((c / (c + r2) for c in constants), r2.new_zeros(()))
 
 
 def mmd2(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:

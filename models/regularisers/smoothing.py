@@ -7,15 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.regularisers.base import Coded, Networks, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Networks, Regulariser
 from priors.base import Batch, Host, OptimiserSettings, Player, Prior
-from priors.networks import data_critic
-from priors.penalties import interpolate, wgan_gp
+from priors.parts.networks import data_critic
+from priors.parts.penalties import interpolate, wgan_gp
 from priors.space import Float
 
 BETAS = (0.5, 0.9)
 
 
+@REGULARISERS.register("smoothing")
 class Smoothing(Regulariser):
     """FlexAE-SR: decoded interpolations of codes pass for data before a Wasserstein critic (eq. 9 and 10).
 
@@ -65,14 +66,14 @@ class Smoothing(Regulariser):
         )
 
     def criticise(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Eq. 9, without a gradient to the autoencoder."""
+        """The critic's loss (eq. 9), a scalar without a gradient to the autoencoder, and its part."""
         with torch.no_grad():
             between = self.between(batch.x)
         gap = self.critic(batch.original).mean() - self.critic(between).mean()
         return wgan_gp(self.critic, batch.original, between) - gap, {"gap": gap.detach()}
 
     def smooth(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Eq. 10."""
+        """The loss of encoder and decoder (eq. 10), a scalar, and no parts."""
         return -self.critic(self.between(batch.x)).mean(), {}
 
     def between(self, x: Tensor) -> Tensor:

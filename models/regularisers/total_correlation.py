@@ -8,14 +8,15 @@ from typing import Literal
 from torch import Tensor
 from torch.distributions import Distribution
 
-from models.regularisers.base import Coded, Regulariser
+from models.regularisers.base import REGULARISERS, Coded, Regulariser
 from priors.base import Host, Unsupported
-from priors.normal import LOG_2PI, DiagonalNormal
+from priors.parts.normal import LOG_2PI, DiagonalNormal
 from priors.space import Float
 
 Estimator = Literal["stratified", "weighted"]
 
 
+@REGULARISERS.register("tc")
 class TC(Regulariser):
     """beta-TCVAE: mutual information, total correlation and the rest of the KL weighed apart (Chen et al. 2018).
 

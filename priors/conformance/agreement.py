@@ -9,23 +9,23 @@ from torch import Tensor
 
 from priors.base import Density
 from priors.conformance.density import POINTWISE
-from priors.conformance.law import Silent, demand, law
+from priors.conformance.law import NotApplicable, demand, law
 from priors.conformance.samples import sample_form
 from priors.conformance.trial import DRAWS, ERRORS, LIKELY, Trial, grid
 
 
 def normalised(trial: Trial) -> Density:
     """The fitted prior, unless its density is a bound: then the grid has nothing to say."""
-    if trial.kind.certainty == "bound":
-        raise Silent("a bound of a density need not integrate to 1")
-    return trial.fitted
+    if trial.density.certainty == "bound":
+        raise NotApplicable("a bound of a density need not integrate to 1")
+    return trial.density
 
 
 @law(Density, after=POINTWISE)
 def certainty(trial: Trial) -> None:
     """certainty is exact, estimate or bound; log_prob_error is finite, 0 if exact, above 0 for an estimate."""
     kinds = ("exact", "estimate", "bound")
-    found, error = trial.kind.certainty, trial.fitted.log_prob_error
+    found, error = trial.density.certainty, trial.density.log_prob_error
     demand(found in kinds, f"certainty = {found!r}", f"write one of {', '.join(kinds)}")
     demand(math.isfinite(error) and error >= 0, f"log_prob_error = {error}", "give a standard error in nats")
     fix = "say `estimate` and give ln Z's standard error, or say `exact` and give none"
@@ -39,7 +39,7 @@ def mass(trial: Trial) -> None:
 
     That of a bound to no more than 1.
     """
-    error, bound = trial.fitted.log_prob_error, trial.kind.certainty == "bound"
+    error, bound = trial.density.log_prob_error, trial.density.certainty == "bound"
     log_mass = (trial.log_p + grid().area.log()).logsumexp(0).item()
     if bound:
         log_mass = max(0.0, log_mass)
@@ -74,10 +74,11 @@ def draws(trial: Trial) -> None:
 
 
 def regions(share: Tensor, count: int = 8) -> Tensor:
-    """Which of count^2 regions a cell is in: products of intervals that are about equally probable on either axis."""
+    """The region, of count^2, that each cell is in: products of intervals, about equally probable on either axis."""
     side = math.isqrt(len(share))
 
     def interval(marginal: Tensor) -> Tensor:
+        """The interval of every cell on an axis, 0 to count - 1, from the probabilities on it."""
         return (count * (marginal.cumsum(0) - marginal / 2)).long().clamp(0, count - 1)
 
     square = share.reshape(side, side)
@@ -90,6 +91,6 @@ def chi_squared(observed: Tensor, expected: Tensor) -> float:
     last = max(1, int((expected >= 5).sum())) - 1
     observed, expected = (torch.cat([n[order][:last], n[order][last:].sum(0, True)]) for n in (observed, expected))
     if last == 0:
-        raise Silent("all of the density lies within a few cells of the grid, which is too coarse for it")
+        raise NotApplicable("all of the density lies within a few cells of the grid, which is too coarse for it")
     statistic = ((observed - expected).square() / expected).sum()
     return torch.special.gammaincc(torch.tensor(last / 2).double(), statistic / 2).item()

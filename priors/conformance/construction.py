@@ -1,4 +1,4 @@
-"""The class and its constructor."""
+"""Laws of the class and its constructor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from priors import registry
-from priors.conformance.law import Silent, demand, law
-from priors.conformance.trial import Trial, network
+from priors.conformance.law import NotApplicable, demand, law
+from priors.conformance.trial import Trial
 from priors.space import Choice, Range
 
 
@@ -40,7 +40,7 @@ def builds(trial: Trial) -> None:
 @law(after=(builds,))
 def host_apart(trial: Trial) -> None:
     """The autoencoder is no part of the prior: it is neither saved nor trained with it."""
-    theirs = {id(one) for one in (*network(trial.host).modules(), *network(trial.host).parameters())}
+    theirs = {id(one) for one in (*trial.host.autoencoder.modules(), *trial.host.autoencoder.parameters())}
     found = [type(one).__name__ for one in trial.fitted.modules() if id(one) in theirs]
     found += [name for name, one in trial.fitted.named_parameters() if id(one) in theirs]
     fix = "keep `host.encode` and `host.decode` themselves, not the network behind them: nn.Module adopts a module"
@@ -48,14 +48,14 @@ def host_apart(trial: Trial) -> None:
 
 
 SOUND = (host_apart,)
-"""What every further law needs."""
+"""The laws that every further law needs."""
 
 
 @law(after=SOUND)
 def space(trial: Trial) -> None:
     """`space` names settings of the constructor, and the prior works at both ends of every range."""
     if not trial.kind.space:
-        raise Silent("it declares no tunable setting")
+        raise NotApplicable("it declares no tunable setting")
     for key, allowed in trial.kind.space.items():
         demand(key in registry.settings_of(trial.kind), f"there is no setting '{key}'", "name a constructor's keyword")
         for value in ends(allowed):
@@ -64,4 +64,5 @@ def space(trial: Trial) -> None:
 
 
 def ends(allowed: Range) -> Sequence[Any]:
+    """The values that a range ends at, or all values of a choice."""
     return allowed.values if isinstance(allowed, Choice) else (allowed.low, allowed.high)

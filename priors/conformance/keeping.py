@@ -1,4 +1,4 @@
-"""What is kept, and what is told."""
+"""Laws of what is kept, and of what is told."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import math
 import torch
 from torch import Tensor
 
-from priors.base import Density, Known, Prior
+from priors.base import Density, Diagnostic, Prior, density
 from priors.conformance.construction import SOUND
 from priors.conformance.density import POINTWISE
-from priors.conformance.law import Silent, demand, law
+from priors.conformance.law import NotApplicable, demand, law
 from priors.conformance.samples import seed
 from priors.conformance.trial import Trial, points, same, small_host
 
@@ -44,8 +44,9 @@ def fitted_state(trial: Trial) -> None:
 
 
 def refuse_unfitted(trial: Trial) -> None:
+    """Raises NotApplicable for a prior that has no `fit` of its own."""
     if trial.kind.fit is Prior.fit:
-        raise Silent("it fits nothing after training")
+        raise NotApplicable("it fits nothing after training")
 
 
 def reloaded(trial: Trial, prior: Prior) -> Prior:
@@ -69,7 +70,7 @@ def behaviour(prior: Prior) -> Tensor:
 @law(Density, after=(*POINTWISE, state))
 def precision(trial: Trial) -> None:
     """In float32 it is the same density."""
-    double, single = trial.build().eval(), trial.build(host=small_host(dtype=torch.float32)).eval()
+    double, single = (density(trial.build(host=host)).eval() for host in (None, small_host(dtype=torch.float32)))
     single.load_state_dict(double.state_dict())
     z = points(50)
     a, b = double.log_prob(z), single.log_prob(z.float()).double()
@@ -80,18 +81,19 @@ def precision(trial: Trial) -> None:
 @law(Density, after=SOUND)
 def conventions(trial: Trial) -> None:
     """conventions() gives finite shifts in nats, by name."""
-    told = trial.fitted.conventions()
+    told = trial.density.conventions()
     if not told:
-        raise Silent("its paper has no normalisation of its own")
+        raise NotApplicable("its paper has no normalisation of its own")
     wrong = [name for name, shift in told.items() if not math.isfinite(shift)]
     demand(not wrong, f"not finite: {', '.join(wrong)}", "give ln p so normalised minus log_prob, once it is known")
 
 
 @law(after=SOUND)
 def report(trial: Trial) -> None:
-    """report() gives named finite figures."""
+    """report() gives named finite diagnostics."""
     told = trial.fitted.report()
     if not told:
-        raise Silent("it has nothing to tell of itself")
-    wrong = [str(one) for one in told if not (isinstance(one, Known) and math.isfinite(one.value))]
-    demand(not wrong, f"not a finite figure: {', '.join(wrong)}", 'give Known("name", float, "unit"), once it is known')
+        raise NotApplicable("it has nothing to tell of itself")
+    wrong = [str(one) for one in told if not (isinstance(one, Diagnostic) and math.isfinite(one.value))]
+    fix = 'give Diagnostic("name", float, "unit"), once it is known'
+    demand(not wrong, f"not a finite diagnostic: {', '.join(wrong)}", fix)

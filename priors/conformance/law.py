@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
-
-from priors.base import Prior
-
-if TYPE_CHECKING:
-    from priors.conformance.trial import Trial
+from typing import Any, Literal, NamedTuple
 
 
 class Broken(Exception):
@@ -20,8 +15,8 @@ class Broken(Exception):
         self.fix = fix
 
 
-class Silent(Exception):
-    """The law says nothing about this prior, and why."""
+class NotApplicable(Exception):
+    """The law says nothing about this part, and why."""
 
 
 def demand(holds: bool, found: str, fix: str) -> None:
@@ -32,12 +27,13 @@ def demand(holds: bool, found: str, fix: str) -> None:
 
 @dataclass(frozen=True)
 class Law:
-    """One law. of: the kind of prior that it speaks of. after: laws without which it cannot be tried."""
+    """One law of priors, or of another kind of part. check: takes a trial, whose `kind` is the class or the function
+    that the part is made by. of: the kind of prior that it speaks of. after: laws without which it cannot be tried."""
 
     name: str
     statement: str
-    check: Callable[[Trial], None]
-    of: type[Prior] = Prior
+    check: Callable[[Any], None]
+    of: type[object] | None = None
     after: tuple[Law, ...] = ()
 
 
@@ -50,10 +46,10 @@ class Verdict(NamedTuple):
     fix: str = ""
 
 
-def law(of: type[Prior] = Prior, after: tuple[Law, ...] = ()) -> Callable[[Callable[[Trial], None]], Law]:
+def law(of: type[object] | None = None, after: tuple[Law, ...] = ()) -> Callable[[Callable[[Any], None]], Law]:
     """Makes a function a law: its name with hyphens is the law's, its docstring's first line the statement."""
 
-    def make(check: Callable[[Trial], None]) -> Law:
-        return Law(check.__name__.replace("_", "-"), check.__doc__.partition("\n")[0], check, of, after)
+    def make(check: Callable[[Any], None]) -> Law:
+        return Law(check.__name__.replace("_", "-"), (check.__doc__ or "").partition("\n")[0], check, of, after)
 
     return make

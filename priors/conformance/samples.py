@@ -1,4 +1,4 @@
-"""The draws."""
+"""Laws of the draws."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from priors.base import Prior
 from priors.conformance.construction import SOUND
-from priors.conformance.law import Broken, Silent, demand, law
-from priors.conformance.trial import CLOSE, ERRORS, Trial, network, small_host
+from priors.conformance.law import Broken, NotApplicable, demand, law
+from priors.conformance.trial import CLOSE, ERRORS, Trial, small_host
 
 
 @law(after=SOUND)
@@ -28,11 +28,12 @@ def forms(trial: Trial) -> Iterator[tuple[Prior, Tensor, int]]:
     for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]:
         for latent_dim, dtype in ((2, torch.float32), (2, torch.float64), (5, torch.float32)):
             host = small_host(latent_dim, dtype, device)
-            yield trial.build(host=host).eval(), next(network(host).parameters()), latent_dim
-    yield trial.fitted, next(network(trial.host).parameters()), 2
+            yield trial.build(host=host).eval(), next(host.autoencoder.parameters()), latent_dim
+    yield trial.fitted, next(trial.host.autoencoder.parameters()), 2
 
 
 def check_draws(z: Tensor, shape: tuple[int, int], like: Tensor) -> None:
+    """Raises Broken unless draws have this shape, the type and device of `like`, and no gradient, and are finite."""
     demand(z.shape == shape, f"sample({shape[0]}) has the shape {tuple(z.shape)}, not {shape}", "return (n, D)")
     check_kind("sample(n)", z, like)
     demand(not z.requires_grad, "draws carry a gradient", "put @torch.no_grad() above sample; rsample carries it")
@@ -47,6 +48,7 @@ def check_kind(what: str, value: Tensor, like: Tensor) -> None:
 
 
 def demand_finite(what: str, value: Tensor, fix: str) -> None:
+    """Raises Broken unless all numbers of `value` are finite."""
     wrong = value[~value.isfinite()]
     demand(not len(wrong), f"{what}: {len(wrong)} of {value.numel()} numbers are not finite", fix)
 
@@ -75,9 +77,9 @@ def rsample(trial: Trial) -> None:
     prior = trial.build().eval()
     parameters = learned(prior)
     if not trial.kind.reparameterised:
-        raise Silent("it is not `reparameterised`: no Wasserstein autoencoder trains it through its draws")
+        raise NotApplicable("it is not `reparameterised`: no Wasserstein autoencoder trains it through its draws")
     if not parameters:
-        raise Silent("nothing is learned in training")
+        raise NotApplicable("nothing is learned in training")
     fix = "make draws a function of noise and weights, without sample(), detach or no_grad; or drop `reparameterised`"
     demand(prior.rsample(3).requires_grad, "rsample carries no gradient", fix)
     direction = [torch.randn_like(one) for one in parameters]

@@ -1,4 +1,4 @@
-"""The players."""
+"""Laws of the players."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from priors.base import Batch, DataCritic, Density, Host, Player, Prior
 from priors.conformance.construction import SOUND
-from priors.conformance.law import Silent, demand, law
+from priors.conformance.law import NotApplicable, demand, law
 from priors.conformance.samples import learned, moved
-from priors.conformance.trial import Trial, network
+from priors.conformance.trial import Trial
 
 
 @law(after=SOUND)
@@ -23,9 +23,9 @@ def owners(trial: Trial) -> None:
     trained = {id(one): name for name, one in prior.named_parameters() if one.requires_grad}
     owned = Counter(map(id, learned(prior)))
     if not trained:
-        raise Silent("it has no parameters to train")
+        raise NotApplicable("it has no parameters to train")
     if not owned:
-        raise Silent("all of it is fitted after training")
+        raise NotApplicable("all of it is fitted after training")
     strangers = len(owned.keys() - trained.keys())
     demand(not strangers, f"{strangers} parameters are not its own", "the encoder's are the model's: leave them out")
     twice = [trained[key] for key, times in owned.items() if times > 1]
@@ -41,10 +41,10 @@ def turns(trial: Trial) -> None:
     prior = trial.build()
     players = [*model_player(prior, trial.host), *prior.players()]
     if not players:
-        raise Silent("nothing is learned in training")
+        raise NotApplicable("nothing is learned in training")
     batch = Batch(trial.host.examples(50))
     for player in players:
-        take_turn(player, batch, [*prior.parameters(), *network(trial.host).parameters()])
+        take_turn(player, batch, [*prior.parameters(), *trial.host.autoencoder.parameters()])
 
 
 def model_player(prior: Prior, host: Host) -> list[Player]:
@@ -54,8 +54,10 @@ def model_player(prior: Prior, host: Host) -> list[Player]:
     def loss(batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
         q = host.encode(batch.x)
         z = q.rsample()
-        dense = isinstance(prior, Density)
-        value = prior.divergence(batch.x, q, z).mean() if dense else (prior.rsample(len(z)) + 1).sin().mean()
+        if isinstance(prior, Density):
+            value = prior.divergence(batch.x, q, z).mean()
+        else:
+            value = (prior.rsample(len(z)) + 1).sin().mean()
         penalty = prior.penalty(batch)
         return value if penalty is None else value + penalty, {}
 
@@ -84,7 +86,7 @@ def take_turn(player: Player, batch: Batch, everything: Sequence[nn.Parameter]) 
 def originals(trial: Trial) -> None:
     """A critic of data is trained on the images before any binarisation, as decoded ones are grey too."""
     if not issubclass(trial.kind, DataCritic):
-        raise Silent("it has no critic of data")
+        raise NotApplicable("it has no critic of data")
     prior = trial.build()
     drawn, *greys = (trial.host.examples(50) for _ in range(3))
     one, other = (critic_losses(prior, Batch(drawn.round(), grey=grey)) for grey in greys)

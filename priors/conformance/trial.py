@@ -9,12 +9,12 @@ from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from priors import registry
-from priors.base import Host, Prior
+from priors.base import Density, Prior, density
 from priors.conformance.law import demand
-from priors.testing import toy_codes, toy_host
+from priors.testing import ToyHost, toy_codes, toy_host
 
 DRAWS = 10_000
 """Draws that are compared with the density."""
@@ -42,22 +42,22 @@ class Trial:
     @cached_property
     def kind(self) -> type[Prior]:
         """The prior's class; ValueError with the near name for an unknown one."""
-        return registry.find(self.name)
+        return registry.PRIORS[self.name]
 
     @cached_property
-    def host(self) -> Host:
+    def host(self) -> ToyHost:
         """The autoencoder of all laws that need no other."""
         return small_host()
 
-    def build(self, seed: int = 0, host: Host | None = None) -> Prior:
+    def build(self, seed: int = 0, host: ToyHost | None = None) -> Prior:
         """The prior as it is in training, at random weights."""
         host = host or self.host
         torch.manual_seed(seed)
-        prior = self.kind(host, **self.settings).to(next(network(host).parameters()))
+        prior = self.kind(host, **self.settings).to(next(host.autoencoder.parameters()))
         with torch.no_grad():
             for parameter in prior.parameters():
                 inputs = parameter[0].numel() if parameter.dim() > 1 else 1
-                parameter += MOVED / math.sqrt(inputs) * torch.randn_like(parameter)
+                parameter.add_(MOVED / math.sqrt(inputs) * torch.randn_like(parameter))
         return prior
 
     def fit(self, prior: Prior) -> Prior:
@@ -69,8 +69,13 @@ class Trial:
 
     @cached_property
     def fitted(self) -> Prior:
-        """In float64."""
+        """The prior as it is after training, in float64."""
         return self.fit(self.build())
+
+    @cached_property
+    def density(self) -> Density:
+        """The fitted prior, for laws of a density."""
+        return density(self.fitted)
 
     @cached_property
     def draws(self) -> Tensor:
@@ -82,25 +87,20 @@ class Trial:
     def log_p(self) -> Tensor:
         """ln p at the cells of the grid."""
         with torch.no_grad():
-            return torch.cat([self.fitted.log_prob(part) for part in grid().points.split(10_000)])
+            return torch.cat([self.density.log_prob(part) for part in grid().points.split(10_000)])
 
     @cached_property
     def share(self) -> Tensor:
-        """The probability of every cell, normalised over the grid: a wrong constant is the law `mass`'s affair."""
+        """The probability of every cell, normalised over the grid: the law `mass` alone looks at the constant."""
         return (self.log_p + grid().area.log()).softmax(0)
 
 
-def small_host(latent_dim: int = 2, dtype: torch.dtype = torch.float64, device: str = "cpu") -> Host:
+def small_host(latent_dim: int = 2, dtype: torch.dtype = torch.float64, device: str = "cpu") -> ToyHost:
     """A toy autoencoder, the same weights every time."""
     torch.manual_seed(0)
     host = toy_host(latent_dim, dtype=dtype)
-    network(host).to(device)
+    host.autoencoder.to(device)
     return host
-
-
-def network(host: Host) -> nn.Module:
-    """The autoencoder behind its callables."""
-    return host.encode.__self__
 
 
 class Grid(NamedTuple):

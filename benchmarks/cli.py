@@ -1,0 +1,198 @@
+"""What the commands share: how they end, which runs a person means, and where these are.
+
+A command's flags need nothing that takes seconds to import (torch, pandas), so that `--help` answers at once: what does
+the work is imported by the functions that do it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import tyro
+
+from benchmarks.common.errors import Mistake, UsageError, cut
+from benchmarks.common.escape import in_line
+from benchmarks.common.files import digest_of
+from benchmarks.common.names import check_flag
+from benchmarks.common.settings import digest
+from benchmarks.common.started import as_started, program
+from priors.plugins import Added, load_entry_points, load_plugin
+from priors.wording import in_one_line
+
+if TYPE_CHECKING:
+    from benchmarks.config.suite import Request, Suite
+    from benchmarks.runner.workspace import Workspace
+
+Several: Any = tyro.conf.UseAppendAction
+DATA = Path(os.environ.get("PRIORBENCH_DATA", "data"))
+"""Folder of the data sets, unless a command is told another."""
+
+STYLE = (tyro.conf.FlagCreatePairsOff,)
+
+STOPPED = "Stopped."
+"""What Ctrl-C is answered by a command that does not go on where it stopped."""
+
+
+C = TypeVar("C")
+
+
+def parse(command: type[C], arguments: Sequence[str] | None, name: str) -> C:
+    """The arguments of `python -m benchmarks.NAME`, those of the process where none are given."""
+    text = as_started(inspect.getdoc(command) or "")
+    return tyro.cli(command, args=arguments, prog=program(name), description=text, config=STYLE)
+
+
+def named(metavar: str) -> Any:
+    """How --help calls a flag's value."""
+    return tyro.conf.arg(metavar=metavar)
+
+
+def status(work: Callable[[], int], stopped: str = "Stopped. The same command goes on from here.") -> int:
+    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C.
+
+    1 with one sentence where the system refuses a file, as on a full disk, and without any where nobody reads on.
+    """
+    prepare_streams()
+    try:
+        try:
+            return work()
+        finally:
+            sys.stdout.flush()  # what cannot be written is told here, not when Python ends
+    except Mistake as error:
+        print(f"error: {in_line(str(error))}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        hush()
+        return 1
+    except OSError as error:
+        hush()
+        print(f"error: {refused(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{stopped}", file=sys.stderr)
+        return 130
+
+
+def prepare_streams() -> None:
+    """What a stream's encoding lacks is written as its nearest, and what is closed (`>&-`) swallows all."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (as long as the process)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="nearest")
+
+
+def hush() -> None:
+    """Sends what is still to be written nowhere, if the stream's own end cannot take it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):  # of a stream that is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def refused(error: OSError) -> str:
+    """What the system would not do, in one sentence with what to do."""
+    where = f" ({cut(str(error.filename))})" if error.filename else ""
+    reason = error.strerror or in_one_line(error)
+    return in_line(
+        f"A file cannot be read or written: {reason}{where}. What is finished is kept: once there is room and leave "
+        "to write, or with another --results, the same command goes on."
+    )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs, and where they are."""
+
+    suite: Annotated[str, named("NAME")]
+    """Name of a suite, of those that `run list` tells, or path of a TOML file."""
+    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these data sets; one that the suite does not name runs with the suite's own settings."""
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these methods; any registered prior's name is one."""
+    seeds: Annotated[tuple[int, ...], named("SEED ...")] = ()
+    """Only these seeds."""
+    preset: Annotated[str | None, named("NAME")] = None
+    """A smaller budget that the suite offers, such as 'laptop': every output is marked as a trial."""
+    set: Annotated[tuple[str, ...], Several, named("KEY=VALUE")] = ()
+    """Override a setting: --set training.epochs=5. May be repeated; every output is marked as a trial."""
+    name: Annotated[str | None, named("NAME")] = None
+    """Name of the output's files (default: the suite's, with a hash where settings are overridden)."""
+    data: Path = DATA
+    """Folder of the data sets (environment: PRIORBENCH_DATA)."""
+    results: Path = Path("results")
+    """Folder of the results."""
+    device: str = "auto"
+    """cpu, cuda (all visible GPUs), cuda:1 (that one); auto takes the GPUs where there are any."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file that registers priors, whose names become methods, or any other parts. May be repeated."""
+    download: bool = False
+    """Fetch missing data sets."""
+    any_checksum: bool = False
+    """Accept data files that are not the published ones; the protocol column tells them apart."""
+
+    def request(self) -> Request:
+        """The runs as a suite is asked for them. Imports the plug-ins."""
+        from benchmarks.config.suite import Request
+
+        check_flag("--name", self.name)
+        plugins = load_plugins(self.plugin)
+        return Request(self.dataset, self.method, self.seeds, self.preset, self.set, plugins)
+
+    def output(self, chosen: Suite) -> str:
+        """Name of the output's files. Trials never take the place of the suite's own."""
+        if self.name:
+            return self.name
+        parts = (chosen.name, self.preset, digest(sorted(self.set)) if self.set else None)
+        return "-".join(part for part in parts if part)
+
+
+def workspace_of(where: Selection, weights: Path | None = None) -> Workspace:
+    """The workspace that the flags name; UsageError for a device that cannot be used.
+
+    weights: file of the Inception network, where another one than torch's cache is meant.
+    """
+    from benchmarks.datasets import Options
+    from benchmarks.features import inception
+    from benchmarks.runner.machine import device
+    from benchmarks.runner.workspace import Workspace
+
+    plugins = tuple(str(path.resolve()) for path in where.plugin)
+    options = Options(where.download, where.any_checksum)
+    return Workspace(where.results, where.data, device(where.device), options, plugins, inception.find(weights))
+
+
+def load_plugins(paths: Sequence[Path]) -> dict[Added, str]:
+    """Imports plug-ins; the SHA-256 of the file by the kind and name of every part that it registers."""
+    load_entry_points()
+    return {part: digest_of(path) for path in paths for part in load_plugin(path)}
+
+
+def check_least(command: object, least: int, *flags: str) -> None:
+    """Raises UsageError where one of these flags is given a smaller number."""
+    for flag in flags:
+        number = getattr(command, flag)
+        if number is not None and number < least:
+            raise UsageError(f"--{flag} {number}: it is {least} or larger.")
+
+
+def check_writable(folder: Path) -> None:
+    """Raises UsageError where nothing can be written below the folder."""
+    try:
+        (folder / "runs").mkdir(parents=True, exist_ok=True)
+        probe = folder / "runs" / f".write-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"Results cannot be written to {folder}: {reason}; choose another with --results.") from None

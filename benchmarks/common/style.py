@@ -1,0 +1,128 @@
+"""How plots look, and the one way that they reach the disk.
+
+Nothing may hang on colour: methods differ by marker and line style too, and densities run from light to dark.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+
+from benchmarks.common.files import write_atomically
+
+COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7f7f7f")
+"""Of Okabe and Ito's palette those that stay apart for colour-blind eyes; several are alike in grey, so see LINES."""
+
+LINES = ("-", "--", "-.", ":")
+MARKERS = "osD^vP<X>*"
+
+DENSITY = "Greys"
+"""Colour map of densities: the darker, the higher."""
+
+PANEL = 2.6
+"""Side of a panel in inches."""
+
+RULES: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4.5,
+    "svg.hashsalt": "priorbench",  # the same plot, the same file
+    "svg.fonttype": "none",
+}
+
+
+def rules() -> AbstractContextManager[None]:
+    """Within it plots are made and written by RULES."""
+    return matplotlib.rc_context(RULES)
+
+
+def styles(methods: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Keyword arguments of `plot` by method: no two of the first twenty-four agree in line and colour, or in marker
+    and colour."""
+    pairs = [(LINES[(i + j) % len(LINES)], COLOURS[i]) for j, i in product(range(len(LINES)), range(len(COLOURS)))]
+    return {
+        name: {"linestyle": pairs[i % len(pairs)][0], "color": pairs[i % len(pairs)][1], "marker": MARKERS[i % 10]}
+        for i, name in enumerate(methods)
+    }
+
+
+Size = tuple[float, float]
+
+
+def panels(count: int, across: int = 4, size: Size = (PANEL, PANEL), **shared: Any) -> tuple[Figure, Any]:
+    """(figure, axes in reading order): panels of `size` inches, `across` a row, the rest of the last row empty."""
+    across = min(across, count)
+    down = -(-count // across)
+    figure = Figure(figsize=(size[0] * across, size[1] * down), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False, **shared).ravel()
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    return figure, grid[:count]
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic horizontal axis with plain numbers at 1, 2, 5, 10, ..."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+STAMP = 0.2
+"""Height of a line above a plot in inches."""
+
+LETTERS = 17
+"""Of such a line to an inch."""
+
+ENTRY = 1.6
+"""Width of a legend's entry in inches, and more than most are."""
+
+
+def legend(figure: Figure, grid: Iterable[Axes], across: int | None = None) -> None:
+    """One legend below all panels, each label once, `across` a row or as many as the figure is wide."""
+    across = across or max(1, int(figure.get_figwidth() / ENTRY))
+    found = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(found.values(), found, loc="outside lower center", ncols=min(across, len(found)))
+
+
+def stamp(figure: Figure, text: str) -> None:
+    """Small lines above everything else, for which the panels make room."""
+    lines = textwrap.wrap(text, int(LETTERS * figure.get_figwidth()))
+    height = STAMP * len(lines) / figure.get_figheight()
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, 0, 1, 1 - height))
+    figure.text(0.5, 1 - height / 2, "\n".join(lines), ha="center", va="center", fontsize=7, color="0.35")
+
+
+def write(figure: Figure, path: Path, kinds: Sequence[str] = ("png",)) -> list[Path]:
+    """The plot as PATH.png, PATH.svg, ..., each whole or not at all."""
+    written = []
+    for kind in kinds:
+        buffer = io.BytesIO()
+        metadata = {"Date": None} if kind == "svg" else None
+        with rules():
+            figure.savefig(buffer, format=kind, dpi=120, metadata=metadata)
+        written.append(path.with_name(f"{path.name}.{kind}"))
+        write_atomically(written[-1], partial(_copy, buffer.getvalue()))
+    return written
+
+
+def _copy(content: bytes, file: BinaryIO) -> None:
+    file.write(content)

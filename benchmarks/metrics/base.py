@@ -1,0 +1,136 @@
+"""The metrics that a suite may ask for by name, and what their estimates share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+
+from torch import Tensor
+
+from benchmarks.common.seeds import stream
+from benchmarks.estimators.estimate import Direction, Estimate, Remark, remarks
+from benchmarks.estimators.estimator import Estimator
+from benchmarks.estimators.latent import Measured
+from benchmarks.metrics.evaluated import Evaluated, Material
+from priors.base import Prior, Unsupported
+from priors.registry import Registry
+
+Measure = Callable[[Evaluated], list[Estimate]]
+MeasureOfData = Callable[[Material], list[Estimate]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by name. Its random stream is its own, so that no other metric moves its estimates.
+
+    summary: a line. measure: raises Unsupported where the estimates are undefined. inception: it needs the Inception
+    network's weights. of_data: it is defined for the data alone, without a model.
+    """
+
+    name: str
+    summary: str
+    measure: MeasureOfData
+    inception: bool = False
+    of_data: bool = False
+
+    def __call__(self, material: Material) -> list[Estimate]:
+        """Its estimates; Unsupported where they are undefined for what there is."""
+        with stream(material.seed, self.name):
+            return self.measure(material)
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    ("benchmarks.metrics",),
+    lambda part: isinstance(part, Metric) and callable(part.measure),
+    "a function of a trained model, or of the data, that gives a list of figures",
+    '@metric("name")',
+    in_order=True,
+)
+
+
+def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callable[[Measure], Measure]:
+    """Names a metric of a trained model for suites; its summary is the first line of the docstring.
+
+    draws: it takes the prior's draws, so that its estimates say how these were made where that is not exact.
+    """
+
+    def keep(measure: Measure) -> Measure:
+        @wraps(measure)
+        def measured(material: Material) -> list[Estimate]:
+            if not isinstance(material, Evaluated):
+                raise Unsupported("a figure of a model, and this row is the data themselves")
+            estimates = measure(material)
+            return [by_sampler(estimate, material.prior) for estimate in estimates] if draws else estimates
+
+        register(Metric(name, summary_of(measure), measured, inception))
+        return measure
+
+    return keep
+
+
+def metric_of_data(name: str, *, inception: bool = False) -> Callable[[MeasureOfData], MeasureOfData]:
+    """Names a metric that the data have without a model, and every model on them alike."""
+
+    def keep(measure: MeasureOfData) -> MeasureOfData:
+        register(Metric(name, summary_of(measure), measure, inception, of_data=True))
+        return measure
+
+    return keep
+
+
+def summary_of(measure: Callable[..., object]) -> str:
+    """The first line of its docstring."""
+    return (measure.__doc__ or "").partition("\n")[0]
+
+
+def register(one: Metric) -> None:
+    METRICS.add(one.name, one, one.measure)
+
+
+def by_sampler(estimate: Estimate, prior: Prior) -> Estimate:
+    """The estimate with a remark on how the prior draws, where its draws are not exact."""
+    if not prior.sampler:
+        return estimate
+    return replace(estimate, remarks=(*estimate.remarks, Remark(f"the prior's draws: {prior.sampler}")))
+
+
+def mean_estimate(
+    name: str,
+    estimator: Estimator,
+    values: Tensor,
+    direction: Direction,
+    unit: str,
+    *told: Remark | str,
+    common: float = 0.0,
+) -> Estimate:
+    """The mean with its standard error, which includes an error that all values have in common."""
+    error = math.hypot(values.std().item() / math.sqrt(len(values)), common) if len(values) > 1 else common or None
+    return Estimate(name, estimator, values.mean().item(), unit, direction, error, remarks(*told))
+
+
+def measured_estimate(
+    name: str, estimator: Estimator, found: Measured, direction: Direction, unit: str, *told: Remark | str
+) -> Estimate:
+    """An estimate with its error, or without one where it has none."""
+    return Estimate(name, estimator, found.value, unit, direction, finite(found.error), remarks(*told))
+
+
+def image_estimate(
+    name: str,
+    estimator: Estimator,
+    values: Tensor,
+    direction: Direction,
+    unit: str,
+    *told: Remark | str,
+    common: float = 0.0,
+) -> Estimate:
+    """`mean_estimate` over the first test images, in their order, with the values for comparisons in pairs."""
+    return replace(mean_estimate(name, estimator, values, direction, unit, *told, common=common), values=values)
+
+
+def finite(error: float) -> float | None:
+    """The error, or None where there is none."""
+    return error if math.isfinite(error) else None

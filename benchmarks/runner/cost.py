@@ -1,0 +1,23 @@
+"""What a run's training took."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from benchmarks.estimators.estimate import Estimate
+from benchmarks.estimators.estimator import Estimator
+from benchmarks.runner.machine import peak_memory
+from benchmarks.runner.train import Progress
+from priors.base import parameter_count
+
+
+def cost(both: nn.Module, progress: Progress, device: torch.device) -> list[Estimate]:
+    """What training took; but for the parameters it differs from machine to machine and from time to time."""
+    memory, clock = Estimator("process" if device.type == "cpu" else "device"), Estimator("wall-clock")
+    return [
+        Estimate("parameters", Estimator("exact"), parameter_count(both), "count", "lower"),
+        Estimate("training_time", clock, round(progress.seconds, 3), "s", "lower"),
+        Estimate("training_time_an_epoch", clock, progress.seconds / max(1, progress.epoch), "s", "lower"),
+        Estimate("training_memory", memory, round(peak_memory(device), 1), "MiB", "lower"),
+    ]

@@ -1,0 +1,66 @@
+"""One run from its settings to its figures, in whatever process it is called."""
+
+from __future__ import annotations
+
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.common.errors import Stop
+from benchmarks.config.settings import Run
+from benchmarks.runner.lifecycle import perform
+from benchmarks.runner.workspace import Workspace
+from priors.wording import in_one_line
+
+Status = Literal["ok", "unsupported", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run: Run
+    status: Status
+    note: str = ""
+    seconds: float = 0.0
+
+
+def execute(run: Run, workspace: Workspace) -> Outcome:
+    """Runs, or takes up, or finds done. Never raises for what goes wrong inside the run: it says so in the outcome.
+
+    Failures are not kept: the next command tries again. A divergence is, since it would only come back.
+    """
+    record, start = workspace.record(run), time.monotonic()
+    try:
+        with record.claim(), alarm(workspace.seconds):
+            healed = perform(run, workspace, record)
+        record.remove("error.txt")
+        ended = record.read("training.json")
+        return Outcome(run, ended["status"], "; ".join(filter(None, (ended["note"], healed))), time.monotonic() - start)
+    except (KeyboardInterrupt, Stop):
+        raise
+    except BaseException as error:  # a run that calls sys.exit, say, ends itself alone
+        return failed(run, workspace, in_one_line(error), time.monotonic() - start, traceback.format_exc())
+
+
+def failed(run: Run, workspace: Workspace, note: str, seconds: float = 0.0, details: str = "") -> Outcome:
+    """The outcome of a run that came to no end of its own, kept beside its record."""
+    workspace.record(run).fail(note, details)
+    return Outcome(run, "failed", note, seconds)
+
+
+@contextmanager
+def alarm(seconds: float) -> Iterator[None]:
+    """The system's alarm signal after this time: it ends a worker, and where it is handled it raises."""
+    if not seconds:
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)

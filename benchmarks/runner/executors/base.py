@@ -1,0 +1,21 @@
+"""What an executor is, and executors by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from benchmarks.config.settings import Run
+from benchmarks.runner.execute import Outcome
+from benchmarks.runner.workspace import Workspace
+from priors.registry import Registry
+
+Executor = Callable[[Sequence[Run], Workspace, int], Iterator[Outcome]]
+"""Carries out runs in a workspace with so many workers, and yields outcomes as they come."""
+
+EXECUTORS: Registry[Executor] = Registry(
+    "executor",
+    ("benchmarks.runner.executors.local", "benchmarks.runner.executors.serial"),
+    callable,
+    "a function (runs, workspace, workers) -> outcomes",
+    '@EXECUTORS.register("name")',
+)

@@ -1,0 +1,68 @@
+"""Several runs at once on this machine, each in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+
+from benchmarks.config.settings import Run
+from benchmarks.runner.execute import Outcome, failed
+from benchmarks.runner.executors.base import EXECUTORS
+from benchmarks.runner.executors.known import refuse_unknown
+from benchmarks.runner.executors.nursery import Ended, Lost, Nursery
+from benchmarks.runner.workspace import Workspace
+
+
+@EXECUTORS.register("local")
+def local(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
+    """Outcomes in the order in which runs end.
+
+    A run whose process is killed, for its memory as a rule, is tried once more when it has the machine to itself.
+    Raises UsageError for runs with a part that this process alone knows.
+    """
+    refuse_unknown(runs, workspace)
+    killed: list[Run] = []
+    for ended in carry_out(runs, workspace, workers):
+        if ended.signal == signal.SIGKILL and workers > 1:
+            killed.append(ended.run)
+        else:
+            yield outcome(ended, workspace)
+    for ended in carry_out(killed, workspace, 1):
+        yield outcome(ended, workspace)
+
+
+def carry_out(runs: Sequence[Run], workspace: Workspace, workers: int) -> Iterator[Ended]:
+    """Every run once. Where the nursery itself is killed, each of those under way is tried alone, which tells whose
+    doing it was, and the others go on."""
+    left = {run.name: run for run in runs}
+    suspects: list[Run] = []
+    while left:
+        chosen = suspects[:1] or list(left.values())
+        try:
+            with Nursery(workspace) as nursery:
+                for ended in nursery.raise_all(chosen, 1 if suspects else workers):
+                    del left[ended.run.name]
+                    yield ended
+        except Lost as lost:
+            if len(chosen) > 1:
+                suspects = lost.under_way
+                continue
+            del left[chosen[0].name]
+            yield Ended(chosen[0], None, -signal.SIGKILL, 0.0)
+        suspects = suspects[1:]
+
+
+def outcome(ended: Ended, workspace: Workspace) -> Outcome:
+    """The run's own word on how it ended, or what its process's end says."""
+    return ended.outcome or failed(ended.run, workspace, why(ended, workspace), ended.seconds)
+
+
+def why(ended: Ended, workspace: Workspace) -> str:
+    """What became of a process that ended before its run did."""
+    if ended.signal == signal.SIGALRM and workspace.seconds:
+        return f"not done after {workspace.seconds / 60:g} minutes, the longest that a run may take"
+    if ended.signal == signal.SIGKILL:
+        return "its process was killed: out of memory? Try fewer workers"
+    if ended.signal:
+        return f"its process was ended by {signal.Signals(ended.signal).name}"
+    return f"its process ended with exit status {ended.exit_code}, before the run did"

@@ -1,0 +1,72 @@
+"""A run's life in its folder: healed, begun, carried through its stages, and marked as done."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.common.files import sweep
+from benchmarks.config.settings import Run
+from benchmarks.datasets import Dataset
+from benchmarks.runner import pictures
+from benchmarks.runner.build import build, register
+from benchmarks.runner.damage import clear, damages, heal, told
+from benchmarks.runner.machine import environment
+from benchmarks.runner.record import Record
+from benchmarks.runner.sources import maker
+from benchmarks.runner.stages import evaluate, fit, reporter, train
+from benchmarks.runner.workspace import Workspace
+from priors.base import Unsupported
+
+
+def perform(run: Run, workspace: Workspace, record: Record) -> str:
+    """Trains unless that is done, evaluates what is not, and marks the run. Says what of its record was damaged."""
+    register(workspace)
+    data = workspace.dataset(run)
+    wrong = damages(record)
+    heal(record, wrong)
+    if workspace.done(run) and made_with(record, data):
+        return ""
+    record.remove("done", *(path.name for path in record.folder.glob("*.png")))
+    sweep(record.folder)
+    record.report(stage="starting")
+    begin(run, record, data)
+    record.write("config.json", run.model_dump(mode="json"))
+    record.write("env.json", environment(workspace.device))
+    try:
+        if run.prior is None:
+            record.write("training.json", {"status": "ok", "note": "", "cost": [], "files": {}})
+            evaluate(run, workspace.data_only(run, reporter(record)), workspace, record)
+        else:
+            model, prior = build(run, data)
+            ended = train(run, model, prior, data, record)
+            if ended["status"] == "ok":
+                record.report(stage="fitting the prior")
+                fit(run, model, prior, data, record)
+                evaluated = workspace.evaluated(run, model, prior, reporter(record))
+                evaluate(run, evaluated, workspace, record)
+                with torch.no_grad():
+                    pictures.save(record.folder, evaluated)
+    except Unsupported as reason:
+        record.write("training.json", {"status": "unsupported", "note": str(reason), "files": {}})
+    record.report(stage="done")
+    files = record.vouch("config.json", "env.json", "*.png")
+    record.write("done", {"evaluation": run.evaluation, "metrics": workspace.computable(run), "files": files})
+    record.remove("checkpoint")
+    return told(wrong)
+
+
+def made_with(record: Record, data: Dataset) -> bool:
+    """Was the run made with these data (or not yet with any)?"""
+    made = record.read("made.json")
+    return made is None or made["data"] == data.digest
+
+
+def begin(run: Run, record: Record, data: Dataset) -> None:
+    """Notes the data and the sources that the run is made with. What was made with other data is thrown away; other
+    sources are added to those that began it."""
+    if not made_with(record, data):
+        clear(record)
+    made = record.read("made.json") or {"data": data.digest, "by": []}
+    now = maker(run)
+    if now not in made["by"]:
+        record.write("made.json", {"data": data.digest, "by": [*made["by"], now]})

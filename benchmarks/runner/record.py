@@ -1,0 +1,247 @@
+"""The folder of one run: the only channel between a worker, the display and the tables.
+
+    config.json env.json made.json history.csv checkpoint | weights.safetensors training.json | fitted.safetensors
+    values/*.safetensors metrics.json | *.png done
+
+`made.json` says with what data and by what sources the run is made. `checkpoint` exists while training goes on;
+`training.json` says that it has ended and how. `metrics.json` grows metric by metric; `values` has what figures are the
+means of, image by image. `done` is written last and names what was evaluated; whatever is there without it is taken up
+again.
+
+Every file appears whole or not at all (write, fsync, rename). JSON carries a seal of its content, its name and its
+run's, a checkpoint the digest of its bytes, and `training.json`, `metrics.json` and `done` vouch for the files written
+before them: what was cut, edited or taken from another run is noticed (`damage.py` says what is then done).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import torch
+from filelock import FileLock
+
+from benchmarks.common.errors import UsageError
+from benchmarks.common.files import digest_of, write_atomically
+from benchmarks.common.started import program
+from benchmarks.config.settings import Run
+
+SEAL = ',\n "seal": "'
+"""What stands between a JSON file's content and its seal."""
+
+_claims: dict[Path, int] = {}
+"""The process that holds a run, of this process and those that it was forked from."""
+
+
+class Damaged(UsageError):
+    """A record's file is not what was written. `name` is the file's, `why` what is wrong with it."""
+
+    def __init__(self, path: Path, why: str):
+        self.name, self.why = path.name, why
+        super().__init__(f"{path} {why}: `{program('run')}` on its suite makes it anew.")
+
+
+class Seal(NamedTuple):
+    """A file as it was written. One of the same size and time is taken to be the same until it is read."""
+
+    size: int
+    time: int
+    sha256: str
+
+
+NONE = Seal(-1, 0, "")
+"""Of a file that nothing vouches for."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run's folder."""
+
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """`smoke/moons-gaussian-s0-1a2b3c4d`: the suite and the run, for people."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    def done(self, run: Run, metrics: Sequence[str]) -> bool:
+        """The run has ended, and the figures of these metrics are there. Raises Damaged."""
+        marker = self.read("done")
+        return marker is not None and marker["evaluation"] == run.evaluation and {*metrics} <= {*marker["metrics"]}
+
+    @contextmanager
+    def claim(self, timeout: float = -1) -> Iterator[None]:
+        """Holds the run for this process; the system lets go of it however the process ends.
+
+        timeout: seconds to wait for another process (below 0: for ever), then filelock's Timeout.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.make_way(".lock")
+        with FileLock(self.folder / ".lock", timeout=timeout):
+            _claims[self.folder] = os.getpid()
+            try:
+                yield
+            finally:
+                self.leave_to_its_owner()
+                del _claims[self.folder]
+
+    def leave_to_its_owner(self) -> None:
+        """Ends a copy of the process that holds the run: what a run forks does not go on with it a second time."""
+        if _claims.get(self.folder, os.getpid()) != os.getpid():
+            os._exit(0)
+
+    # JSON
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        """JSON with sorted keys and a seal."""
+        text = json.dumps(content, indent=1, sort_keys=True).removesuffix("\n}")
+        sealed = f'{text}{SEAL}{self.seal(name, text)}"\n}}\n'
+        self.put(name, lambda file: file.write(sealed.encode()))
+
+    def read(self, name: str) -> Any:
+        """The JSON file's content, or None where there is none; Damaged where it is not what `write` wrote."""
+        path = self.folder / name
+        try:
+            text, _, seal = path.read_text(encoding="utf-8").rpartition(SEAL)
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+        if seal != f'{self.seal(name, text)}"\n}}\n':
+            raise Damaged(path, "is not as it was written")
+        return json.loads(text + "\n}")
+
+    def seal(self, name: str, text: str) -> str:
+        """SHA-256 of a file's content with its name and its run's: another run's file is none of this one."""
+        return hashlib.sha256(f"{self.folder.name}/{name}\n{text}".encode()).hexdigest()
+
+    # Files that JSON vouches for
+
+    def vouch(self, *patterns: str) -> dict[str, Seal]:
+        """The seals of the files that are there, by name below the folder."""
+        paths = sorted({path for pattern in patterns for path in self.folder.glob(pattern)})
+        return {str(path.relative_to(self.folder)): sealed(path) for path in paths}
+
+    def check(self, name: str, seal: Sequence[Any], read: bool = False) -> None:
+        """Raises Damaged where a file is not the one that the seal is of. read: its bytes count, not its time."""
+        path, expected = self.folder / name, Seal(*seal)
+        try:
+            now = path.stat()
+            if now.st_size != expected.size:
+                raise Damaged(path, f"has {now.st_size} bytes and was written with {expected.size}")
+            if (read or now.st_mtime_ns != expected.time) and digest_of(path) != expected.sha256:
+                raise Damaged(path, "is not as it was written")
+        except FileNotFoundError:
+            raise Damaged(path, "is missing") from None
+        except OSError as error:
+            raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+
+    def verified(self, name: str, voucher: str) -> Path:
+        """The path of a file that is the one that `voucher` vouches for, to its last byte. Otherwise it is put aside,
+        so that the next run makes it anew, and Damaged is raised."""
+        try:
+            self.check(name, (self.read(voucher) or {}).get("files", {}).get(name, NONE), read=True)
+        except Damaged:
+            self.put_aside(name)
+            raise
+        return self.folder / name
+
+    # Checkpoints
+
+    def save(self, name: str, state: dict[str, Any]) -> None:
+        """Tensors and plain values, for `restore`."""
+        content = io.BytesIO()
+        torch.save(state, content)
+        digest = hashlib.sha256(content.getbuffer()).hexdigest()
+        self.put(name, lambda file: (file.write(f"{digest}\n".encode()), file.write(content.getbuffer())))
+
+    def restore(self, name: str, device: torch.device | str) -> dict[str, Any] | None:
+        """What `save` kept, or None where nothing is there; Damaged."""
+        path = self.folder / name
+        try:
+            digest, _, content = path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Damaged(path, f"cannot be read ({type(error).__name__})") from None
+        if hashlib.sha256(content).hexdigest().encode() != digest:
+            raise Damaged(path, "is not as it was written")
+        return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+
+    # Any file
+
+    def put(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        """The file whole or not at all, from the process that holds the run."""
+        self.leave_to_its_owner()
+        self.make_way(name)
+        write_atomically(self.folder / name, write)
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            path = self.folder / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
+
+    def make_way(self, name: str) -> None:
+        """For a file, where a folder of its name is in the way."""
+        if (self.folder / name).is_dir():
+            self.remove(name)
+
+    def put_aside(self, name: str) -> None:
+        """Keeps a file out of the way, in the folder `damaged`, in the place of an earlier one of its name."""
+        aside = self.folder / "damaged" / name
+        if not (self.folder / "damaged").is_dir():
+            self.remove("damaged")
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        self.remove(f"damaged/{name}")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.replace(self.folder / name, aside)
+
+    # What a person sees
+
+    def report(self, **status: Any) -> None:
+        """What the display shows of this run. Not fsynced, and not missed: it is of no use after a crash."""
+        self.leave_to_its_owner()
+        part = self.folder / "status.part"
+        with suppress(OSError):
+            part.write_text(json.dumps(status), encoding="utf-8")
+            os.replace(part, self.folder / "status.json")
+
+    def reported(self) -> dict[str, Any] | None:
+        """What `report` told last, or None."""
+        try:
+            told = json.loads((self.folder / "status.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return told if isinstance(told, dict) and "stage" in told else None
+
+    def fail(self, note: str, details: str = "") -> None:
+        """Says why the run has failed: first a line for the table, then what helps to find the mistake. A full disk
+        keeps neither."""
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / "error.txt", lambda file: file.write(f"{note}\n\n{details}".encode()))
+            self.report(stage="failed", note=note)
+
+    def failure(self) -> str | None:
+        """Why the run has failed, if it has."""
+        try:
+            text = (self.folder / "error.txt").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        return text.partition("\n")[0] or "for a reason that was lost"
+
+
+def sealed(path: Path) -> Seal:
+    """The file as it is now."""
+    now = path.stat()
+    return Seal(now.st_size, now.st_mtime_ns, digest_of(path))

@@ -1,0 +1,74 @@
+"""A suite's runs carried out, and its table kept up to date while they end: what a command and a program share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from benchmarks.common.errors import find
+from benchmarks.config.settings import Run
+from benchmarks.config.suite import Request, Suite
+from benchmarks.runner import campaign, survey
+from benchmarks.runner.executors import EXECUTORS
+from benchmarks.runner.workspace import Workspace
+from benchmarks.tables import made
+from benchmarks.tables.collect import trouble
+from benchmarks.tables.upkeep import Paced, whole_table, write_tables
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done: the runs of a suite that were asked for, where, and how.
+
+    target: the table's file, without its ending. limit: most runs to carry out, None for all of them. skip_missing: go
+    on without data sets that are not there. stale: "keep" or "rerun" what older sources made.
+    """
+
+    chosen: Suite
+    request: Request
+    runs: Sequence[Run]
+    workspace: Workspace
+    target: Path
+    executor: str = "local"
+    workers: int = 0
+    limit: int | None = None
+    skip_missing: bool = False
+    stale: str = "keep"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The suite's whole table, what is wrong with the data that were left out, and whether all runs asked for are
+    well."""
+
+    frame: pd.DataFrame
+    missing: Sequence[str]
+    well: bool
+
+
+def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) -> Filled:
+    """Checks all that can be checked beforehand, carries out what is not finished, and writes the suite's tables.
+
+    warn: is handed lines that stop nothing, on records that are damaged or of older sources.
+    """
+    find(EXECUTORS, order.executor)
+    chosen, workspace, target = order.chosen, order.workspace, order.target
+    wanted, missing = campaign.prepare(order.runs, workspace, order.skip_missing)
+    everything, lost = whole_table(chosen, order.request, wanted, workspace)
+    warn([*survey.mend(wanted, workspace), *survey.age(wanted, workspace, order.stale)])
+    warn(survey.unreadable(lost))
+    left = [run for run in wanted if not survey.finished(run, workspace)]
+    console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
+    write = Paced(lambda: write_tables(chosen, everything, workspace, target))
+    with write.at_the_latest():
+        outcomes = campaign.carry_out(
+            left[: order.limit], workspace, console, order.executor, order.workers, lambda _: write.soon()
+        )
+    frame = write.now()
+    made.write(everything, workspace, target.with_name(f"{target.name}.made.json"))
+    failed = any(one.status == "failed" for one in outcomes)
+    return Filled(frame, missing, not failed and not trouble(wanted, workspace))

@@ -1,0 +1,43 @@
+"""All studies of a command, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from optuna.exceptions import StorageInternalError
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from benchmarks.tuning import result
+from benchmarks.tuning.plan import Plan, studies, study_name
+from benchmarks.tuning.view import View, conclude, introduce
+from benchmarks.tuning.workers import carry_out, tidy
+
+
+def carry_out_all(plan: Plan, workers: int, console: Console, write: Callable[[pd.DataFrame, Path], object]) -> int:
+    """One study after another, each written when it ends; then the methods of a data set as one suite.
+
+    write: how a table goes to its file. 1 where a study has no best trial, 0 otherwise; TerminatedWorkerError where the
+    system has killed a worker.
+    """
+    ended = []
+    for tuning in studies(plan, console):
+        study = tuning.begin()
+        introduce(console, tuning, study)
+        try:
+            with View(console, tuning, study).watch():
+                carry_out(tuning, workers)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise tuning.unusable(error) from None
+        finally:
+            ended.append(result.Ended(tuning, tidy(study, tuning.trials)))
+            conclude(console, ended[-1], write)
+    for dataset in dict.fromkeys(one.tuning.dataset for one in ended):
+        together = [one for one in ended if one.best and one.tuning.dataset == dataset]
+        if len(together) > 1:
+            name = study_name(plan, dataset, *(one.tuning.method for one in together))
+            result.write_suite(together, together[0].tuning.workspace.results / f"{name}.toml")
+            console.print(f"these methods as one suite: {name}.toml", highlight=False, markup=False, soft_wrap=True)
+    return 0 if all(one.best for one in ended) else 1

@@ -1,0 +1,44 @@
+"""What every training shares: a loss's gradients, and networks that a prior fits to the codes once the autoencoder is
+done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from priors.base import Batch, Player
+
+
+def play(players: Sequence[Player], draw: Callable[[], Tensor], steps: int) -> None:
+    """Every step, every player's turns in their order, each on fresh codes `draw()` (B, D), by Adam.
+
+    The same players as in training, with codes in place of images; a player's `lr` must be set.
+    """
+    optimisers = [adam(player) for player in players]
+    for step in range(steps):
+        for player, optimiser in zip(players, optimisers, strict=True):
+            for _ in range(player.turns):
+                loss, _ = player.loss(Batch(draw(), step=step))
+                differentiate(loss, player.parameters)
+                optimiser.step()
+
+
+def adam(player: Player) -> torch.optim.Adam:
+    """The player's own Adam; ValueError where it leaves its learning rate to a suite, of which there is none here."""
+    settings = player.optimiser
+    if settings.lr is None:
+        raise ValueError(f"the player {player.name} needs OptimiserSettings(lr=...) of its own outside a training")
+    return torch.optim.Adam(player.parameters, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
+
+
+def differentiate(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    """Puts d loss / d parameter into `grad` of these parameters alone, each in its parameter's own layout.
+
+    Autograd hands a gradient on in whatever strides its last operation left; a convolution's under a gradient penalty
+    are not the weight's. Fused Adam reads raw memory, and would pair each weight with another one's gradient.
+    """
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        same = gradient.stride() == parameter.stride()
+        parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
