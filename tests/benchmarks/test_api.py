@@ -43,6 +43,7 @@ def loaded(folder: Path) -> Trained:
 # The package
 
 
+@pytest.mark.long
 def test_importing_the_package_is_light():
     """Neither torch nor pandas is imported before something is asked for."""
     program = "import sys, benchmarks; assert not {'torch', 'pandas', 'tyro'} & {*sys.modules}; print(benchmarks.train)"

@@ -31,7 +31,7 @@ from benchmarks.runner.record import Record
 from benchmarks.tables import console
 from benchmarks.tables.table import COLUMNS
 from models.regularisers import REGULARISERS
-from priors.registry import PRIORS
+from priors.registry import PRIORS, unchanged
 from workbench import TINY, Answer, Workbench, write
 
 ROOT = Path(__file__).parents[2]
@@ -284,10 +284,9 @@ def long_command(folder: Path) -> tuple[str, ...]:
 
 def go_on(folder: Path) -> bytes:
     """The long suite's table, by what is left to do in a folder, in this process."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, unchanged():
         patch.chdir(folder)
-        patch.setattr(registry, "_priors", registry.available())
-        patch.setattr("benchmarks.train.CHECKPOINT_SECONDS", 20.0)  # which the plug-in changes
+        patch.setattr("benchmarks.runner.train.CHECKPOINT_SECONDS", 20.0)  # which the plug-in changes
         assert main([*long_command(folder), "--device", "cpu", "--executor", "serial"]) == 0
     return (folder / "results" / "long.csv").read_bytes()
 
