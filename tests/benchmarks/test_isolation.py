@@ -181,12 +181,10 @@ def test_bad_runs_cost_themselves_only(plugin: str, tmp_path: Path, capsys):
     assert not [pid for pid in processes() if folder_of(pid) == tmp_path], "what a run leaves running ends with it"
 
     bench = Bench(tmp_path, capsys)
-    again = bench(
-        "--plugin", plugin, "--method", "exit3", "gaussian", "vampprior", "twins", "--limit=1", executor="local"
-    )
+    again = bench("--plugin", plugin, "--method", "wordless", "gaussian", "vampprior", "twins", "--limit", "1")
     assert again.status == 1
     assert "3 already done" in again.out
-    assert "failed exit3" in again.out
+    assert "failed wordless" in again.out
 
 
 def folder_of(pid: int) -> Path | None:

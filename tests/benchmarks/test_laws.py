@@ -150,6 +150,8 @@ def test_a_metric_that_is_undefined_here_breaks_nothing(trained: MetricTrial):
     assert set(tried(trained, picky).values()) == {"pass", "does not apply"}
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("cheap_metrics")
 @pytest.mark.parametrize("name", ["nll", "bits_per_dim", "skl", "squared_error", "copying", "pms_train_test", "fid"])
 def test_own_metrics_keep_their_laws(name: str, trained: MetricTrial):
     trial = MetricTrial(name)

@@ -34,6 +34,7 @@ print(*sorted(sys.modules), file=sys.stderr)
 """Calls a module as `python -m` does, then tells all that was imported for it."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CALLS)
 def test_nothing_heavy_is_imported_for(name: str):
     line = [sys.executable, "-c", PROGRAM, *CALLS[name]]

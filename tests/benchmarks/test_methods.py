@@ -48,7 +48,6 @@ lr = 1e-3
 [protocol]
 samples = [20]
 images = 10
-generated = 200
 
 [prior.mixture]
 components = 5
@@ -91,10 +90,13 @@ widths = [16]
 channels = [4, 8]
 width = 16
 
+[dataset.digits]
+protocol.generated = 200
 [dataset.onehot]
 training.batch_size = 100
 [dataset.moons]
 training.batch_size = 1000
+protocol.generated = 200
 """
 
 
@@ -346,6 +348,6 @@ def test_figures_that_wait_for_inceptions_weights_say_so(tmp_path: Path, monkeyp
     table = cell(tmp_path / "table.csv", "gaussian")
     assert set(table[table.estimator.str.startswith("inception", na=False)].status) == {"ok"}
     fid = table[table.metric.eq("fid")].set_index("estimator")["mean"]
-    name = "inception-v3-compat-300"
+    name = "inception-v3-compat-200"
     assert set(fid.index) == {name, f"{name}-floor", f"{name}+stretched"}
     assert fid[f"{name}-floor"] < fid[name]

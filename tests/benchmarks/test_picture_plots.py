@@ -48,6 +48,8 @@ channels = [4]
 width = 8
 proposals = 8
 draws = 200
+particles = 64
+moves = 5
 mala_steps = 2
 gan_steps = 5
 

@@ -67,6 +67,7 @@ def test_manifold_has_the_dimension_of_z(data):
     assert 1 / inverse.mean() == pytest.approx(DIMENSIONS[data.name], rel=0.06)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_network_has_full_rank_wherever_z_lies(name):
     d = DIMENSIONS[name]

@@ -79,6 +79,7 @@ def test_nll_is_the_integral_over_codes(made: tuple[Evaluated, Tensor, float]):
     assert 0 < error < 0.03
 
 
+@pytest.mark.long
 def test_the_error_of_ln_z_is_not_averaged_out(made: tuple[Evaluated, Tensor, float]):
     """s.e.^2 of the mean = variance over images / n + the variance of ln Z."""
     subject, _, _ = made

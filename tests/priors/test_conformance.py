@@ -736,6 +736,7 @@ def test_pages_other_parts_keep_their_laws(capsys):
     assert "\ncode_spread keeps all 5 laws that apply to it.\n" in told
 
 
+@pytest.mark.long
 def test_pages_data_set_and_metric_run_together(page):
     """In processes of their own, which import the plug-in themselves."""
     path = page / "own.toml"
