@@ -28,6 +28,6 @@ def covering(cases: Sequence[str], parts: Callable[[str], Set[str]] = parts_of) 
     return chosen
 
 
-def slow_but(quick: Collection[str], cases: Sequence[str]) -> list[ParameterSet]:
-    """All cases as parameters of a test; those that are not among the quick ones by hand alone."""
-    return [pytest.param(case, marks=[pytest.mark.slow] * (case not in quick)) for case in cases]
+def slow_but(tried: Collection[str], cases: Sequence[str]) -> list[ParameterSet]:
+    """All cases as parameters of a test; those that not every call of the tests tries are `slow`."""
+    return [pytest.param(case, marks=[pytest.mark.slow] * (case not in tried)) for case in cases]
