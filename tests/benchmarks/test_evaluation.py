@@ -220,7 +220,7 @@ def test_held_out_images_are_not_flagged():
 
 def smoothed(images: Tensor) -> Tensor:
     """The means of every image and the two of its set that are nearest to it, in whole grey levels."""
-    return images[neighbours.nearest_few(images, images, 3).index].float().mean(1).round()
+    return images[neighbours.nearest_few(images, images, 3).indices].float().mean(1).round()
 
 
 def test_smoothness_is_not_copying():

@@ -16,7 +16,7 @@ from benchmarks.runner.workspace import Workspace
 
 pytestmark = pytest.mark.long
 
-SHORT = ("training.epochs=20", "training.lr=1e-2", "protocol.images=200", "protocol.samples=[10, 300]")
+SHORT = ("training.epochs=30", "training.lr=1e-2", "protocol.images=200", "protocol.samples=[10, 300]")
 
 
 def excess(folder: Path, method: str, overrides: tuple[str, ...]) -> dict[str, tuple[float, float]]:

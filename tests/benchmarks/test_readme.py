@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.config import suite
+from benchmarks.config import catalogue, suite
 from benchmarks.run import main
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def quicker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         text.replace(SEEDS, 'seeds = 1\nmetrics = ["nll"]') + "\n[protocol]\nsamples = [10]\nimages = 20\n",
         encoding="utf-8",
     )
-    monkeypatch.setattr(suite, "FOLDER", tmp_path)
+    monkeypatch.setattr(catalogue, "SUITES", tmp_path)
     monkeypatch.chdir(tmp_path)
 
 
