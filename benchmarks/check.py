@@ -33,7 +33,7 @@ LEAST_SEEDS = 12
 
 @dataclass(frozen=True)
 class Command:
-    """Compares a suite's figures with its baseline, and tells what moved further than other seeds would have moved it.
+    """Compares a suite's estimates with its baseline, and tells which moved further than other seeds would move them.
 
     The suite is run anew, in a folder that is thrown away, so that nothing finished earlier is taken for what the code
     now does, on the CPU, as baselines are. A suite of hours is better run by `python -m benchmarks.run` and checked
@@ -52,7 +52,7 @@ class Command:
     read: bool = False
     """Take the table RESULTS/SUITE.csv as it is, instead of running."""
     update: bool = False
-    """Write the figures as the new baseline, instead of comparing them."""
+    """Write the estimates as the new baseline, instead of comparing them."""
     baseline: Annotated[Path | None, named("FILE")] = None
     """The baseline (default: RESULTS/baselines/SUITE.csv); any table of a suite is one."""
     level: float = LEVEL
@@ -79,10 +79,10 @@ def check(command: Command, console: Console) -> int:
     chosen = suite.read(command.suite)
     path = command.baseline or command.results / "baselines" / f"{chosen.name}.csv"
     if command.update:
-        baseline.update(figures(command, chosen, console), path, LEAST_SEEDS, SEEDS, console)
+        baseline.update(estimates(command, chosen, console), path, LEAST_SEEDS, SEEDS, console)
         return 0
     before = baseline.read(path, "make the baseline by the same command with --update")
-    moved = drift.compare(before, figures(command, chosen, console), command.level)
+    moved = drift.compare(before, estimates(command, chosen, console), command.level)
     changes.show(console, moved)
     if all(one.verdict in drift.FINE for one in moved):
         return 0
@@ -99,8 +99,8 @@ def refuse(command: Command) -> None:
         raise UsageError("--read takes the table with the seeds that it has: leave out --seeds, or --read.")
 
 
-def figures(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
-    """The suite's rows of its own figures, run now or read."""
+def estimates(command: Command, chosen: Suite, console: Console) -> pd.DataFrame:
+    """The suite's rows of its own estimates, run now or read."""
     from benchmarks.tables import baseline
 
     if command.read:

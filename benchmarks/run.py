@@ -133,7 +133,7 @@ def validate(arguments: Sequence[str], console: Console) -> int:
 
 @dataclass(frozen=True)
 class TableCommand:
-    """Prints a suite's table as a paper would: methods down, data sets and figures across.
+    """Prints a suite's table as a paper would: methods down, data sets and estimates across.
 
     For example:
       python -m benchmarks.run table --suite quickstart --metric nll skl --format latex

@@ -67,7 +67,7 @@ class Command(Selection):
     """Search this too, or in this range: --space prior.vampprior.components=10:500:log, --space training.lr=1e-4:1e-2,
     --space prior.pullback.penalty=wgan-gp,wgan-div-1. May be repeated."""
     seeds: Annotated[tuple[int, ...], named("SEED ...")] = ()
-    """Seeds whose mean figure is a trial's (default: the suite's first)."""
+    """Seeds whose mean estimate is a trial's (default: the suite's first)."""
     samples: Annotated[int, named("K")] = SAMPLES
     """Importance samples an image of the objective nll."""
     preset: Annotated[str | None, named("NAME")] = None

@@ -1,1 +1,1 @@
-"""From TOML to runs: settings, suites, the catalogue of methods, and the papers' figures."""
+"""From TOML to runs: settings, suites, the catalogue of methods, and the papers' numbers."""

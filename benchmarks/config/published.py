@@ -1,4 +1,4 @@
-"""The papers' figures beside ours: which stands beside which, how far they are apart, and what that says."""
+"""The papers' numbers beside ours: which stands beside which, how far they are apart, and what that says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.statistics.paired import LEVEL
 
 CHECKOUT = Path(__file__).parents[2] / "results" / "published.csv"
 FILE = CHECKOUT if CHECKOUT.is_file() else Path(__file__).parent / "published.csv"
-"""The papers' figures: in a checkout's results, or beside this file in an installed package."""
+"""The papers' numbers: in a checkout's results, or beside this file in an installed package."""
 
 REPRODUCED, DIFFERS, NOT_COMPARABLE = VERDICTS = ("reproduced", "differs", "not comparable")
 
@@ -32,8 +32,8 @@ PARTS = ("verdict_label", "verdict_reason")
 
 
 @lru_cache
-def figures(path: Path = FILE) -> pd.DataFrame:
-    """The papers' figures as they printed them; `decimals` are those that they printed."""
+def numbers(path: Path = FILE) -> pd.DataFrame:
+    """The papers' numbers as they printed them; `decimals` are those that they printed."""
     frame = pd.read_csv(path, dtype={"table": str, "value": str}, keep_default_na=False, na_values={"std": [""]})
     decimals = frame["value"].str.partition(".")[2].str.len()
     return frame.assign(decimals=decimals, value=frame["value"].astype(float))
@@ -80,8 +80,8 @@ class Published(Settings):
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The table's figures of these metrics."""
-        every = figures()
+        """The table's numbers of these metrics."""
+        every = numbers()
         mine = every["paper"].eq(self.paper) & every["table"].eq(self.table) & every["metric"].isin(self.figures)
         return every[mine]
 
@@ -93,7 +93,7 @@ class Published(Settings):
         return None
 
     def beside(self, run: Run, row: dict[str, Any]) -> dict[str, Any]:
-        """The columns of COLUMNS for a row of ours; none where the paper has no such figure."""
+        """The columns of COLUMNS for a row of ours; none where the paper has no such number."""
         if row["status"] != "ok":
             return {}
         theirs = self.metric_of(row["metric"], row["estimator"])
@@ -107,27 +107,27 @@ class Published(Settings):
         if mine.empty:
             return {}
         if len(mine) > 1:  # told apart by their notes only: not ours to choose
-            return {"published_source": f"{self.paper} table {self.table} has {len(mine)} such figures"}
-        (figure,) = records(mine)
-        return self.columns(figure) | self.judged(figure, run, row)
+            return {"published_source": f"{self.paper} table {self.table} has {len(mine)} such numbers"}
+        (number,) = records(mine)
+        return self.columns(number) | self.judged(number, run, row)
 
-    def columns(self, figure: dict[str, Any]) -> dict[str, Any]:
-        """A figure of the paper as it printed it."""
-        source = f"{self.paper} table {self.table}" + (f": {figure['note']}" if figure["note"] else "")
-        return {"published": figure["value"], "published_std": figure["std"], "published_source": source}
+    def columns(self, number: dict[str, Any]) -> dict[str, Any]:
+        """A number of the paper as it printed it."""
+        source = f"{self.paper} table {self.table}" + (f": {number['note']}" if number["note"] else "")
+        return {"published": number["value"], "published_std": number["std"], "published_source": source}
 
-    def judged(self, figure: dict[str, Any], run: Run, row: dict[str, Any]) -> dict[str, Any]:
+    def judged(self, number: dict[str, Any], run: Run, row: dict[str, Any]) -> dict[str, Any]:
         """The difference in standard errors, and the verdict: `reproduced` where p > LEVEL, else `differs`."""
-        reason = self.not_comparable.get(figure["metric"]) or self.not_comparable.get("all")
+        reason = self.not_comparable.get(number["metric"]) or self.not_comparable.get("all")
         if run.trial:
             reason = "a trial, not the suite's own settings"
         elif row["n"] < LEAST_SEEDS:
             reason = reason or f"{row['n']} seed{'s'[: row['n'] - 1]}, and {LEAST_SEEDS} are needed"
         if reason:
             return {"verdict": f"not comparable: {reason}", "verdict_label": NOT_COMPARABLE, "verdict_reason": reason}
-        rounding = 10.0 ** -figure["decimals"] / math.sqrt(12)
-        error, freedom = welch(row["std"], row["n"], figure["std"], self.runs, rounding)
-        deviation = (row["mean"] - figure["value"]) / error
+        rounding = 10.0 ** -number["decimals"] / math.sqrt(12)
+        error, freedom = welch(row["std"], row["n"], number["std"], self.runs, rounding)
+        deviation = (row["mean"] - number["value"]) / error
         within = abs(deviation) <= special.stdtrit(freedom, 1 - LEVEL / 2)
         verdict = REPRODUCED if within else DIFFERS
         return {"deviation": deviation, "verdict": verdict, "verdict_label": verdict}
@@ -139,7 +139,7 @@ def welch(std: float, n: int, their_std: float, runs: int, rounding: float) -> t
         error^2 = s^2 / n + s'^2 / r + rounding^2,    1 / df = sum_i (v_i / error^2)^2 / df_i
 
     Ours over n seeds, theirs over r runs and the rounding of their last digit, of known spread. Where they print no
-    spread (nan), their figure counts as one run with ours, and error^2 = s^2 (1 / n + 1) + rounding^2; a spread of one
+    spread (nan), their number counts as one run with ours, and error^2 = s^2 (1 / n + 1) + rounding^2; a spread of one
     run, which is one of who knows how many, has the freedom of two.
 
     Of equal means with normal values `differs` is said in 5 % where no spread is printed, in 3.5 % to 6 % for 3 to 8

@@ -20,7 +20,7 @@ from priors.plugins import Added
 from priors.registry import PRIORS
 
 FORMAT = 2
-"""To be raised when a default or an algorithm changes what a run's figures mean: no older run is then taken for new."""
+"""To be raised when a default or an algorithm changes what a run's estimates mean: no older run then counts as new."""
 
 AFTER_TRAINING: Any = {
     "suite": True,
@@ -39,7 +39,7 @@ MODEL = ("type", "backbone", "posterior", "likelihood")
 """Settings of a model that name a part."""
 
 USUAL = {"device": "cpu", "precision": "float32"}
-"""What figures are computed with unless their protocol says so."""
+"""What estimates are computed with unless their protocol says so."""
 
 
 def known(part: str) -> AfterValidator:
@@ -155,7 +155,7 @@ class Run(Settings):
 
     @cached_property
     def evaluation(self) -> str:
-        """Of all that the figures of the trained weights depend on, but for which figures are asked for."""
+        """Of all that the estimates of the trained weights depend on, but for which estimates are asked for."""
         return digest(self.protocol.model_dump(mode="json", exclude_defaults=True))
 
     def demand_prior(self) -> PriorSettings:
@@ -187,7 +187,7 @@ class Run(Settings):
 
 
 def protocol_of(run: Run, dataset: Dataset) -> dict[str, Any]:
-    """All that two figures must share to be compared, hashed by `digest` for the table's protocol column.
+    """All that two estimates must share to be compared, hashed by `digest` for the table's protocol column.
 
     The kind of device that they are computed on and the training's precision are in it where they are not the usual
     ones: seeds of a CPU and of a GPU are never averaged into one row.

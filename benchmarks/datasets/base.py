@@ -93,7 +93,7 @@ class Split:
 
     @property
     def original(self) -> Split:
-        """The images before any binarisation, which figures and critics hold a model's pictures against."""
+        """The images before any binarisation, which estimates and critics hold a model's pictures against."""
         return self.grey or replace(self, draws=False)
 
     @property
@@ -234,7 +234,7 @@ def draw_once(split: Split, seed: int) -> Split:
 
 
 def digest(source: Source) -> str:
-    """SHA-256 of the images as loaded (values, shapes, types, scale), which goes into the protocol of every figure."""
+    """SHA-256 of the images as loaded (values, shapes, types, scale), which goes into every estimate's protocol."""
     total = hashlib.sha256(repr(source.scale).encode())
     for part in (source.train, source.validation, source.test):
         total.update(f"{tuple(part.shape)}{part.dtype}".encode())

@@ -35,9 +35,9 @@ class Features(NamedTuple):
 class Network:
     """A feature network with fixed weights.
 
-    name: as in a figure's estimator ("inception-v3-compat", "classifier"). digest: the first eight hexadecimal digits
-    of its weights' SHA-256. note: what a reader must know of it. extract: uint8 pictures (B, 1 or 3, H, W) on any
-    device -> Features, on the network's own.
+    name: as in an estimate's estimator ("inception-v3-compat", "classifier"). digest: the first eight hexadecimal
+    digits of its weights' SHA-256. note: what a reader must know of it. extract: uint8 pictures (B, 1 or 3, H, W) on
+    any device -> Features, on the network's own.
     """
 
     name: str
@@ -87,7 +87,7 @@ def stretched(pictures: Tensor) -> Tensor:
     """round(255 (x - min) / (max - min)), the extremes each picture's own, (N, C, H, W) uint8; a constant one stays.
 
     FlexAE's released code does so with the generated pictures before its FID, and not with the real ones: this is for
-    figures to be held against the paper's, which are marked, and for no others.
+    estimates to be held against the paper's, which are marked, and for no others.
     """
     x = pictures.flatten(1).float()
     low, high = x.amin(1, keepdim=True), x.amax(1, keepdim=True)

@@ -29,7 +29,7 @@ REMEDY = (
 )
 
 HOW = f"Inception's weights are not at hand: {REMEDY}"
-"""Why a figure that needs them is not computed."""
+"""Why an estimate that needs them is not computed."""
 
 
 class WeightsError(UsageError):

@@ -132,7 +132,7 @@ def form(trial: MetricTrial) -> None:
             demand(word and text.isprintable(), f"the {what} is {text!r}", fix)
     names = [(one.metric, str(one.estimator)) for one in trial.first]
     twice = {" ".join(name) for name in names if names.count(name) > 1}
-    demand(not twice, f"twice: {', '.join(sorted(twice))}", "tell figures apart by their estimators")
+    demand(not twice, f"twice: {', '.join(sorted(twice))}", "tell estimates apart by their estimators")
 
 
 @law(after=(estimates,))

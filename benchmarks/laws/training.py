@@ -77,7 +77,7 @@ def short_run(chosen: Suite) -> Iterator[tuple[Run, Workspace, Outcome]]:
 def demand_estimates(metrics: Mapping[str, Any]) -> None:
     """Broken where an estimate of the run is refused or is no number."""
     refused = [f"{name}: {one['unsupported']}" for name, one in metrics.items() if "unsupported" in one]
-    demand(not refused, "; ".join(refused), "raise Unsupported only where a figure is undefined")
+    demand(not refused, "; ".join(refused), "raise Unsupported only where an estimate is undefined")
     estimates = [one for found in metrics.values() for one in found["figures"]]
     wrong = [f"{one['metric']} is {one['value']}" for one in estimates if not math.isfinite(one["value"])]
     demand(not wrong, "; ".join(wrong), "look for 1 / 0 and log 0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 
 from torch import Tensor
 
@@ -45,7 +45,7 @@ METRICS: Registry[Metric] = Registry(
     "metric",
     ("benchmarks.metrics",),
     lambda part: isinstance(part, Metric) and callable(part.measure),
-    "a function of a trained model, or of the data, that gives a list of figures",
+    "a function of a trained model, or of the data, that gives a list of estimates",
     '@metric("name")',
     in_order=True,
 )
@@ -61,7 +61,7 @@ def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callab
         @wraps(measure)
         def measured(material: Material) -> list[Estimate]:
             if not isinstance(material, Evaluated):
-                raise Unsupported("a figure of a model, and this row is the data themselves")
+                raise Unsupported("an estimate of a model, and this row is the data themselves")
             estimates = measure(material)
             return [by_sampler(estimate, material.prior) for estimate in estimates] if draws else estimates
 
@@ -105,10 +105,19 @@ def mean_estimate(
     unit: str,
     *told: Remark | str,
     common: float = 0.0,
+    by_image: bool = False,
 ) -> Estimate:
-    """The mean with its standard error, which includes an error that all values have in common."""
+    """The mean with its standard error, which includes an error that all values have in common.
+
+    `by_image` says that the values are those of the first test images, in their order: they are kept for comparisons
+    in pairs.
+    """
     error = math.hypot(values.std().item() / math.sqrt(len(values)), common) if len(values) > 1 else common or None
-    return Estimate(name, estimator, values.mean().item(), unit, direction, error, remarks(*told))
+    kept = values if by_image else None
+    return Estimate(name, estimator, values.mean().item(), unit, direction, error, remarks(*told), values=kept)
+
+
+image_estimate = partial(mean_estimate, by_image=True)
 
 
 def measured_estimate(
@@ -116,19 +125,6 @@ def measured_estimate(
 ) -> Estimate:
     """An estimate with its error, or without one where it has none."""
     return Estimate(name, estimator, found.value, unit, direction, finite(found.error), remarks(*told))
-
-
-def image_estimate(
-    name: str,
-    estimator: Estimator,
-    values: Tensor,
-    direction: Direction,
-    unit: str,
-    *told: Remark | str,
-    common: float = 0.0,
-) -> Estimate:
-    """`mean_estimate` over the first test images, in their order, with the values for comparisons in pairs."""
-    return replace(mean_estimate(name, estimator, values, direction, unit, *told, common=common), values=values)
 
 
 def finite(error: float) -> float | None:

@@ -1,2 +1,2 @@
-"""One run from its settings to its figures, and many of them: in workspaces, by executors, with records that nothing
+"""One run from its settings to its estimates, and many of them: in workspaces, by executors, with records that nothing
 loses."""

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.runner.record import Damaged, Record
 
 CHAIN = ("made.json", "training.json", "metrics.json", "done")
-"""Each is there where a later one is, but for the figures of a run that has none."""
+"""Each is there where a later one is, but for the estimates of a run that has none."""
 
 STAGES: tuple[tuple[str, ...], ...] = (
     ("made.json", "checkpoint"),
@@ -65,7 +65,7 @@ def heal(record: Record, wrong: Mapping[str, str]) -> None:
 
 
 def clear(record: Record, first: int = 0) -> None:
-    """Takes away what is made from a stage on: all that figures depend on, from the first."""
+    """Takes away what is made from a stage on: all that estimates depend on, from the first."""
     for names in STAGES[first:]:
         record.remove(*names)
 

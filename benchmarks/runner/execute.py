@@ -1,4 +1,4 @@
-"""One run from its settings to its figures, in whatever process it is called."""
+"""One run from its settings to its estimates, in whatever process it is called."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def prepare_worker(name: str = "cpu", workers: int = 1) -> None:
 
 
 def same_each_time() -> None:
-    """Has CUDA give the same figures each time, as far as it can: before it is first used, as cuBLAS reads once.
+    """Has CUDA give the same estimates each time, as far as it can: before it is first used, as cuBLAS reads once.
 
     What has no such kernel (a spline's running sums) warns and goes on. Memory that is not initialised is left so.
     """
@@ -154,7 +154,7 @@ def peak_memory(where: torch.device) -> float:
 
 @lru_cache
 def environment(name: str) -> dict[str, Any]:
-    """What the figures were computed with."""
+    """What the estimates were computed with."""
     packages = ("torch", "numpy", "scipy", "pydantic")
     return {
         "python": platform.python_version(),
@@ -168,7 +168,7 @@ def environment(name: str) -> dict[str, Any]:
 
 
 def accelerator(name: str) -> dict[str, Any]:
-    """The device by its name, and of a GPU, what else decides its figures."""
+    """The device by its name, and of a GPU, what else decides its estimates."""
     if torch.device(name).type != "cuda":
         return {"device": name}
     return {

@@ -4,9 +4,9 @@
     values/*.safetensors metrics.json | *.png done
 
 `made.json` says with what data and by what sources the run is made. `checkpoint` exists while training goes on;
-`training.json` says that it has ended and how. `metrics.json` grows metric by metric; `values` has what figures are the
-means of, image by image. `done` is written last and names what was evaluated; whatever is there without it is taken up
-again.
+`training.json` says that it has ended and how. `metrics.json` grows metric by metric; `values` has what estimates are
+the means of, image by image. `done` is written last and names what was evaluated; whatever is there without it is taken
+up again.
 
 Every file appears whole or not at all (write, fsync, rename). JSON carries a seal of its content, its name and its
 run's, a checkpoint the digest of its bytes, and `training.json`, `metrics.json` and `done` vouch for the files written
@@ -73,7 +73,7 @@ class Record:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     def done(self, run: Run, metrics: Sequence[str]) -> bool:
-        """The run has ended, and the figures of these metrics are there. Raises Damaged."""
+        """The run has ended, and the estimates of these metrics are there. Raises Damaged."""
         marker = self.read("done")
         return marker is not None and marker["evaluation"] == run.evaluation and {*metrics} <= {*marker["metrics"]}
 

@@ -1,4 +1,4 @@
-"""What a run's figures were made by: the sources that they depend on, and the versions of what computes them."""
+"""What a run's estimates were made by: the sources that they depend on, and the versions of what computes them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from priors.registry import PRIORS, REGISTRIES
 
 PACKAGES = {package.__name__: Path(package.__path__[0]) for package in (priors, models, benchmarks)}
 ROOT = "benchmarks.runner.execute"
-"""What carries out a run: figures depend on what it imports, on all metrics and data sets, which it
+"""What carries out a run: estimates depend on what it imports, on all metrics and data sets, which it
 finds by name, and on all of `priors` and `models`."""
 
 NUMBERS = ("torch", "numpy")
-"""Packages whose version may move a figure."""
+"""Packages whose version may move an estimate."""
 
 MOST = 2000
 """Files of a third party's package that are looked at: more than any offers parts in."""
 
 
 def maker(run: Run) -> dict[str, str]:
-    """What would make the run's figures now: `sources` and, of third parties' parts, `plugin`, each as a digest, and
+    """What would make the run's estimates now: `sources` and, of third parties' parts, `plugin`, each as a digest, and
     versions."""
     outside = outside_sources(run)
     return {"sources": own_sources(), **versions(), **({"plugin": outside} if outside else {})}
@@ -59,7 +59,7 @@ def versions() -> dict[str, str]:
 
 @lru_cache
 def own_sources() -> str:
-    """Of the project's own modules that figures depend on."""
+    """Of the project's own modules that estimates depend on."""
     parts = [path for name in ("priors", "models") for path in PACKAGES[name].rglob("*.py")]
     start = [module_file(name) for name in (ROOT, *METRICS.modules(), *DATASETS.modules())]
     return digest({*parts, *reached([path for path in start if path], PACKAGES)})

@@ -36,7 +36,7 @@ def train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Rec
             progress = Trainer(model, prior, data, run.training, run.seed, record).run()
             keep(both.state_dict(), record, "weights.safetensors")
             ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
-            ended["cost"] = [figure.as_dict() for figure in cost(both, progress, data.train.stored.device)]
+            ended["cost"] = [estimate.as_dict() for estimate in cost(both, progress, data.train.stored.device)]
         except Diverged as reason:
             ended = {"status": "diverged", "note": str(reason)}
         record.write("training.json", {**ended, "files": record.vouch("weights.safetensors", "history.csv")})
@@ -58,7 +58,7 @@ def fit(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Recor
 
 
 def evaluate(run: Run, material: Material, workspace: Workspace, record: Record) -> None:
-    """Every metric that is not in metrics.json yet. What a figure is the mean of is kept beside it, image by image."""
+    """Every metric that is not in metrics.json yet. What an estimate is the mean of is kept with it, image by image."""
     protocol = protocol_of(run, material.data)
     content = record.read("metrics.json")
     if content is None or (content["evaluation"], content["hash"]) != (run.evaluation, digest(protocol)):
@@ -77,16 +77,16 @@ def evaluate(run: Run, material: Material, workspace: Workspace, record: Record)
 
 @torch.no_grad()
 def measure(name: str, material: Material) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """A metric's figures with the seconds that they took, or the reason why they are undefined here; and the values
-    that figures are the means of, by metric and estimator."""
+    """A metric's estimates with the seconds that they took, or the reason why they are undefined here; and the values
+    that estimates are the means of, by metric and estimator."""
     start = time.monotonic()
     try:
-        figures = METRICS[name](material)
+        estimates = METRICS[name](material)
     except Unsupported as reason:
         return {"unsupported": str(reason)}, {}
-    values = {f"{one.metric} {one.estimator}": one.values for one in figures if one.values is not None}
+    values = {f"{one.metric} {one.estimator}": one.values for one in estimates if one.values is not None}
     seconds = round(time.monotonic() - start, 3)
-    return {"figures": [figure.as_dict() for figure in figures], "seconds": seconds}, values
+    return {"figures": [estimate.as_dict() for estimate in estimates], "seconds": seconds}, values
 
 
 def reporter(record: Record) -> Callable[[str, int, int], None]:

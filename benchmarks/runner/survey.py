@@ -17,7 +17,7 @@ from benchmarks.runner.workspace import Workspace
 
 
 def finished(run: Run, workspace: Workspace) -> bool:
-    """Has the run ended, with all figures that can be computed here, on the data that are here?"""
+    """Has the run ended, with all estimates that can be computed here, on the data that are here?"""
     return workspace.done(run) and made_with(workspace.record(run), workspace.on_cpu.dataset(run))
 
 
@@ -74,7 +74,7 @@ def differences(by: Sequence[dict[str, str]], now: dict[str, str]) -> str:
 
 
 def discard(runs: Sequence[Run], workspace: Workspace) -> None:
-    """Takes away all that these runs' figures depend on."""
+    """Takes away all that these runs' estimates depend on."""
     for record in map(workspace.record, runs):
         with record.claim():
             clear(record)

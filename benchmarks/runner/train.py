@@ -185,14 +185,15 @@ class Trainer:
         )
 
     def checkpoint(self) -> None:
-        """Everything that the rest of the run depends on, and the history up to here."""
+        """The history up to here, and everything that the rest of the run depends on. The history comes first: a
+        process that was killed between the two makes it anew, and after the last epoch nothing else would."""
+        write_history(self.record, self.progress.history)
         state = {
             "weights": self.both.state_dict(),
             "optimisers": [adam.state_dict() for adam in self.optimisers],
             "progress": vars(self.progress),
         }
         self.record.save("checkpoint", state)
-        write_history(self.record, self.progress.history)
 
     def resume(self) -> None:
         """Takes up the checkpoint, where there is one that can be read."""

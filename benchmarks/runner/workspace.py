@@ -18,7 +18,7 @@ from priors.base import Prior
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where runs happen: what is the same for all of a command's runs and changes no figure but by its device."""
+    """Where runs happen: what is the same for all of a command's runs and changes no estimate but by its device."""
 
     results: Path
     data: Path
@@ -51,7 +51,7 @@ class Workspace:
         return tuple(name for name in run.metrics if self.inception or not METRICS[name].inception)
 
     def done(self, run: Run) -> bool:
-        """The run has ended, and all of its figures that can be computed here are there."""
+        """The run has ended, and all of its estimates that can be computed here are there."""
         return self.record(run).done(run, self.computable(run))
 
     def dataset(self, run: Run) -> Dataset:

@@ -1,4 +1,4 @@
-"""How near the large figures of an evaluation come to the speed of their matrix products alone.
+"""How near the large estimates of an evaluation come to the speed of their matrix products alone.
 
     python -m benchmarks.speed.evaluation [--data DIR]
 
@@ -38,7 +38,7 @@ aggregate); the differences of candidates (neighbours).\
 
 @dataclass(frozen=True)
 class Settings:
-    """Times the large figures of an evaluation against their matrix products, and measures their memory."""
+    """Times the large estimates of an evaluation against their matrix products, and measures their memory."""
 
     data: Path | None = None
     """Folder that holds MNIST; without it images are random, which costs the likelihood and neighbours as much."""
@@ -66,8 +66,8 @@ def show(settings: Settings) -> int:
     print(EXPLANATION)
     print(f"{'job':14} {'sizes':40} {'seconds':>8} {'GFLOP':>7} {'float32':>8} {'own':>5} {'peak MiB':>9}")
     for name, one in zip(settings.jobs, results(settings), strict=True):
-        figures = f"{one.seconds:8.2f} {one.gflop:7.1f} {one.float32:8.0%} {one.own:5.0%} {one.memory:9.0f}"
-        print(f"{name:14} {one.sizes:40} {figures}", flush=True)
+        estimates = f"{one.seconds:8.2f} {one.gflop:7.1f} {one.float32:8.0%} {one.own:5.0%} {one.memory:9.0f}"
+        print(f"{name:14} {one.sizes:40} {estimates}", flush=True)
     print(NOTES)
     return 0
 

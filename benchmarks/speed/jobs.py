@@ -1,4 +1,4 @@
-"""What `benchmarks.speed.evaluation` measures: large figures of an evaluation, and the matrix products in them."""
+"""What `benchmarks.speed.evaluation` measures: large estimates of an evaluation, and the matrix products in them."""
 
 from __future__ import annotations
 

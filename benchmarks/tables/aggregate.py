@@ -1,4 +1,4 @@
-"""Tables from cells: one row a figure, over seeds, with its standing among the methods and the paper's beside it."""
+"""Tables from cells: one row an estimate, over seeds, with its standing among the methods and the paper's beside it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from benchmarks.tables.standings import Row
 from benchmarks.tables.table import COLUMNS, OWN
 
 WITHIN = "s.e. over images or draws"
-"""Begins what the note of a figure from one seed says of its error."""
+"""Begins what the note of an estimate from one seed says of its error."""
 
 
 def build(suite: Suite, runs: Sequence[Run], workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(figures, costs) of these runs as they now stand on the disk. Costs differ from one run of a command to the
+    """(estimates, costs) of these runs as they now stand on the disk. Costs differ from one run of a command to the
     next, so they have a table of their own."""
     all_cells = cells(runs, workspace)
-    figures = [row for cell in all_cells for row in figure_rows(cell, suite)]
-    standings.set_standings(figures, len(suite.seeds))
-    figures += only_published(suite, figures)
+    estimates = [row for cell in all_cells for row in estimate_rows(cell, suite)]
+    standings.set_standings(estimates, len(suite.seeds))
+    estimates += only_published(suite, estimates)
     costs = [row for cell in all_cells for row in cost_rows(cell)]
-    return pd.DataFrame(figures, columns=COLUMNS), pd.DataFrame(costs, columns=OWN)
+    return pd.DataFrame(estimates, columns=COLUMNS), pd.DataFrame(costs, columns=OWN)
 
 
 # What is said of a row
@@ -42,9 +42,9 @@ def build(suite: Suite, runs: Sequence[Run], workspace: Workspace) -> tuple[pd.D
 class Told:
     """What is said of a row, each part a column of its own; the column `note` has all of it as one text.
 
-    remark: on the figure, or why there is none. within: the error within a run, of one seed, in words. left_out: which
-    seeds are missing in the mean, and why. mixed: that not all were made by the same sources. trial: what was otherwise
-    than the suite has it.
+    remark: on the estimate, or why there is none. within: the error within a run, of one seed, in words. left_out:
+    which seeds are missing in the mean, and why. mixed: that not all were made by the same sources. trial: what was
+    otherwise than the suite has it.
     """
 
     remark: str = ""
@@ -69,11 +69,11 @@ def join(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-# Figures
+# Estimates
 
 
-def figure_rows(cell: Cell, suite: Suite) -> Iterable[Row]:
-    """A row a figure; where there is none, a row a metric that says why. Protocols are never averaged over."""
+def estimate_rows(cell: Cell, suite: Suite) -> Iterable[Row]:
+    """A row an estimate; where there is none, a row a metric that says why. Protocols are never averaged over."""
     run, good = cell.run, cell.having("ok")
     if not good:
         status, reason = _why_empty(cell)
@@ -95,7 +95,7 @@ def head(cell: Cell) -> Row:
 
 
 def empty(cell: Cell, metric: str, status: str, reason: str) -> Row:
-    """A row without a figure, which says why there is none."""
+    """A row without an estimate, which says why there is none."""
     told = Told(reason, trial=join(*cell.run.trial))
     return head(cell) | {"metric": metric, "status": status, "n": 0} | told.columns()
 
@@ -110,51 +110,51 @@ def _why_empty(cell: Cell) -> tuple[str, str]:
 
 
 def _metric_rows(name: str, runs: Sequence[Ended], cell: Cell) -> Iterable[Row]:
-    """A metric's figures over seeds, joined by what they are: a seed may lack one that the others have."""
+    """A metric's estimates over seeds, joined by what they are: a seed may lack one that the others have."""
     if not runs:  # of a run that has ended: nothing but Inception's weights can be wanting
         yield empty(cell, name, "not-computed", inception.HOW)
         return
     if reason := runs[0].unsupported(name):
         yield empty(cell, name, "unsupported", reason)
         return
-    for kept in alike([figure for one in runs for figure in one.figures(name)]):
+    for kept in alike([estimate for one in runs for estimate in one.estimates(name)]):
         yield summary(kept, cell)
 
 
 def alike(kept: Sequence[Kept]) -> list[list[Kept]]:
-    """Figures of one metric and estimator together. What is unreliable with one seed is so in the mean over all: seeds
-    in which it is an estimate are called by the name of that one."""
-    names = {(one.figure.metric, one.figure.estimator) for one in kept}
+    """Estimates of one metric and estimator together. What is unreliable with one seed is so in the mean over all:
+    seeds in which it is an estimate are called by the name of that one."""
+    names = {(one.estimate.metric, one.estimate.estimator) for one in kept}
     found: dict[tuple[str, Estimator], list[Kept]] = {}
     for one in kept:
-        metric, estimator = one.figure.metric, one.figure.estimator
+        metric, estimator = one.estimate.metric, one.estimate.estimator
         doubted = replace(estimator, certainty="unreliable")
         if estimator.certainty == "estimate" and (metric, doubted) in names:
-            one = replace(one, figure=replace(one.figure, estimator=doubted))
-        found.setdefault((metric, one.figure.estimator), []).append(one)
+            one = replace(one, estimate=replace(one.estimate, estimator=doubted))
+        found.setdefault((metric, one.estimate.estimator), []).append(one)
     return list(found.values())
 
 
 def summary(kept: Sequence[Kept], cell: Cell) -> Row:
     """Mean, standard deviation and standard error over seeds, and the error within a run."""
-    figures = [one.figure for one in kept]
-    row = mean_row(figures, cell)
-    row |= {"by seed": {one.seed: one.figure.value for one in kept}, "compared": not cell.run.trial}
+    estimates = [one.estimate for one in kept]
+    row = mean_row(estimates, cell)
+    row |= {"by seed": {one.seed: one.estimate.value for one in kept}, "compared": not cell.run.trial}
     return row | {"images by seed": {one.seed: one.images for one in kept}}
 
 
-def mean_row(figures: Sequence[Estimate], cell: Cell) -> Row:
-    """The row of a figure over seeds, in their order. within: the root mean square of the errors within the runs."""
-    first, values = figures[0], [figure.value for figure in figures]
+def mean_row(estimates: Sequence[Estimate], cell: Cell) -> Row:
+    """The row of an estimate over seeds, in their order. within: the root mean square of the errors within the runs."""
+    first, values = estimates[0], [estimate.value for estimate in estimates]
     count, mean = len(values), sum(values) / len(values)
     row = head(cell) | {name: getattr(first, name) for name in ("metric", "direction", "unit")}
-    errors = [figure.error for figure in figures if figure.error is not None]
-    row |= {"estimator": str(first.estimator), "mean": mean, "n": count, "alarm": alarm(figures)}
+    errors = [estimate.error for estimate in estimates if estimate.error is not None]
+    row |= {"estimator": str(first.estimator), "mean": mean, "n": count, "alarm": alarm(estimates)}
     row["within"] = math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else math.nan
     if count > 1:
         std = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
         row |= {"std": std, "stderr": std / math.sqrt(count)}
-    remark, finite = common_remarks([figure.remarks for figure in figures]), math.isfinite(mean)
+    remark, finite = common_remarks([estimate.remarks for estimate in estimates]), math.isfinite(mean)
     told = Told(
         remark=remark if finite else join(f"evaluates to {mean}", remark),
         within=f"{WITHIN} {first.error:.3g}" if count == 1 and first.error is not None else "",
@@ -165,9 +165,9 @@ def mean_row(figures: Sequence[Estimate], cell: Cell) -> Row:
     return row | {"status": "ok" if finite else "diverged"} | told.columns()
 
 
-def alarm(figures: Sequence[Estimate]) -> str:
+def alarm(estimates: Sequence[Estimate]) -> str:
     """What a reader must not miss, of any seed."""
-    return next((figure.alarm for figure in figures if figure.alarm), "")
+    return next((estimate.alarm for estimate in estimates if estimate.alarm), "")
 
 
 def common_remarks(seeds: Sequence[Sequence[Remark]]) -> str:
@@ -208,16 +208,16 @@ def _mixed(cell: Cell) -> str:
 
 
 def only_published(suite: Suite, rows: Sequence[Row]) -> list[Row]:
-    """The paper's figures beside which none of ours stands: of systems that are not run here, or not yet."""
+    """The paper's numbers beside which none of ours stands: of systems that are not run here, or not yet."""
     beside = {(row["dataset"], row.get("published_source"), row.get("published")) for row in rows}
     found = []
     for source in suite.published:
-        for figure in records(source.rows):
-            columns = source.columns(figure)
-            if (figure["dataset"], columns["published_source"], columns["published"]) in beside:
+        for number in records(source.rows):
+            columns = source.columns(number)
+            if (number["dataset"], columns["published_source"], columns["published"]) in beside:
                 continue
-            row = {"suite": suite.name, "method": figure["model"], "n": 0, "status": "published"}
-            row |= {name: figure[name] for name in ("dataset", "metric")}
+            row = {"suite": suite.name, "method": number["model"], "n": 0, "status": "published"}
+            row |= {name: number[name] for name in ("dataset", "metric")}
             found.append(row | Told("the paper's alone").columns() | columns)
     return found
 
@@ -225,8 +225,8 @@ def only_published(suite: Suite, rows: Sequence[Row]) -> list[Row]:
 def cost_rows(cell: Cell) -> Iterable[Row]:
     """Costs of training and evaluation."""
     good = cell.having("ok")
-    for figures in zip(*(one.costs() for one in good), strict=True):
-        yield mean_row(figures, cell)
+    for estimates in zip(*(one.costs() for one in good), strict=True):
+        yield mean_row(estimates, cell)
     if good:
         yield mean_row([evaluation_time(one) for one in good], cell)
 

@@ -20,7 +20,7 @@ from priors.plugins import load_entry_points
 
 
 def read(path: Path, remedy: str) -> pd.DataFrame:
-    """A suite's rows of its own figures; UsageError with the remedy where there is no such file."""
+    """A suite's rows of its own estimates; UsageError with the remedy where there is no such file."""
     return own(table.read(path, remedy)[0])
 
 
@@ -38,6 +38,6 @@ def update(found: pd.DataFrame, path: Path, least: int, better: int, console: Co
     """Writes the baseline. Raises UsageError where the seeds are fewer than `least`: too few to show their spread."""
     seeds = found["n"].max()
     if seeds < least:
-        raise UsageError(f"A baseline takes {least} seeds, better {better}, and these figures are of {seeds}.")
+        raise UsageError(f"A baseline takes {least} seeds, better {better}, and these estimates are of {seeds}.")
     table.write(found, path)
     console.print(f"baseline: {path}, {counted(found['status'])}", highlight=False, soft_wrap=True)

@@ -33,11 +33,11 @@ def block(changes: Sequence[Change]) -> Table:
         by = f"{one.tolerances:+.3g}" if math.isfinite(one.tolerances) else ""
         why = text(one.row["note"]) if one.row["status"] != "ok" else ""
         verdict = ": ".join(filter(None, (one.verdict, why)))
-        lines.add_row(*labels, figure(one.old), figure(one.new), by, verdict)
+        lines.add_row(*labels, number(one.old), number(one.new), by, verdict)
     return lines
 
 
-def figure(row: Row | None) -> str:
+def number(row: Row | None) -> str:
     """Mean ± standard error over seeds."""
     return " ± ".join(filter(None, value(row))) if row else ""
 

@@ -17,21 +17,21 @@ from benchmarks.runner.record import Damaged, Record
 from benchmarks.runner.workspace import Workspace
 
 Images = Callable[[], np.ndarray | None]
-"""Reads what a figure is the mean of, image by image; None where that was not kept, or is not as it was."""
+"""Reads what an estimate is the mean of, image by image; None where that was not kept, or is not as it was."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A figure of one run. images: what it is the mean of, where it is the mean of something."""
+    """An estimate of one run. images: what it is the mean of, where it is the mean of something."""
 
     seed: int
-    figure: Estimate
+    estimate: Estimate
     images: Images
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What one run left: how training ended with its costs, the figures by metric, and what made it; and its record."""
+    """What one run left: how training ended with its costs, estimates by metric, and what made it; and its record."""
 
     seed: int
     training: Mapping[str, Any]
@@ -50,13 +50,13 @@ class Ended:
         reason: str = self.metrics["metrics"][name].get("unsupported", "")
         return reason
 
-    def figures(self, name: str) -> Iterator[Kept]:
-        """The figures of a metric, by the suite's name of it."""
+    def estimates(self, name: str) -> Iterator[Kept]:
+        """The estimates of a metric, by the suite's name of it."""
         files = self.metrics.get("files", {})
         for kept in self.metrics["metrics"][name].get("figures", ()):
-            figure = Estimate.from_dict(kept)
-            key = f"{figure.metric} {figure.estimator}"
-            yield Kept(self.seed, figure, partial(images, self.record, files, name, key))
+            estimate = Estimate.from_dict(kept)
+            key = f"{estimate.metric} {estimate.estimator}"
+            yield Kept(self.seed, estimate, partial(images, self.record, files, name, key))
 
     def costs(self) -> Iterator[Estimate]:
         """What training took."""
@@ -112,9 +112,9 @@ def _ended(run: Run, record: Record) -> Ended:
 
 
 def images(record: Record, files: Mapping[str, Sequence[Any]], asked: str, key: str) -> np.ndarray | None:
-    """What a figure of a run is the mean of, image by image; None where that was not kept, or is not as it was.
+    """What an estimate of a run is the mean of, image by image; None where that was not kept, or is not as it was.
 
-    files: those that `metrics.json` vouches for. asked: the suite's name of the metric. key: the figure's own metric
+    files: those that `metrics.json` vouches for. asked: the suite's name of the metric. key: the estimate's own metric
     and estimator.
     """
     name = f"values/{asked}.safetensors"
@@ -129,10 +129,10 @@ def images(record: Record, files: Mapping[str, Sequence[Any]], asked: str, key: 
 
 
 def trouble(runs: Sequence[Run], workspace: Workspace) -> bool:
-    """Has any of the runs failed or diverged, in this command or an earlier one, or a figure that is no number?"""
+    """Has any of the runs failed or diverged, in this command or an earlier one, or an estimate that is no number?"""
     return any(cell.failures or cell.having("diverged") or _not_finite(cell) for cell in cells(runs, workspace))
 
 
 def _not_finite(cell: Cell) -> bool:
     results = [result for one in cell.having("ok") for result in one.metrics["metrics"].values()]
-    return not all(math.isfinite(figure["value"]) for result in results for figure in result.get("figures", ()))
+    return not all(math.isfinite(estimate["value"]) for result in results for estimate in result.get("figures", ()))

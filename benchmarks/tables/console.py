@@ -20,10 +20,10 @@ from benchmarks.statistics.paired import LEVEL, PAIR_LEVEL
 from benchmarks.tables.notes import Notes, shared, text
 
 STANDINGS = {"best": "*", "tied": "=", "undecided": "?", "better": "+", "worse": ""}
-"""Marks of a figure's standing: all but `worse` have one."""
+"""Marks of an estimate's standing: all but `worse` have one."""
 
 UNRANKED = "!"
-"""Mark of a figure that is unreliable by its estimator's name."""
+"""Mark of an estimate that is unreliable by its estimator's name."""
 
 LEGEND = {
     "*": "best mean",
@@ -96,7 +96,7 @@ def pairs(row: Mapping[str, Any]) -> str:
 
 
 def pairs_differ(part: pd.DataFrame) -> bool:
-    """Was a row tested on fewer seeds than its figure is of?"""
+    """Was a row tested on fewer seeds than its estimate is of?"""
     return bool((part["pairs"].notna() & (part["pairs"] != part["n"])).any())
 
 
@@ -137,7 +137,7 @@ def rounded(number: Any, error: Any, sign: str = "") -> str:
 
 
 def published_value(row: Mapping[str, Any]) -> str:
-    """A paper's figure as it printed it, with its spread."""
+    """A paper's number as it printed it, with its spread."""
     if pd.isna(row["published"]):
         return ""
     return f"{row['published']:g}" + (f" ± {row['published_std']:g} (std)" if pd.notna(row["published_std"]) else "")

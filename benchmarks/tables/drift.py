@@ -24,14 +24,14 @@ COLUMNS = table.OWN
 """Of a baseline: a table's columns but for what it says of papers and of rankings."""
 
 TAILS = 7
-"""Degrees of freedom that a figure's tails over seeds are taken to have at most: they are heavier than a normal law's
-(a KL near collapse is almost lognormal), however many seeds there are."""
+"""Degrees of freedom that an estimate's tails over seeds are taken to have at most: they are heavier than a normal
+law's (a KL near collapse is almost lognormal), however many seeds there are."""
 
 ROUNDING = 1e-5
-"""Relative change of a figure in float32 between machines and versions of torch."""
+"""Relative change of an estimate in float32 between machines and versions of torch."""
 
 STEPS = {"dimensions": 1.0, "share": 0.01}
-"""What counted figures move by, by unit: one dimension, one image in a hundred."""
+"""What counted estimates move by, by unit: one dimension, one image in a hundred."""
 
 TROUBLE = ("failed", "diverged")
 FINE = ("same", "new", "gone", "untested")
@@ -41,7 +41,7 @@ FINE = ("same", "new", "gone", "untested")
 class Change(NamedTuple):
     """A row of the baseline and of the new table, where they are there, and what became of it.
 
-    tolerances: new - old mean in units of the tolerance; inf where no two figures are compared.
+    tolerances: new - old mean in units of the tolerance; inf where no two estimates are compared.
     """
 
     old: Row | None
@@ -55,7 +55,7 @@ class Change(NamedTuple):
 
 
 def own(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table without the papers' figures."""
+    """The table without the papers' numbers."""
     return frame.loc[frame["status"] != "published", [*COLUMNS]]
 
 
@@ -87,7 +87,7 @@ def come(new: Row) -> Change:
 
 
 def kind(old: Row, new: Row) -> str:
-    """The verdict where there are no two figures to compare; empty where there are.
+    """The verdict where there are no two estimates to compare; empty where there are.
 
     A seed that is missing in a row that had all is a run that failed or diverged.
     """
@@ -101,7 +101,7 @@ def kind(old: Row, new: Row) -> str:
 
 
 def judge(old: Row, new: Row, level: float) -> Change:
-    """A figure against its baseline, at this row's share of the level."""
+    """An estimate against its baseline, at this row's share of the level."""
     difference, allowed = new["mean"] - old["mean"], tolerance(old, new, level)
     if math.isnan(allowed):
         return Change(old, new, "untested")
@@ -113,7 +113,7 @@ def judge(old: Row, new: Row, level: float) -> Change:
 
 
 def tolerance(old: Row, new: Row, level: float) -> float:
-    """How far from its baseline the mean of n seeds may lie, in the figure's unit; nan where the baseline has one seed.
+    """How far from its baseline the mean of n seeds may lie, in the estimate's unit; nan where it has one seed.
 
         t s sqrt(1/n + 1/N) + floor
 
@@ -127,15 +127,15 @@ def tolerance(old: Row, new: Row, level: float) -> float:
     pooled spread as fast as it moves the mean. Such a t never passes N / sqrt(N + 2), 5.5 at N = 32, however far the
     seed has gone, and more is asked of it.
 
-    Figures are not normal over seeds. Of 120 seeds of the suite `smoke` (171 figures, 20,000 draws without
+    Estimates are not normal over seeds. Of 120 seeds of the suite `smoke` (171 estimates, 20,000 draws without
     replacement), N - 1 degrees of freedom call an unchanged run of two changed in 8 % of tries at N = 32 where 1 % is
     meant: the more seeds, the smaller t, and the tails stay. With at most TAILS it is 0.2 %, and 0.4 %, 0.7 % and 1.2 %
     at N = 20, 16 and 12. Two seeds against 32 are then called changed where they move by 6 s, five by 4 s. Simulated
-    suites of 170 independent figures keep the level where all are normal, or have the tails of 7 degrees of freedom;
+    suites of 170 independent estimates keep the level where all are normal, or have the tails of 7 degrees of freedom;
     were all tails those of 4, 1 % would be 4 % at N = 32 and 8 % at N = 12.
 
-    floor: what is not the seeds'. ROUNDING times the figure, which is all that an exact figure may move by; and for a
-    counted one that is the same for all seeds of the baseline, one step (STEPS) in one seed. Seeds that the baseline
+    floor: what is not the seeds'. ROUNDING times the estimate, which is all that an exact estimate may move by; and for
+    a counted one that is the same for all seeds of the baseline, one step (STEPS) in one seed. Seeds that the baseline
     has too lie closer to it still.
     """
     n, many = new["n"], old["n"]

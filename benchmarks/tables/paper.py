@@ -1,4 +1,4 @@
-"""A suite's table as a paper prints it: methods down, data sets and figures across; as CSV, Markdown or LaTeX."""
+"""A suite's table as a paper prints it: methods down, data sets and estimates across; as CSV, Markdown or LaTeX."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from benchmarks.tables.notes import text
 def wide(frame: pd.DataFrame, metrics: Sequence[str] = (), published: bool = True) -> pd.DataFrame:
     """The tidy table with a row a method and a column a data set, metric and estimator.
 
-    A cell is "mean ± s.e." with the mark of its standing (`console.LEGEND`), or "-" where there is no figure. `metrics`
-    keeps only these, in their order. With `published` a paper's figure stands in a column of its own after ours, where
-    there is any.
+    A cell is "mean ± s.e." with the mark of its standing (`console.LEGEND`), or "-" where there is no estimate.
+    `metrics` keeps only these, in their order. With `published` a paper's number stands in a column of its own after
+    ours, where there is any.
     """
     chosen = frame[frame["metric"].isin(metrics)] if metrics else frame
     rows = [row for row in records(chosen) if row["status"] in ("ok", "published", "unsupported")]

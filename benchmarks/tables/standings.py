@@ -25,15 +25,15 @@ PARTS = ("standing_label", "standing_reason")
 NUMBERS = COLUMNS[2:]
 
 ALIKE = ("dataset", "metric", "estimator", "direction", "protocol")
-"""What the figures that are held against each other share."""
+"""What the estimates that are held against each other share."""
 
 Row = dict[str, Any]
 Images = Callable[[], np.ndarray | None]
 
 
 def set_standings(rows: Iterable[Row], seeds: int) -> None:
-    """Adds COLUMNS to the rows that are ranked, by `paired.compare`: only figures of one metric, estimator and protocol
-    are held against each other, and neither trials nor what is unreliable.
+    """Adds COLUMNS to the rows that are ranked, by `paired.compare`: only estimates of one metric, estimator and
+    protocol are held against each other, and neither trials nor what is unreliable.
 
     seeds: those that the suite asks for, with which a method may be the best.
     """
@@ -49,7 +49,7 @@ def set_standings(rows: Iterable[Row], seeds: int) -> None:
 
 
 def ranked(row: Row) -> bool:
-    """Is the row's figure one that tells which method is better?"""
+    """Is the row's estimate one that tells which method is better?"""
     compared = row["status"] == "ok" and row["direction"] != "none" and row["compared"]
     return bool(compared) and Estimator.parse(row["estimator"]).reliable
 
@@ -67,7 +67,7 @@ def columns(method: str, one: paired.Comparison, group: Mapping[str, Row]) -> Ro
 
 def error_over_images(one: Mapping[int, Images], other: Mapping[int, Images]) -> float:
     """The standard error over images of two methods' difference (`paired.paired_images`), averaged over the seeds in
-    which both have kept their figures' values image by image; nan where there are none.
+    which both have kept their estimates' values image by image; nan where there are none.
 
     Seeds share the test images, so that more of them make it no smaller: it tells what other images might answer.
     """

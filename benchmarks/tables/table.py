@@ -21,8 +21,8 @@ its own below."""
 
 TOLD = ("within", "alarm", "remark", "left_out", "trial")
 """within: the standard error within a run, over images or draws, in root mean square over the seeds. alarm: what a
-reader must not miss, "unreliable" or "impossible". remark: on the figure, or why there is none. left_out: which seeds
-are missing in the mean, and whose figures were averaged. trial: what was otherwise than the suite has it."""
+reader must not miss, "unreliable" or "impossible". remark: on the estimate, or why there is none. left_out: which seeds
+are missing in the mean, and whose estimates were averaged. trial: what was otherwise than the suite has it."""
 
 YOUNGER = (*published.COLUMNS, *standings.COLUMNS, *TOLD, *published.PARTS, *standings.PARTS)
 """What a table says of papers and of rankings, and a row's note in its parts: tables of costs do not have them, and
@@ -36,7 +36,7 @@ OLDER = {"remark": "note", "verdict_label": "verdict", "standing_label": "standi
 """What stands in the place of a column that a table is too old to have."""
 
 DIGITS = 8
-"""Significant digits in the CSV: more than any figure's error, fewer than floating point's noise."""
+"""Significant digits in the CSV: more than any estimate's error, fewer than floating point's noise."""
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

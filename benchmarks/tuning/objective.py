@@ -12,8 +12,8 @@ from priors.base import Density, Prior
 
 @dataclass(frozen=True)
 class Objective:
-    """The first figure of a metric, lower being better. axis: what axes call it, with its unit. other: what to use
-    where `missing` says why there is no such figure."""
+    """The first estimate of a metric, lower being better. axis: what axes call it, with its unit. other: what to use
+    where `missing` says why there is no such estimate."""
 
     metric: str
     axis: str

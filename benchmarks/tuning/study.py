@@ -53,7 +53,7 @@ STATUS = {TrialState.COMPLETE: "ok", TrialState.PRUNED: "pruned", TrialState.FAI
 class Study:
     """All that a study's trials depend on, and where it is kept.
 
-    request: one data set and one method, the seeds over which a trial's figure is averaged, and the command's own
+    request: one data set and one method, the seeds over which a trial's estimate is averaged, and the command's own
     overrides. space: the keys searched. trials: N, of the whole study. workspace: its `results` is the folder of the
     studies. storage: a database's URL. prunes: trials are compared by their validation losses along the way.
     """
@@ -104,7 +104,7 @@ class Study:
         return suite.expand(chosen, replace(self.request, overrides=(*self.request.overrides, *as_overrides(settings))))
 
     def identity(self) -> str:
-        """Of all that figures depend on: trials of different ones are never compared."""
+        """Of all that estimates depend on: trials of different ones are never compared."""
         data = self.workspace.on_cpu.dataset(self.runs({})[0])
         runs = [(run.hash8, run.evaluation) for run in self.runs({})]
         space = {key: repr(one) for key, one in self.space.items()}
@@ -179,22 +179,22 @@ class Study:
         known = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         begun()
         try:
-            runs, figures = self.runs(settings), []
+            runs, estimates = self.runs(settings), []
             for index, run in enumerate(runs):
                 follow = partial(self.follow, trial, known, index * run.training.epochs)
-                figures.append(self.figures(run, replace(self.workspace, follow=follow)))
+                estimates.append(self.estimates(run, replace(self.workspace, follow=follow)))
         except CutShort:
             raise optuna.TrialPruned from None
         except (Failed, UsageError) as reason:
             trial.set_user_attr("reason", str(reason))
             raise Failed from None
-        columns = list(zip(*figures, strict=True))  # an objective each
-        trial.set_user_attr("estimators", [one["estimator"] for one in figures[0]])
+        columns = list(zip(*estimates, strict=True))  # an objective each
+        trial.set_user_attr("estimators", [one["estimator"] for one in estimates[0]])
         trial.set_user_attr("errors", [max(one["error"] or 0.0 for one in column) for column in columns])
         return tuple(sum(one["value"] for one in column) / len(column) for column in columns)
 
-    def figures(self, run: Run, workspace: Workspace) -> list[dict[str, Any]]:
-        """The first figure of each objective's metric on the validation images; Failed where one is missing."""
+    def estimates(self, run: Run, workspace: Workspace) -> list[dict[str, Any]]:
+        """The first estimate of each objective's metric on the validation images; Failed where one is missing."""
         outcome = execute(run, workspace)
         if outcome.status != "ok":
             raise Failed(f"{outcome.status}: {outcome.note}")

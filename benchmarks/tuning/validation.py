@@ -17,7 +17,7 @@ from benchmarks.runner.workspace import Workspace
 
 def held_out(data: Dataset) -> Dataset:
     """The data with the validation split in the test split's place, its labels too, and a digest of their own, so that
-    no figure of validation images can pass for one of test images."""
+    no estimate of validation images can pass for one of test images."""
     images, labels = data.validation, data.labels
     if data.binarisation == "expected":  # test images are drawn once and encoded grey: so are these
         drawn = draw_once(images.to("cpu"), FIXED_DRAW)
@@ -63,4 +63,4 @@ class CutShort(Stop):
 
 
 class Failed(Exception):
-    """A trial has no figure; the message says why."""
+    """A trial has no estimate; the message says why."""

@@ -82,7 +82,7 @@ def conclude(console: Console, ended: result.Ended, write: Callable[[pd.DataFram
     path = ended.tuning.workspace.results / ended.tuning.name
     write(ended.frame(), path.with_name(f"{path.name}.csv"))
     if not ended.best:
-        line = f"{path.name}: no trial has a figure yet, see {path}.csv"
+        line = f"{path.name}: no trial has an estimate yet, see {path}.csv"
         console.print(line, style="red", highlight=False, markup=False, soft_wrap=True)
         return
     result.write_suite([ended], path.with_name(f"{path.name}.toml"))

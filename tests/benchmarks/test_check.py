@@ -143,7 +143,7 @@ def test_update_makes_what_the_check_reads(checked: Bench):
 def test_baseline_of_few_seeds_is_refused(bench: Bench):
     status, said = bench("--update", "--seeds", "0", "1")
     assert status == 2
-    assert said.endswith("error: A baseline takes 12 seeds, better 32, and these figures are of 2.\n")
+    assert said.endswith("error: A baseline takes 12 seeds, better 32, and these estimates are of 2.\n")
     assert not bench.baseline.exists()
 
 

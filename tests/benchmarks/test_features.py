@@ -358,17 +358,17 @@ def test_inception_is_torch_fidelitys(drawn: Network, weights: Path, tmp_path: P
     from torch_fidelity.metric_isc import isc_features_to_metric
     from torch_fidelity.metric_kid import kid_features_to_metric
 
-    brightness = torch.linspace(0.2, 1, 8).view(-1, 1, 1, 1)
-    sets = {"generated": brightness * noise(8, 1, 28, 28), "real": brightness.flip(0) * noise(8, 3, 28, 28)}
+    brightness = torch.linspace(0.2, 1, 4).view(-1, 1, 1, 1)
+    sets = {"generated": brightness * noise(4, 1, 28, 28), "real": brightness.flip(0) * noise(4, 3, 28, 28)}
     sets = {name: x.to(torch.uint8) for name, x in sets.items()}
-    ours = {name: features_of(drawn, x, rows=5) for name, x in sets.items()}
-    options = {"isc_splits": 2, "kid_subsets": 1, "kid_subset_size": 8, "verbose": False}
+    ours = {name: features_of(drawn, x, rows=3) for name, x in sets.items()}
+    options = {"isc_splits": 2, "kid_subsets": 1, "kid_subset_size": 4, "verbose": False}
     expected = torch_fidelity.calculate_metrics(
         input1=Images(sets["generated"].expand(-1, 3, -1, -1)),
         input2=Images(sets["real"]),
         feature_extractor_weights_path=str(weights),
         **{"fid": True, "kid": True, "isc": True, **options},
-        **{"batch_size": 5, "cuda": False, "save_cpu_ram": True},
+        **{"batch_size": 3, "cuda": False, "save_cpu_ram": True},
         **{"cache_root": str(tmp_path), "input1_cache_name": "generated", "input2_cache_name": "real"},
     )
     for name, features in ours.items():

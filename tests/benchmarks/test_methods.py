@@ -108,7 +108,7 @@ def trains(one: methods.Method) -> bool:
 METHODS = [name for name in methods.available() if trains(methods.definition(name))]
 WITHOUT_DENSITY = {"wae-mmd", "wae-gan", "wae-wgan", "flexae", "flexae-sr", "ae-gmm", "rae-gmm"}
 
-SEE_DATA = ("gaussian", "vampprior", "naive-pullback", "pullback+flow-posterior", "aggregate", "flexae-sr", "rae-gmm")
+SEE_DATA = ("gaussian", "vampprior", "pullback+flow-posterior", "aggregate", "flexae-sr", "rae-gmm")
 """Of every kind of model one, and every prior and regulariser that sees more than codes: pseudo-inputs, a critic of
 data, the training set, interpolated images. To all others vectors, grey and colour images are codes."""
 

@@ -267,7 +267,7 @@ def test_csv_is_written_to_a_few_digits(tmp_path: Path):
 
 def test_published_figures_have_unique_keys():
     """Of those that have one; where a paper's table has several settings a line, its note tells them apart."""
-    frame = published.figures()
+    frame = published.numbers()
     assert list(frame.columns) == ["paper", "table", "dataset", "model", "metric", "value", "std", "note", "decimals"]
     assert len(frame) > 400
     keys = ["paper", "table", "dataset", "model", "metric"]
@@ -294,8 +294,8 @@ def test_a_suite_meets_one_published_figure_a_row(name: str):
 def test_every_published_figure_belongs_to_a_suite():
     """Of every row of results/published.csv there is a suite whose table shows it, beside ours or alone."""
     shown = [source.rows for name in suite.names() for source in suite.read(name).published]
-    missing = published.figures().index.difference(pd.concat(shown).index)
-    assert missing.empty, published.figures().loc[missing].to_string()
+    missing = published.numbers().index.difference(pd.concat(shown).index)
+    assert missing.empty, published.numbers().loc[missing].to_string()
 
 
 def iop(bench: Bench, figures: list[Any], **changes: Any) -> pd.DataFrame:

@@ -363,6 +363,23 @@ def test_resumed_at_every_epoch(prior: str, patience: int, tmp_path: Path, monke
             assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(1, progress.epoch + 1))
 
 
+def test_the_history_is_whole_where_a_process_ends_with_its_last_checkpoint(tmp_path: Path):
+    """Nothing after the checkpoint is done by the process; the next one finds all epochs done."""
+    record = Record(tmp_path / "0")
+    first, save = trainer_of(run_of("gaussian"), dataset(), record), record.save
+
+    def save_and_end(*arguments: Any) -> None:
+        save(*arguments)
+        raise Killed
+
+    record.save = save_and_end
+    with pytest.raises(Killed):
+        first.run()
+    trainer_of(run_of("gaussian"), dataset(), Record(record.folder)).run()
+    with (record.folder / "history.csv").open() as file:
+        assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3, 4, 5]
+
+
 def test_checkpoints_are_rare(tmp_path: Path):
     """By default one at the end of so short a training, not one an epoch."""
     training = trainer_of(run_of("gaussian"), dataset(), Record(tmp_path / "0"))

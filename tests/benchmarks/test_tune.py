@@ -379,7 +379,7 @@ def test_failing_trials_are_recorded_and_count(bench: Bench, monkeypatch: pytest
     toy(monkeypatch, nll=lambda prior: float("nan"))
     nothing = bench.bowl("--trials", "2", "--seeds", "7")
     assert nothing.status == 1
-    assert "no trial has a figure" in nothing.out
+    assert "no trial has an estimate" in nothing.out
 
 
 # Two objectives
