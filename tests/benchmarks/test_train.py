@@ -363,18 +363,20 @@ def test_resumed_at_every_epoch(prior: str, patience: int, tmp_path: Path, monke
             assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(1, progress.epoch + 1))
 
 
-def test_the_history_is_whole_where_a_process_ends_with_its_last_checkpoint(tmp_path: Path):
+def test_the_history_is_whole_where_a_process_ends_with_its_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Nothing after the checkpoint is done by the process; the next one finds all epochs done."""
     record = Record(tmp_path / "0")
-    first, save = trainer_of(run_of("gaussian"), dataset(), record), record.save
+    save = Record.save
 
     def save_and_end(*arguments: Any) -> None:
         save(*arguments)
         raise Killed
 
-    record.save = save_and_end
-    with pytest.raises(Killed):
-        first.run()
+    with monkeypatch.context() as context, pytest.raises(Killed):
+        context.setattr(Record, "save", save_and_end)
+        trainer_of(run_of("gaussian"), dataset(), record).run()
     trainer_of(run_of("gaussian"), dataset(), Record(record.folder)).run()
     with (record.folder / "history.csv").open() as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3, 4, 5]
