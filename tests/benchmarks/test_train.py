@@ -374,9 +374,11 @@ def test_the_history_is_whole_where_a_process_ends_with_its_last_checkpoint(
         save(*arguments)
         raise Killed
 
-    with monkeypatch.context() as context, pytest.raises(Killed):
+    first = trainer_of(run_of("gaussian"), dataset(), record)
+    with monkeypatch.context() as context:
         context.setattr(Record, "save", save_and_end)
-        trainer_of(run_of("gaussian"), dataset(), record).run()
+        with pytest.raises(Killed):
+            first.run()
     trainer_of(run_of("gaussian"), dataset(), Record(record.folder)).run()
     with (record.folder / "history.csv").open() as file:
         assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3, 4, 5]
