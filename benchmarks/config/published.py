@@ -107,7 +107,7 @@ class Published(Settings):
         if mine.empty:
             return {}
         if len(mine) > 1:  # told apart by their notes only: not ours to choose
-            return {"published_source": f"{self.paper} table {self.table} has {len(mine)} such numbers"}
+            return {"published_source": f"{self.paper} table {self.table} has {len(mine)} such figures"}
         (number,) = records(mine)
         return self.columns(number) | self.judged(number, run, row)
 

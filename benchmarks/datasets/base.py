@@ -93,7 +93,7 @@ class Split:
 
     @property
     def original(self) -> Split:
-        """The images before any binarisation, which estimates and critics hold a model's pictures against."""
+        """The images before any binarisation, which metrics and critics hold a model's pictures against."""
         return self.grey or replace(self, draws=False)
 
     @property

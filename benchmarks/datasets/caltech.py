@@ -23,7 +23,7 @@ def load(folder: Path, options: Options) -> Source:
 
     Matrices 'train_data' (4100, 784), 'val_data' (2264, 784) and 'test_data' (2307, 784) of 0 and 1; a row is an image,
     pixel column by pixel column. The values are inverted (1 - x), as in the released code of the VampPrior (Tomczak and
-    Welling, 2018), whose estimates others compare with.
+    Welling, 2018), whose numbers others compare with.
     """
     path = obtain(folder / "Caltech101Silhouettes" / FILE, URL, NAME, options)
     rows = matrices(path, NAME, dict.fromkeys(PUBLISHED), columns=784)

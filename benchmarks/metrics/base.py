@@ -61,7 +61,7 @@ def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callab
         @wraps(measure)
         def measured(material: Material) -> list[Estimate]:
             if not isinstance(material, Evaluated):
-                raise Unsupported("an estimate of a model, and this row is the data themselves")
+                raise Unsupported("a figure of a model, and this row is the data themselves")
             estimates = measure(material)
             return [by_sampler(estimate, material.prior) for estimate in estimates] if draws else estimates
 

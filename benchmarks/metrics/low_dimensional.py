@@ -64,7 +64,7 @@ def off_manifold(evaluated: Evaluated) -> list[Estimate]:
     Errors are over draws and codes, also of which are the lowest, for these data and the distance that they set.
     """
     if math.prod(evaluated.data.shape) > FEW:
-        raise Unsupported(f"distances to the data tell little in more than {FEW} dimensions: use estimates of samples")
+        raise Unsupported(f"distances to the data tell little in more than {FEW} dimensions: use figures of samples")
     x = evaluated.data.train[:]
     limit = nearest(evaluated.data.test[:], x).distance.max().item()
     z, codes = evaluated.prior.sample(DRAWN), evaluated.q.sample()

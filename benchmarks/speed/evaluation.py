@@ -66,8 +66,8 @@ def show(settings: Settings) -> int:
     print(EXPLANATION)
     print(f"{'job':14} {'sizes':40} {'seconds':>8} {'GFLOP':>7} {'float32':>8} {'own':>5} {'peak MiB':>9}")
     for name, one in zip(settings.jobs, results(settings), strict=True):
-        estimates = f"{one.seconds:8.2f} {one.gflop:7.1f} {one.float32:8.0%} {one.own:5.0%} {one.memory:9.0f}"
-        print(f"{name:14} {one.sizes:40} {estimates}", flush=True)
+        measured = f"{one.seconds:8.2f} {one.gflop:7.1f} {one.float32:8.0%} {one.own:5.0%} {one.memory:9.0f}"
+        print(f"{name:14} {one.sizes:40} {measured}", flush=True)
     print(NOTES)
     return 0
 

@@ -231,11 +231,11 @@ def judge(test: PairedTest, better: int) -> tuple[str, str]:
 
 
 def bold(means: ArrayLike, stds: ArrayLike, n: ArrayLike, direction: Direction, level: float = LEVEL) -> np.ndarray:
-    """Which printed estimates are bold by the rule of Takahashi et al. (2019, section 5.3, Table 2), (m,) bool.
+    """Which printed numbers are bold by the rule of Takahashi et al. (2019, section 5.3, Table 2), (m,) bool.
 
     Bold are the best mean and those that a "pair-wise t-test" at 5 % does not tell from it; theirs are of eight runs.
     Means and standard deviations do not say how runs pair, so this is the test of independent runs, two-sided, and
-    Welch's, as their spreads differ. It reproduces Table 2's bold estimates, where Student's gives the same.
+    Welch's, as their spreads differ. It reproduces Table 2's bold numbers, where Student's gives the same.
 
     Nothing is adjusted: of three equal methods with eight runs each, one or more is not bold in 11 % of tables, of ten
     methods in 57 %. Where the runs are at hand, `compare` pairs them, at a level for many.
