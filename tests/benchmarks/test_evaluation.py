@@ -23,6 +23,7 @@ from benchmarks.estimators.importance import importance_sampling
 from benchmarks.metrics import METRICS, DataOnly, Evaluated
 from benchmarks.metrics.protocol import ProtocolSettings
 from benchmarks.runner.build import build
+from covering import slow_but
 from priors import registry
 from priors.base import Codes, Unsupported
 from priors.parts import normal
@@ -98,7 +99,7 @@ def test_no_more_rows_at_once_than_asked_for():
     assert len(result.elbo) == 5
 
 
-@pytest.mark.parametrize("method", ["mixture", "implicit"])
+@pytest.mark.parametrize("method", slow_but(["mixture"], ["mixture", "implicit"]))
 def test_metrics_do_not_move_each_other(method: str, cache: Path):
     """Any metric alone gives what it gives among others, in any order and wherever the random state is."""
     together = make_subject(method, cache=cache)

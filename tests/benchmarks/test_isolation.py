@@ -169,7 +169,7 @@ def table(folder: Path) -> pd.DataFrame:
 @pytest.mark.parametrize("bad", [SOME, pytest.param(tuple(EXPECTED), marks=pytest.mark.slow)], ids=["some", "all"])
 def test_bad_runs_cost_themselves_only(bad: tuple[str, ...], plugin: str, tmp_path: Path, capsys):
     """Ways to end at once, beside runs that are fine; the next call tries the bad ones again."""
-    answer = finish(tmp_path, *command(plugin, "--method", *bad, "twins", "gaussian", "vampprior"))
+    answer = finish(tmp_path, *command(plugin, "--method", *bad, "leaks", "twins", "gaussian", "vampprior"))
     assert answer.status == 1, answer.out + answer.err
     assert "Traceback" not in answer.out + answer.err
     rows = table(tmp_path)
@@ -239,7 +239,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return table(folder)
 
 
-@pytest.mark.parametrize("executor", ["serial", "local"])
+@pytest.mark.parametrize("executor", ["serial", pytest.param("local", marks=pytest.mark.slow)])
 def test_nothing_leaks_into_the_next_run(executor: str, plugin: str, tmp_path: Path, alone: pd.DataFrame):
     """A changed folder or default type is of the run that changed it; one worker, so that runs follow each other."""
     arguments = ("--suite", "tiny.toml", "--executor", executor, "--workers", "1", "--plugin", plugin)
@@ -261,6 +261,7 @@ def test_the_serial_executor_goes_on_as_well(method: str, plugin: str, tmp_path:
     assert set(rows.loc["gaussian", "status"]) == {"ok"}
 
 
+@pytest.mark.slow
 def test_a_killed_command_leaves_nothing_running(hanging: Callable[..., subprocess.Popen[str]]):
     """Neither its nursery nor the runs under way."""
     process = hanging()

@@ -1,6 +1,7 @@
 """Every method of the catalogue trains and is tabulated, on vectors, grey and colour images; refusals say why.
 
-On digits all of them, elsewhere those of which a part sees the data themselves; the rest is `slow`.
+On digits those that have every part among them, elsewhere those of which a part sees the data themselves; the rest is
+`slow`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.config.suite import Request
 from benchmarks.features import Features, Network, inception
 from benchmarks.metrics import METRICS
 from benchmarks.run import main
-from covering import slow_but
+from covering import covering, slow_but
 from models.registry import PARTS
 from priors import registry
 from priors.base import Density
@@ -164,7 +165,7 @@ def check(table: pd.DataFrame, method: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_but(covering(METHODS), METHODS))
 def test_on_digits(method: str, tmp_path: Path):
     check(table_of(method, "digits", tmp_path), method)
 

@@ -36,7 +36,7 @@ def test_its_outputs_are_there():
     assert NOTEBOOK.stat().st_size < 200_000
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_it_runs(tmp_path: Path):
     """With less to compute."""

@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
     return write(tmp_path / "here" / "tiny.toml", TINY).parent
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_runs_in_two_processes_beside_packages_of_the_same_names(script: Path, folder: Path):
     ended = python(folder, script, "run", *SHORT)
     assert ended.returncode == 0, ended.stderr

@@ -347,7 +347,9 @@ def test_killed_at_any_moment(tmp_path: Path, begin: Callable[..., subprocess.Po
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("executor", "everyone"), [("serial", False), ("local", True)])
+@pytest.mark.parametrize(
+    ("executor", "everyone"), [pytest.param("serial", False, marks=pytest.mark.slow), ("local", True)]
+)
 def test_ctrl_c(
     executor: str, everyone: bool, tmp_path: Path, begin: Callable[..., subprocess.Popen[str]], uninterrupted: bytes
 ):
@@ -364,8 +366,7 @@ def test_ctrl_c(
     assert "Traceback" not in out
     assert len(list(tmp_path.glob("results/runs/*/*/done"))) < 4
     wait_for(lambda: not workers & processes().keys(), "the workers' end", 10)
-    if not everyone:
-        assert go_on(tmp_path) == uninterrupted
+    assert go_on(tmp_path) == uninterrupted
 
 
 # Mistakes

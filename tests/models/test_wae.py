@@ -71,7 +71,7 @@ def test_players_joint_and_apart(name: str, adversary: list[str]):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("encoder_lr", [0.0, 1e-2])
+@pytest.mark.parametrize("encoder_lr", [0.0, pytest.param(1e-2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", MATCHINGS)
 def test_codes_come_to_the_prior(name: str, encoder_lr: float):
     """Codes that start three away from the prior's mean end near it, by the matching's gradient alone."""
