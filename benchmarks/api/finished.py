@@ -36,7 +36,7 @@ def load_run(
     device: str = "auto",
     plugins: str | Path | Iterable[str | Path] = (),
 ) -> Trained:
-    """The trained model and prior of a run that is finished, with its data, settings and figures.
+    """The trained model and prior of a run that is finished, with its data, settings and estimates.
 
     path: the run's folder, below RESULTS/runs/SUITE. Or else suite, dataset, method and seed: the run on the disk that
     has them, of which dataset and method may be left out where there is no choice. Of several that differ in their

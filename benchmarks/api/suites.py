@@ -36,7 +36,7 @@ def run_suite(
     plugins: str | Path | Iterable[str | Path] = (),
     progress: bool = False,
 ) -> pd.DataFrame:
-    """The suite's table, a row a figure, after all of its runs: what `priorbench run` writes to RESULTS/SUITE.csv.
+    """The suite's table, a row an estimate, after all of its runs: what `priorbench run` writes to RESULTS/SUITE.csv.
 
     name_or_path: a suite that `priorbench list` tells, or a TOML file. methods, datasets, seeds: only these; the table
     keeps the suite's others, whose status is "not-computed" until they are asked for. overrides: settings by their

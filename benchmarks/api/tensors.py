@@ -49,7 +49,7 @@ def dataset_of(x: Tensor | np.ndarray[Any, Any], validation: float, test: float,
 
 
 def sizes_of(count: int, validation: float, test: float) -> tuple[int, int, int]:
-    """Examples to train on, to choose the epoch by, and to compute figures on."""
+    """Examples to train on, to choose the epoch by, and to compute estimates on."""
     for name, share in (("validation", validation), ("test", test)):
         if not 0 < share < 1:
             raise DataError(f"{name} = {share}: it is the share of x that is held out, larger than 0 and below 1.")

@@ -20,22 +20,22 @@ from models.base import Autoencoder
 from priors.base import IndexedDistribution, Prior
 
 COLUMNS = ("metric", "estimator", "value", "error", "unit", "direction", "alarm", "note")
-"""Of figures. error: over images or draws; of one run there is none over seeds."""
+"""Of estimates. error: over images or draws; of one run there is none over seeds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A trained model and its prior, ready for `prior.sample(n)`, `prior.log_prob(z)`, `encode` and `decode`.
 
-    data: its three splits, of which `data.test[:10]` are the first x. settings: all that it was made with. figures: its
-    estimates, a row each; history: its losses, a row an epoch. Weights take no gradient; codes and data still do.
+    data: its three splits, of which `data.test[:10]` are the first x. settings: all that it was made with. estimates:
+    one a row; history: its losses, a row an epoch. Weights take no gradient; codes and data still do.
     """
 
     model: Autoencoder
     prior: Prior
     data: Dataset
     settings: Run
-    figures: pd.DataFrame = field(repr=False)
+    estimates: pd.DataFrame = field(repr=False)
     history: pd.DataFrame = field(repr=False)
 
     def encode(self, x: Tensor | np.ndarray[Any, Any]) -> IndexedDistribution:
@@ -68,10 +68,10 @@ def trained(run: Run, evaluated: Evaluated, record: Record) -> Trained:
     """What has been trained and fitted, with what its record says of it."""
     for part in (evaluated.model, evaluated.prior):
         part.requires_grad_(False)
-    return Trained(evaluated.model, evaluated.prior, evaluated.data, run, figures(record), history(record))
+    return Trained(evaluated.model, evaluated.prior, evaluated.data, run, estimates(record), history(record))
 
 
-def figures(record: Record) -> pd.DataFrame:
+def estimates(record: Record) -> pd.DataFrame:
     """A run's estimates. A metric that is undefined for the run has a row without a value, whose note says why."""
     rows: list[dict[str, Any]] = []
     for name, result in ((record.read("metrics.json") or {}).get("metrics", {})).items():

@@ -57,7 +57,7 @@ def train(
     width). prior: a registered name, or a class, registered or not. settings: the prior's own, such as `components`.
     likelihood: left out, "bernoulli" where x lies in [0, 1], else "gaussian". widths: of the hidden layers. warm_up:
     epochs in which the KL's weight rises to 1. patience: epochs without a better validation loss, after which training
-    ends (0: never). validation, test: shares of x that are held out, drawn by the seed. metrics: names of figures to
+    ends (0: never). validation, test: shares of x that are held out, drawn by the seed. metrics: names of metrics to
     compute on the test part. Nothing is written to the disk that stays there.
 
     >>> import torch

@@ -71,7 +71,7 @@ class Results:
         return pd.read_csv(record.verified("history.csv", "training.json"))
 
     @cached_property
-    def figures(self) -> pd.DataFrame:
+    def estimates(self) -> pd.DataFrame:
         """A row a run and figure, costs too: dataset, method, seed, asked (the suite's name for it), metric, estimator,
         value, unit, direction, error."""
         rows: list[dict[str, Any]] = []
@@ -84,13 +84,15 @@ class Results:
         return pd.DataFrame(rows, columns=columns)
 
     def headlines(self) -> pd.DataFrame:
-        """The figures that rank methods: of every metric that the suite asks for the figure of its own name, by one
+        """The estimates that rank methods: of every metric that the suite asks for the one of its own name, by one
         estimator that is the same for all methods but for what a prior's own density adds to it (`+estimate`).
 
         A method that is unreliable with a seed (`+unreliable`) has none, since its other seeds are not all of it. Of
         importance sampling it is the one with the most draws, otherwise a metric's first that tells methods apart.
         """
-        own = self.figures[(self.figures["metric"] == self.figures["asked"]) & (self.figures["direction"] != "none")]
+        own = self.estimates[
+            (self.estimates["metric"] == self.estimates["asked"]) & (self.estimates["direction"] != "none")
+        ]
         how = own["estimator"].map(Estimator.parse)
         own = own.assign(base=how.map(lambda one: str(one.base)), doubtful=how.map(lambda one: not one.reliable))
         own = own[how.map(lambda one: not one.variant).astype(bool)]
@@ -102,7 +104,7 @@ class Results:
 
 
 ALIKE = ("dataset", "method", "metric", "base")
-"""What a method's figures over seeds share."""
+"""What amethod's estimates over seeds share."""
 
 
 def telling(rows: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ BETTER = {"lower": "lower is better", "higher": "higher is better"}
 @plot("cost")
 def cost(results: Results) -> Iterator[Drawing]:
     """Every headline figure over the seconds of training, a point a method with its standard errors over seeds."""
-    seconds = mean_and_error(results.figures[results.figures["metric"] == "training_time"])
+    seconds = mean_and_error(results.estimates[results.estimates["metric"] == "training_time"])
     headlines = results.headlines()
     if headlines.empty or len(seconds) < 2:
         raise Unsupported("costs are held against quality where two methods or more were trained and ranked")

@@ -23,7 +23,7 @@ LOGARITHMIC = 8.0
 
 @plot("sensitivity")
 def sensitivity(results: Results) -> Iterator[Drawing]:
-    """Headline figures over a number in which methods differ, such as K or the latent dimension; others as lines."""
+    """Headline estimates over a number in which methods differ, such as K or the latent dimension; others as lines."""
     headlines, drawn = results.headlines(), 0
     for key, values in varied(results).items():
         if headlines["method"].isin(values).any():

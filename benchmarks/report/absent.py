@@ -27,7 +27,7 @@ class Absent:
 
 
 def absent(frame: pd.DataFrame) -> list[Absent]:
-    """The rows without a figure by status and reason; what several cells lack alike is said once."""
+    """The rows without an estimate by status and reason; what several cells lack alike is said once."""
     rows = [(_why(row), row) for status in STATUSES for row in having(frame, status)]
     metrics = fold(((why, row["dataset"], row["method"]), _metric(row)) for why, row in rows)
     methods = fold(((why, dataset, lacked), method) for (why, dataset, method), lacked in metrics.items())

@@ -1,4 +1,4 @@
-"""Where a table's figures are from: protocol, methods, runs, environment, and the command that makes them."""
+"""Where a table's numbers are from: protocol, methods, runs, environment, and the command that makes them."""
 
 from __future__ import annotations
 

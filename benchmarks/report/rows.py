@@ -39,7 +39,7 @@ def mean(row: Row) -> tuple[Number, Number]:
 
 
 def count(row: Row) -> Number:
-    """How many seeds; none for a figure of a paper alone."""
+    """How many seeds; none for a number of a paper alone."""
     return Number(str(row["n"]), str(row["n"])) if row["status"] == "ok" else Number()
 
 

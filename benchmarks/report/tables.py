@@ -1,4 +1,4 @@
-"""A suite's figures by data set, metric and estimator."""
+"""A suite's estimates by data set, metric and estimator."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from benchmarks.tables.notes import Notes, shared, text
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
 
 LONG = 40
-"""Figures of a metric beyond which its table is folded."""
+"""Estimates of a metric beyond which its table is folded."""
 
 
 @dataclass(frozen=True)
 class Against:
-    """How a figure was held against another: the difference with its standard errors over seeds and over images, on how
-    many pairs of seeds, p, and what difference would have been shown."""
+    """How an estimate was held against another: the difference with its standard errors over seeds and over images, on
+    how many pairs of seeds, p, and what difference would have been shown."""
 
     against: str
     difference: Number
@@ -35,8 +35,8 @@ class Against:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One figure as a row. mark: of its standing. alarm: what a reader must not miss of it. letter: of its
+class Entry:
+    """One estimate as a row. mark: of its standing. alarm: what a reader must not miss of it. letter: of its
     footnote. test: None where it was not tested."""
 
     method: str
@@ -54,15 +54,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Block:
-    """The figures of one estimator, which alone are held against each other."""
+    """What one estimator gave, which alone are held against each other."""
 
     estimator: str
     direction: str
-    figures: tuple[Figure, ...]
+    entries: tuple[Entry, ...]
 
     @property
-    def tested(self) -> list[Figure]:
-        return [figure for figure in self.figures if figure.test]
+    def tested(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.test]
 
 
 @dataclass(frozen=True)
@@ -76,25 +76,25 @@ class Group:
     folded: bool
 
     @property
-    def figures(self) -> list[Figure]:
-        return [figure for block in self.blocks for figure in block.figures]
+    def entries(self) -> list[Entry]:
+        return [entry for block in self.blocks for entry in block.entries]
 
     @property
     def columns(self) -> set[str]:
         """Those of the columns that may be empty in which there is something."""
         optional = ("standing", "published", "verdict", "letter")
-        found = {name for name in optional if any(getattr(one, name) not in ("", Number()) for one in self.figures)}
-        return found | ({"letter"} if any(one.alarm for one in self.figures) else set())
+        found = {name for name in optional if any(getattr(one, name) not in ("", Number()) for one in self.entries)}
+        return found | ({"letter"} if any(one.alarm for one in self.entries) else set())
 
     @property
     def tested(self) -> list[Block]:
-        """The blocks that have figures which were tested."""
+        """The blocks that have estimates which were tested."""
         return [block for block in self.blocks if block.tested]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A data set. everywhere: what is said of all of its figures. bracketed: some are of one seed."""
+    """A data set. everywhere: what is said of all of its estimates. bracketed: some are of one seed."""
 
     dataset: str
     everywhere: str
@@ -103,7 +103,7 @@ class Part:
 
 
 def parts(frame: pd.DataFrame, metrics: Sequence[str], trial: Sequence[str]) -> list[Part]:
-    """The data sets that have figures. The metrics that the suite names come first, their by-products after them."""
+    """The data sets that have estimates. The metrics that the suite names come first, their by-products after them."""
     shown = frame[frame["status"].isin(("ok", "published"))]
     return [_part(str(dataset), one, metrics, trial) for dataset, one in shown.groupby("dataset", sort=False)]
 
@@ -118,7 +118,7 @@ def _part(dataset: str, frame: pd.DataFrame, metrics: Sequence[str], trial: Sequ
 
 
 def _group(rows: Sequence[Row], said: Sequence[str], named: bool) -> Group:
-    """Of one metric. Folded are long tables, and those of by-products that no paper has figures of."""
+    """Of one metric. Folded are long tables, and those of by-products that no paper has numbers of."""
     notes = Notes(said)
     blocks = tuple(_block(list(block), notes) for _, block in groupby(rows, key=lambda row: text(row["estimator"])))
     unit = next((text(row["unit"]) for row in rows if text(row["unit"]) not in ("", "none")), "")
@@ -128,16 +128,16 @@ def _group(rows: Sequence[Row], said: Sequence[str], named: bool) -> Group:
 
 def _block(rows: Sequence[Row], notes: Notes) -> Block:
     direction = DIRECTIONS.get(text(rows[0]["direction"]), "")
-    return Block(text(rows[0]["estimator"]), direction, tuple(_figure(row, notes) for row in rows))
+    return Block(text(rows[0]["estimator"]), direction, tuple(_entry(row, notes) for row in rows))
 
 
-def _figure(row: Row, notes: Notes) -> Figure:
+def _entry(row: Row, notes: Notes) -> Entry:
     standing, verdict = text(row["standing_label"]), text(row["verdict_label"])
     letter = notes.mark(row) if row["status"] == "ok" else ""
     paper = Number(published_value(row), exact(row["published"]))
     value, error = mean(row)
     told = {"mark": mark(row), "standing": standing, "verdict": verdict, "alarm": _alarm(row), "letter": letter}
-    return Figure(row["method"], value, error, count(row), published=paper, test=_test(row), **told)
+    return Entry(row["method"], value, error, count(row), published=paper, test=_test(row), **told)
 
 
 def _alarm(row: Row) -> str:

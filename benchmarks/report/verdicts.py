@@ -1,4 +1,4 @@
-"""Our figures beside the papers'."""
+"""Our estimates beside the papers'."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.tables.notes import text
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of our figures beside the paper's. reason: why the two cannot be compared."""
+    """One of our estimates beside the paper's. reason: why the two cannot be compared."""
 
     dataset: str
     metric: str
@@ -34,7 +34,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """All of a suite. alone: how many of a paper's figures have none of ours beside them."""
+    """All of a suite. alone: how many of a paper's numbers have none of ours beside them."""
 
     every: tuple[Verdict, ...]
     alone: int

@@ -171,9 +171,9 @@ def test_a_run_is_as_it_was(folder: Path, loaded: Trained):
     assert loaded.settings.method == "vampprior"
     assert len(loaded.history) == loaded.settings.training.epochs == 2
     kept = table.read(folder / "tiny.csv", "")[0].query("method == 'vampprior' and metric == 'nll'")
-    mine = loaded.figures.query("metric == 'nll'").set_index("estimator")["value"]
+    mine = loaded.estimates.query("metric == 'nll'").set_index("estimator")["value"]
     np.testing.assert_allclose(mine[kept["estimator"]], kept["mean"], rtol=1e-7)
-    assert {"error", "unit", "direction", "note"} <= {*loaded.figures.columns}
+    assert {"error", "unit", "direction", "note"} <= {*loaded.estimates.columns}
 
 
 def test_it_encodes_decodes_and_samples(loaded: Trained):
@@ -261,7 +261,7 @@ def test_training_on_a_tensor(few: Callable[..., Trained]):
     assert torch.equal(torch.cat([one[:] for one in splits]).flatten(1).sum(1).sort()[0], x.flatten(1).sum(1).sort()[0])
     assert run.settings.model.likelihood == "bernoulli"
     assert run.settings.prior.settings["components"] == 4
-    assert "nll" in set(run.figures["metric"])
+    assert "nll" in set(run.estimates["metric"])
     assert len(run.history) == 2
     assert run.decode(run.prior.sample(3)).shape == (3, 1, 4, 4)
     assert run.encode(x[:5]).sample().shape == (5, 2)

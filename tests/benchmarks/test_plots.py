@@ -90,12 +90,12 @@ def test_headlines_are_one_estimator_a_metric(results: Results):
 
 def test_a_method_that_is_unreliable_with_a_seed_has_no_headline(results: Results):
     """Not even of its other seeds."""
-    figures = results.figures.copy()
+    figures = results.estimates.copy()
     one = (figures["estimator"] == "is-20+estimate") & (figures["seed"] == 1) & (figures["dataset"] == "moons")
     assert one.sum() > 0
     figures.loc[one, "estimator"] = "is-20+unreliable"
     doubtful = replace(results)
-    doubtful.__dict__["figures"] = figures
+    doubtful.__dict__["estimates"] = figures
     rows, before = doubtful.headlines(), results.headlines()
     gone = (before["dataset"] == "moons") & (before["method"] == "implicit") & (before["metric"] == "nll")
     pd.testing.assert_frame_equal(rows, before[~gone].reset_index(drop=True))
@@ -139,7 +139,7 @@ def test_costs_stand_under_the_figures_of_the_same_runs(results: Results):
     part = results.on("onehot")
     axes = drawing(part, "cost").figure.axes[0]
     assert axes.get_title() == "lower is better"
-    rows = part.figures[part.figures["method"] == "implicit"]
+    rows = part.estimates[part.estimates["method"] == "implicit"]
     at = [
         rows[mask]["value"].mean()
         for mask in (rows["metric"] == "training_time", rows["estimator"] == "is-20+estimate")
@@ -161,7 +161,7 @@ def test_sensitivity_finds_the_number_in_which_methods_differ(results: Results):
 def test_ranks_are_of_means_over_seeds(results: Results):
     """Two data sets, exact densities alone: ranks by hand."""
     shown = drawing(results, "ranks", "nll")
-    rows = results.figures[results.figures["estimator"] == "is-20"]
+    rows = results.estimates[results.estimates["estimator"] == "is-20"]
     rows = rows[rows["metric"] == "nll"]
     average = rows.groupby(["dataset", "method"])["value"].mean().unstack().rank(axis=1).mean()
     texts = {text.get_text().strip() for text in shown.figure.axes[0].texts}
