@@ -103,6 +103,6 @@ def test_95_percent_intervals_cover(name):
         f"{value.mean() - case.log_z:+.4f}; the mixture alone: {of_mixture:.2f}, {mixture[1].mean():.3f}, "
         f"{mixture[0].mean() - case.log_z:+.2f}"
     )
-    # Two in 40 dimensions cover 0.91 where many fits are made: their error is a little small. Of 60 fits at 0.9, fewer
-    # than 0.8 cover in one of 200 tries.
+    # Two modes in 40 dimensions cover 0.89 of 300 fits, for their error is a tenth too small. Of 60 at that rate fewer
+    # than 0.8 cover in one try of 60.
     assert covered >= 0.8
