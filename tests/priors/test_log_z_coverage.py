@@ -104,5 +104,5 @@ def test_95_percent_intervals_cover(name):
         f"{mixture[0].mean() - case.log_z:+.2f}"
     )
     # Two modes in 40 dimensions cover 0.89 of 300 fits, for their error is a tenth too small. Of 60 at that rate fewer
-    # than 0.8 cover in one try of 60.
+    # than 0.8 cover in one try of 80.
     assert covered >= 0.8
