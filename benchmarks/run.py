@@ -163,6 +163,49 @@ def print_table(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class ShowCommand:
+    """Shows the runs behind a table one by one: every seed's estimates in full, and what made them.
+
+    It reads RESULTS/NAME.runs.csv and NAME.runs.json, which stand beside every table: the runs themselves need not be
+    on this disk.
+
+    For example:
+      python -m benchmarks.run show --suite quickstart --metric nll
+      python -m benchmarks.run show --suite quickstart --method vampprior --seeds 0 --against results/reference
+    """
+
+    suite: Annotated[str, named("NAME")]
+    """Name of the table's file below RESULTS, without its ending."""
+    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these data sets."""
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these methods."""
+    seeds: Annotated[tuple[int, ...], named("SEED ...")] = ()
+    """Only these seeds."""
+    metric: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these metrics, by the suite's name or by the row's."""
+    estimator: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these estimators."""
+    against: Annotated[Path | None, named("FOLDER")] = None
+    """Another folder of results, whose value of the same seed and protocol is shown beside, with the difference."""
+    settings: bool = False
+    """Show the settings of every method as well."""
+    results: Path = Path("results")
+    """Folder of the results; those that come with the project are in results/reference."""
+
+
+def show_runs(arguments: Sequence[str], console: Console) -> int:
+    """The runs behind a table, and what made them."""
+    command = parse(ShowCommand, arguments, "run show")
+    from benchmarks.tables.shown import Request, told
+
+    fields = ("dataset", "method", "seeds", "metric", "estimator", "settings")
+    asked = Request(**{name: getattr(command, name) for name in fields})
+    told(console, command.results / command.suite, asked, command.against and command.against / command.suite)
+    return 0
+
+
 def _nothing() -> None:
     """Lists suites, methods, priors, regularisers, data sets and metrics."""
 
@@ -172,7 +215,7 @@ def _names(suites: tyro.conf.Positional[tuple[str, ...]] = ()) -> tuple[str, ...
     return suites
 
 
-COMMANDS = {"list": list_everything, "table": print_table, "validate": validate}
+COMMANDS = {"list": list_everything, "show": show_runs, "table": print_table, "validate": validate}
 
 
 def check_flags(arguments: Sequence[str]) -> None:

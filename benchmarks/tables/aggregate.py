@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -15,8 +16,10 @@ from benchmarks.estimators.estimate import Estimate, Remark
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.features import inception
 from benchmarks.runner.workspace import Workspace
-from benchmarks.tables import standings
+from benchmarks.tables import former, standings
 from benchmarks.tables.collect import Cell, Ended, Kept, cells
+from benchmarks.tables.ledger import Ledger
+from benchmarks.tables.means import over_seeds
 from benchmarks.tables.standings import Row
 from benchmarks.tables.table import COLUMNS, OWN
 
@@ -24,13 +27,16 @@ WITHIN = "s.e. over images or draws"
 """Begins what the note of an estimate from one seed says of its error."""
 
 
-def build(suite: Suite, runs: Sequence[Run], workspace: Workspace) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(estimates, costs) of these runs as they now stand on the disk. Costs differ from one run of a command to the
-    next, so they have a table of their own."""
-    all_cells = cells(runs, workspace)
+def build(
+    suite: Suite, runs: Sequence[Run], workspace: Workspace, ledger: Ledger = MappingProxyType({})
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(estimates, costs) of these runs as they now stand on the disk, or in the ledger where they are not there. Costs
+    differ from one run of a command to the next, so they have a table of their own."""
+    all_cells = cells(runs, workspace, ledger)
     estimates = [row for cell in all_cells for row in estimate_rows(cell, suite)]
     standings.set_standings(estimates, len(suite.seeds))
     estimates += only_published(suite, estimates)
+    estimates += former.rows(suite, former.entries(runs, workspace, ledger))
     costs = [row for cell in all_cells for row in cost_rows(cell)]
     return pd.DataFrame(estimates, columns=COLUMNS), pd.DataFrame(costs, columns=OWN)
 
@@ -43,23 +49,24 @@ class Told:
     """What is said of a row, each part a column of its own; the column `note` has all of it as one text.
 
     remark: on the estimate, or why there is none. within: the error within a run, of one seed, in words. left_out:
-    which seeds are missing in the mean, and why. mixed: that not all were made by the same sources. trial: what was
-    otherwise than the suite has it.
+    which seeds are missing in the mean, and why. mixed: that not all were made by the same sources. elsewhere:
+    whose records are not on this disk. trial: what was otherwise than the suite has it.
     """
 
     remark: str = ""
     within: str = ""
     left_out: str = ""
     mixed: str = ""
+    elsewhere: str = ""
     trial: str = ""
 
     def columns(self) -> Row:
         """As the table has it."""
-        note = join(self.remark, self.within, self.left_out, self.mixed, self.trial)
+        note = join(self.remark, self.within, self.left_out, self.mixed, self.elsewhere, self.trial)
         return {
             "note": note,
             "remark": self.remark,
-            "left_out": join(self.left_out, self.mixed),
+            "left_out": join(self.left_out, self.mixed, self.elsewhere),
             "trial": self.trial,
         }
 
@@ -144,22 +151,17 @@ def summary(kept: Sequence[Kept], cell: Cell) -> Row:
 
 
 def mean_row(estimates: Sequence[Estimate], cell: Cell) -> Row:
-    """The row of an estimate over seeds, in their order. within: the root mean square of the errors within the runs."""
-    first, values = estimates[0], [estimate.value for estimate in estimates]
-    count, mean = len(values), sum(values) / len(values)
-    row = head(cell) | {name: getattr(first, name) for name in ("metric", "direction", "unit")}
-    errors = [estimate.error for estimate in estimates if estimate.error is not None]
-    row |= {"estimator": str(first.estimator), "mean": mean, "n": count, "alarm": alarm(estimates)}
-    row["within"] = math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else math.nan
-    if count > 1:
-        std = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-        row |= {"std": std, "stderr": std / math.sqrt(count)}
+    """The row of an estimate over seeds, in their order."""
+    first, count = estimates[0], len(estimates)
+    row = head(cell) | over_seeds(estimates) | {"alarm": alarm(estimates)}
+    mean = row["mean"]
     remark, finite = common_remarks([estimate.remarks for estimate in estimates]), math.isfinite(mean)
     told = Told(
         remark=remark if finite else join(f"evaluates to {mean}", remark),
         within=f"{WITHIN} {first.error:.3g}" if count == 1 and first.error is not None else "",
         left_out=_left_out(cell, count),
         mixed=_mixed(cell),
+        elsewhere=_elsewhere(cell),
         trial=join(*cell.run.trial),
     )
     return row | {"status": "ok" if finite else "diverged"} | told.columns()
@@ -202,6 +204,12 @@ def _mixed(cell: Cell) -> str:
     """Whether runs that other sources or versions made are averaged with each other."""
     makers = {tuple(sorted(by.items())) for one in cell.ended for by in one.by}
     return f"made by {len(makers)} versions of the sources, torch or numpy" if len(makers) > 1 else ""
+
+
+def _elsewhere(cell: Cell) -> str:
+    """How many of the runs are known by the table's ledger alone."""
+    count = sum(not one.here for one in cell.ended)
+    return f"{count} of {len(cell.ended)} runs are not on this disk" if count else ""
 
 
 # Papers and costs

@@ -1,4 +1,4 @@
-"""What finished runs left, read from their records: the cells of a table before anything is averaged."""
+"""What finished runs left, by their records or a table's ledger: a table's cells before anything is averaged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from benchmarks.config.settings import Run
 from benchmarks.estimators.estimate import Estimate
 from benchmarks.runner.record import Damaged, Record
 from benchmarks.runner.workspace import Workspace
+from benchmarks.tables.ledger import Entry, Ledger
 
 Images = Callable[[], np.ndarray | None]
 """Reads what an estimate is the mean of, image by image; None where that was not kept, or is not as it was."""
@@ -31,13 +33,17 @@ class Kept:
 
 @dataclass(frozen=True)
 class Ended:
-    """What one run left: how training ended with its costs, estimates by metric, and what made it; and its record."""
+    """What one run left: how training ended with its costs, estimates by metric, and what made it; and its record.
+
+    here: is the record on this disk, or was all of this in the ledger?
+    """
 
     seed: int
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
     by: tuple[dict[str, str], ...]
     record: Record
+    here: bool = True
 
     @property
     def status(self) -> str:
@@ -81,15 +87,15 @@ class Cell:
         return [one for one in self.ended if one.status == status]
 
 
-def cells(runs: Sequence[Run], workspace: Workspace) -> list[Cell]:
-    """The runs by data set and method, in the suite's order."""
+def cells(runs: Sequence[Run], workspace: Workspace, ledger: Ledger = MappingProxyType({})) -> list[Cell]:
+    """The runs by data set and method, in the suite's order. ledger: has those whose records are not on this disk."""
     grouped: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         grouped.setdefault((run.dataset, run.method), []).append(run)
-    return [_cell(group, workspace) for group in grouped.values()]
+    return [_cell(group, workspace, ledger) for group in grouped.values()]
 
 
-def _cell(runs: Sequence[Run], workspace: Workspace) -> Cell:
+def _cell(runs: Sequence[Run], workspace: Workspace, ledger: Ledger) -> Cell:
     ended, failures = [], []
     for run in runs:
         record = workspace.record(run)
@@ -98,6 +104,8 @@ def _cell(runs: Sequence[Run], workspace: Workspace) -> Cell:
                 ended.append(_ended(run, record))
             elif failure := record.failure():
                 failures.append(failure)
+            elif not record.folder.is_dir() and (entry := known(run, ledger)):
+                ended.append(_of_entry(entry, record))
         except Damaged as error:
             failures.append(f"{error.name} {error.why}")
     return Cell(tuple(runs), tuple(ended), tuple(failures))
@@ -109,6 +117,17 @@ def _ended(run: Run, record: Record) -> Ended:
         if content is None:
             raise Damaged(record.folder / name, "is missing")
     return Ended(run.seed, training, metrics or {}, tuple(made["by"]), record)
+
+
+def known(run: Run, ledger: Ledger) -> Entry | None:
+    """What the ledger has of a run as it is asked for today."""
+    entry = ledger.get(run.name)
+    return entry if entry and entry.evaluation == run.evaluation else None
+
+
+def _of_entry(entry: Entry, record: Record) -> Ended:
+    metrics = {"hash": entry.protocol, "metrics": entry.metrics}
+    return Ended(entry.seed, entry.training, metrics, tuple(dict(by) for by in entry.by), record, here=False)
 
 
 def images(record: Record, files: Mapping[str, Sequence[Any]], asked: str, key: str) -> np.ndarray | None:

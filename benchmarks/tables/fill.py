@@ -15,9 +15,9 @@ from benchmarks.config.suite import Request, Suite
 from benchmarks.runner import campaign, survey
 from benchmarks.runner.executors import EXECUTORS
 from benchmarks.runner.workspace import Workspace
-from benchmarks.tables import made
+from benchmarks.tables import ledger
 from benchmarks.tables.collect import trouble
-from benchmarks.tables.upkeep import Paced, whole_table, write_tables
+from benchmarks.tables.upkeep import Paced, set_aside, whole_table, write_tables
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,19 @@ def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) 
     find(EXECUTORS, order.executor)
     chosen, workspace, target = order.chosen, order.workspace, order.target
     wanted, missing = campaign.prepare(order.runs, workspace, order.skip_missing)
-    everything, lost = whole_table(chosen, order.request, wanted, workspace)
+    before = ledger.read(target)
+    everything, lost = whole_table(chosen, order.request, wanted, workspace, before)
+    warn(set_aside(target, before, workspace, chosen))
     warn([*survey.mend(wanted, workspace), *survey.age(wanted, workspace, order.stale)])
     warn(survey.unreadable(lost))
     left = [run for run in wanted if not survey.finished(run, workspace)]
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
-    write = Paced(lambda: write_tables(chosen, everything, workspace, target))
+    write = Paced(lambda: write_tables(chosen, everything, workspace, target, before))
     with write.at_the_latest():
         outcomes = campaign.carry_out(
             left[: order.limit], workspace, console, order.executor, order.workers, lambda _: write.soon()
         )
     frame = write.now()
-    made.write(everything, workspace, target.with_name(f"{target.name}.made.json"))
+    ledger.write(ledger.entries(everything, workspace, before), target)
     failed = any(one.status == "failed" for one in outcomes)
     return Filled(frame, missing, not failed and not trouble(wanted, workspace))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from benchmarks.metrics import METRICS
 from benchmarks.runner import sources
 from benchmarks.runner.record import Record
 from benchmarks.runner.sources import beside, digest, reached
+from benchmarks.tables import ledger
 from priors.plugins import load_plugin
 from workbench import TINY, write
 
@@ -74,16 +74,16 @@ def test_a_row_that_mixes_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_beside_a_table_stands_what_made_it(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    """Machine, versions and sources, with how many runs of which methods."""
+    """Each run's machine, versions and sources."""
     bench.suite(SEEDS)
     assert bench("--seeds", "0").status == 0
     monkeypatch.setattr(sources, "own_sources", lambda: "others")
     assert bench("--seeds", "1").status == 0
-    first, second = json.loads((bench.results / "tiny.made.json").read_text())
-    assert (first["runs"], first["methods"]) == (1, {"gaussian": 1})
-    assert first["by"]["device"] == "cpu"
-    assert first["by"]["torch"] == sources.metadata.version("torch")
-    assert [one["by"]["sources"] == "others" for one in (first, second)] == [False, True]
+    first, second = ledger.read(bench.results / "tiny").values()
+    assert (first.seed, second.seed) == (0, 1)
+    assert first.environment["device"] == "cpu"
+    assert first.by[0]["torch"] == sources.metadata.version("torch")
+    assert [one.by[0]["sources"] == "others" for one in (first, second)] == [False, True]
 
 
 def test_a_run_that_others_went_on_with_has_both(bench: Bench, monkeypatch: pytest.MonkeyPatch):
