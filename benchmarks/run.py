@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -20,13 +20,18 @@ from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.screen import Screen
 from benchmarks.common.started import program
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMER = "the table keeps rows of other settings, or of a plug-in that was not named; they are ranked with nothing"
+
 
 @dataclass(frozen=True)
 class Command(Selection):
     """Trains, evaluates and tabulates the runs of a suite.
 
     The table goes to RESULTS/SUITE.csv, its costs to RESULTS/SUITE-cost.csv, and what made it (machine, versions,
-    sources) to RESULTS/SUITE.made.json; every run keeps its record below RESULTS/runs. What is finished is never done
+    sources) to RESULTS/SUITE.runs.json; every run keeps its record below RESULTS/runs. What is finished is never done
     again: the same command goes on where a former one stopped.
 
     Other commands: `python -m benchmarks.run list` (suites, priors, data sets, metrics),
@@ -52,6 +57,8 @@ class Command(Selection):
     """Leave out data sets that are not there, instead of refusing to start."""
     minutes_a_run: Annotated[float | None, named("MINUTES")] = None
     """End a run that takes longer, as failed (default: no limit)."""
+    all: bool = False
+    """Print every estimate of the table after its headline."""
     stale: Literal["keep", "rerun"] = "keep"
     """What becomes of runs made by other sources of this project or a plug-in, or by another torch or numpy: keep
     takes them as they are and says how many there are; rerun makes them anew."""
@@ -76,7 +83,8 @@ def dispatch(arguments: list[str], console: Console) -> int:
 def run_suite(command: Command, console: Console) -> int:
     """Expands, checks all that can be checked beforehand, runs, and keeps the table up to date."""
     from benchmarks.config import suite
-    from benchmarks.tables.console import show
+    from benchmarks.tables import console as whole
+    from benchmarks.tables import front
     from benchmarks.tables.fill import Order, fill
 
     check_numbers(command)
@@ -87,10 +95,21 @@ def run_suite(command: Command, console: Console) -> int:
     target = command.results / command.output(chosen)
     how = {name: getattr(command, name) for name in ("executor", "workers", "limit", "skip_missing", "stale")}
     filled = fill(Order(chosen, request, runs, workspace, target, **how), console, lambda lines: warn(console, lines))
-    show(console, filled.frame[filled.frame["status"] != "not-computed"], chosen.title)
+    told = filled.frame[~filled.frame["status"].isin(("not-computed", "former"))]
+    front.show(console, told, filled.costs, chosen.title)
+    if command.all:
+        whole.show(console, told, chosen.title)
     warn(console, [f"left out: {line}" for line in filled.missing])
-    console.print(f"table: {target}.csv", highlight=False)
+    warn(console, former(filled.frame))
+    everything = "" if command.all else f" ({len(told)} rows; --all prints them)"
+    console.print(f"table: {target}.csv{everything}", highlight=False, soft_wrap=True)
     return 0 if filled.well else 1
+
+
+def former(frame: pd.DataFrame) -> list[str]:
+    """What is to be told of methods that the suite no longer has, or has with other settings."""
+    names = dict.fromkeys(frame[frame["status"] == "former"]["method"])
+    return [f"former: {', '.join(names)}: {FORMER}"] if names else []
 
 
 def check_numbers(command: Command) -> None:

@@ -42,10 +42,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Filled:
-    """The suite's whole table, what is wrong with the data that were left out, and whether all runs asked for are
-    well."""
+    """The suite's whole table with its costs, what is wrong with the data that were left out, and whether all runs asked for
+    are well."""
 
     frame: pd.DataFrame
+    costs: pd.DataFrame
     missing: Sequence[str]
     well: bool
 
@@ -70,7 +71,7 @@ def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) 
         outcomes = campaign.carry_out(
             left[: order.limit], workspace, console, order.executor, order.workers, lambda _: write.soon()
         )
-    frame = write.now()
+    frame, costs = write.now()
     ledger.write(ledger.entries(everything, workspace, before), target)
     failed = any(one.status == "failed" for one in outcomes)
-    return Filled(frame, missing, not failed and not trouble(wanted, workspace))
+    return Filled(frame, costs, missing, not failed and not trouble(wanted, workspace))

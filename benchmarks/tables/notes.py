@@ -25,7 +25,10 @@ class Notes:
 
     def mark(self, row: Row) -> str:
         """The letter of a row's footnote; empty where there is nothing more to say of it."""
-        told = "; ".join(part for part in parts(row) if part not in self.said)
+        return self.of("; ".join(part for part in parts(row) if part not in self.said))
+
+    def of(self, told: str) -> str:
+        """The letter of a text; empty where there is none."""
         return self.letters.setdefault(told, letters(len(self.letters))) if told else ""
 
     @property

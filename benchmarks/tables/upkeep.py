@@ -70,29 +70,29 @@ def as_of_today(name: str, dataset: str, method: str, seed: int, chosen: Suite, 
 
 def write_tables(
     chosen: Suite, runs: list[Run], workspace: Workspace, target: Path, known: Ledger = MappingProxyType({})
-) -> pd.DataFrame:
-    """The table as the runs now stand. known: its ledger, for those that are not on this disk."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table and its costs as the runs now stand. known: its ledger, for those that are not on this disk."""
     frame, costs = aggregate.build(chosen, runs, workspace, known)
     table.write(frame, target.with_name(target.name + ".csv"))
     table.write(costs, target.with_name(target.name + "-cost.csv"))
-    return frame
+    return frame, costs
 
 
 class Paced:
     """Writes again and again, but takes a tenth of the time at most."""
 
-    def __init__(self, write: Callable[[], pd.DataFrame]):
+    def __init__(self, write: Callable[[], tuple[pd.DataFrame, pd.DataFrame]]):
         self.write, self.next = write, 0.0
 
     def soon(self) -> None:
         if time.monotonic() >= self.next:
             self.now()
 
-    def now(self) -> pd.DataFrame:
+    def now(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         start = time.monotonic()
-        frame = self.write()
+        written = self.write()
         self.next = time.monotonic() + 9 * (time.monotonic() - start)
-        return frame
+        return written
 
     @contextmanager
     def at_the_latest(self) -> Iterator[None]:

@@ -117,7 +117,7 @@ def test_show_traces_a_number_and_holds_it_against_another_folders(bench: Bench)
     asked += ("--results", str(bench.results))
     answer = bench.main(*asked, "--against", str(where))
     assert answer.status == 0, answer.err
-    assert "3 of 3 estimates are in both: 3 equal to the last digit" in answer.out
+    assert "4 of 4 estimates are in both: 4 equal to the last digit" in answer.out
     assert "processor" in answer.out
     bench.results = where
     assert bench.csv() == before
