@@ -42,8 +42,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Filled:
-    """The suite's whole table with its costs, what is wrong with the data that were left out, and whether all runs asked for
-    are well."""
+    """The suite's whole table with its costs, what is wrong with the data that were left out, and whether all runs
+    asked for are well."""
 
     frame: pd.DataFrame
     costs: pd.DataFrame

@@ -28,6 +28,8 @@ def show(console: Console, frame: pd.DataFrame, costs: pd.DataFrame, title: str)
     width makes of it; then what the paper has beside it."""
     for one in headlines(frame, costs):
         console.print(Text(in_line(f"{title}: {one.dataset}"), "bold"), soft_wrap=True)
+        if trial := shared_trial(frame, one.dataset):
+            console.print(Text(in_line(f"all rows: {trial}"), "yellow"), soft_wrap=True)
         notes = Notes()
         columns = [verdicts(one, notes), *(column(answer, one.methods) for answer in one.answers)]
         for group in fitting(columns, console.width - longest(one.methods)):
@@ -36,6 +38,12 @@ def show(console: Console, frame: pd.DataFrame, costs: pd.DataFrame, title: str)
             console.print(Text(in_line(f"  {line}"), "dim"))
         console.print()
     papers(console, frame)
+
+
+def shared_trial(frame: pd.DataFrame, dataset: str) -> str:
+    """What was otherwise than the suite has it, where it is of all rows of a data set."""
+    told = {text(trial) for trial in frame[frame["dataset"].eq(dataset) & frame["status"].ne("published")]["trial"]}
+    return next(iter(told)) if len(told) == 1 else ""
 
 
 def column(answer: Answer, methods: Iterable[str]) -> Lines:
