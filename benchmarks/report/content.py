@@ -16,12 +16,12 @@ from benchmarks.config import suite
 from benchmarks.datasets import DataError
 from benchmarks.metrics import METRICS
 from benchmarks.plots import drawing
-from benchmarks.report import glossary, page, pictures, provenance, rows, settings, tables
+from benchmarks.report import front, glossary, page, pictures, provenance, rows, settings, tables
 from benchmarks.report.absent import absent
 from benchmarks.report.costs import costs
 from benchmarks.report.verdicts import verdicts
 from benchmarks.statistics import paired
-from benchmarks.tables import table
+from benchmarks.tables import ledger, table
 from benchmarks.tables.console import LEGEND
 
 
@@ -84,7 +84,11 @@ def content(command: Selection, chosen: suite.Suite, frame: pd.DataFrame, told: 
     """All that the page shows, by the template's names."""
     name, workspace = command.output(chosen), workspace_of(command)
     trial = rows.trial(frame)
+    target = command.results / name
+    known = ledger.read(target)
+    spending = selected(spent(command.results / f"{name}-cost.csv"), command)
     cells = provenance.cells(chosen, command.request(), frame)
+    settled = provenance.settings_of(cells, known, frame)
     datasets = tuple(frame["dataset"].unique())
     return {
         "suite": chosen,
@@ -93,11 +97,12 @@ def content(command: Selection, chosen: suite.Suite, frame: pd.DataFrame, told: 
         "metrics": {metric: METRICS[metric].summary for metric in chosen.metrics},
         "protocol": provenance.protocol(command.suite),
         "trial": trial,
-        "caveats": [*told, *provenance.caveats(cells, trial)],
+        "caveats": [*told, *provenance.caveats(cells, trial, known)],
         "command": provenance.invocation(command, provenance.flags(chosen, command, frame)),
         "methods": provenance.methods_of(chosen, frame),
-        "facts": provenance.facts(cells, workspace),
+        "facts": provenance.facts(known, target),
         "agrees": f"{1 - paired.LEVEL:.0%}",
+        "fronts": front.fronts(frame, spending, known, workspace),
         "legend": LEGEND,
         "level": f"{paired.LEVEL:g}",
         "pair_level": f"{paired.PAIR_LEVEL:g}",
@@ -105,9 +110,9 @@ def content(command: Selection, chosen: suite.Suite, frame: pd.DataFrame, told: 
         "power": f"{paired.POWER:.0%}",
         "verdicts": verdicts(frame),
         "parts": tables.parts(frame, chosen.metrics, trial),
-        "costs": costs(selected(spent(command.results / f"{name}-cost.csv"), command)),
+        "costs": costs(spending),
         "absent": absent(frame),
-        "settings": settings.compared({key: runs[0] for key, runs in cells.known.items()}) if cells.known else None,
+        "settings": settings.compared(settled) if settled else None,
         "pictures": pictures.read(command.results / "figures" / name, datasets),
         "glossary": glossary.of(frame),
     }

@@ -41,3 +41,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
 const folds = document.querySelectorAll("details");
 addEventListener("beforeprint", () => folds.forEach((one) => ((one.dataset.open = one.open), (one.open = true))));
 addEventListener("afterprint", () => folds.forEach((one) => (one.open = one.dataset.open === "true")));
+
+// A click enlarges a figure, and another, or Escape, closes it.
+const large = document.getElementById("large");
+for (const button of document.querySelectorAll(".enlarge")) {
+  button.addEventListener("click", () => {
+    const shown = button.querySelector("img"), image = large.querySelector("img");
+    image.src = shown.src;
+    image.alt = shown.alt;
+    large.showModal();
+  });
+}
+large.addEventListener("click", () => large.close());

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from benchmarks.config import methods, suite
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import DataError
-from benchmarks.runner.workspace import Workspace as Workspace
+from benchmarks.tables.ledger import Entry, Ledger
 
 Cell = tuple[str, str]
 """A data set and a method."""
@@ -36,7 +37,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Method:
     """A method as the catalogue or the suite has it."""
 
     name: str
@@ -71,17 +72,17 @@ def protocol(name: str) -> list[str]:
     return [" ".join(one.split()) for one in paragraphs if one.strip()]
 
 
-def methods_of(chosen: Suite, frame: pd.DataFrame) -> list[Entry]:
+def methods_of(chosen: Suite, frame: pd.DataFrame) -> list[Method]:
     """What the table's methods are."""
     return [_entry(chosen, name) for name in dict.fromkeys(_ours(frame)[1])]
 
 
-def _entry(chosen: Suite, name: str) -> Entry:
+def _entry(chosen: Suite, name: str) -> Method:
     catalogued, own = suite.definition(chosen, name)
     if use := own.pop("use", None):
-        return Entry(name, f"a VAE with the prior {use}", "", tuple(suite.flat(own)))
+        return Method(name, f"a VAE with the prior {use}", "", tuple(suite.flat(own)))
     known = name in (*chosen.method, *methods.available())
-    return Entry(name, catalogued.title if known else "not known here", catalogued.source, tuple(suite.flat(own)))
+    return Method(name, catalogued.title if known else "not known here", catalogued.source, tuple(suite.flat(own)))
 
 
 def invocation(command: Selection, only: Sequence[str] = ()) -> str:
@@ -104,20 +105,24 @@ def flags(chosen: Suite, command: Selection, frame: pd.DataFrame) -> list[str]:
     return [word for flag, found in part for word in (flag, *dict.fromkeys(found))]
 
 
-def facts(found: Cells, workspace: Workspace) -> dict[str, str]:
-    """How many runs have ended, and what they ran on by their own records, with counts where they do not agree."""
-    runs = found.runs
-    environments = [one for run in runs if (one := workspace.record(run).read("env.json"))]
-    ended = f"{sum(map(workspace.done, runs))} of {len(runs)} have ended"
-    shown = {"seeds": ", ".join(map(str, dict.fromkeys(run.seed for run in runs)))}
-    unknown = f"not kept below {workspace.results / 'runs'}: what they ran on is not known"
-    shown["runs"] = ended if environments else unknown
-    every = [pair for one in environments for pair in _flat(one)]
+def facts(ledger: Ledger, target: Path) -> dict[str, str]:
+    """How many runs the table is of, and what they ran on by its ledger, with counts where they do not agree."""
+    if not ledger:
+        return {"runs": f"there is no {target.name}.runs.json beside the table: what they ran on is not known"}
+    seeds = sorted({one.seed for one in ledger.values()})
+    days = sorted(one.ended[:10] for one in ledger.values())
+    ended = f"{len(ledger)}, ended {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "")
+    shown = {"seeds": ", ".join(map(str, seeds)), "runs": ended}
+    every = [pair for one in ledger.values() for pair in _flat({**one.environment, "sources": _sources(one)})]
     for key in dict.fromkeys(key for key, _ in every):
         counts = Counter(value for name, value in every if name == key)
-        values = [f"{value} ({n} of {len(environments)})" for value, n in counts.most_common()]
+        values = [f"{value} ({n} of {len(ledger)})" for value, n in counts.most_common()]
         shown[key] = "; ".join(values) if len(counts) > 1 else next(iter(counts))
     return shown
+
+
+def _sources(one: Entry) -> str:
+    return ", ".join(dict.fromkeys(by["sources"] for by in one.by))
 
 
 def _flat(environment: dict[str, Any]) -> list[tuple[str, str]]:
@@ -128,8 +133,10 @@ def _flat(environment: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def caveats(found: Cells, trial: Sequence[str]) -> list[str]:
-    """What of the settings shown may not hold for the rows."""
+def caveats(found: Cells, trial: Sequence[str], ledger: Ledger) -> list[str]:
+    """What of the settings shown may not hold for the rows. A ledger has those of the runs themselves."""
+    if ledger:
+        return []
     told = [
         f"The settings of {method} on {dataset} are not known here. {why}"
         for (dataset, method), why in found.unknown.items()
@@ -139,3 +146,12 @@ def caveats(found: Cells, trial: Sequence[str]) -> list[str]:
         theirs, ours = (" and ".join(one) or "the suite's own settings" for one in (trial, asked))
         told.append(f"The rows were run with {theirs}; the settings shown here are those of {ours}.")
     return told
+
+
+def settings_of(found: Cells, ledger: Ledger, frame: pd.DataFrame) -> dict[Cell, Mapping[str, Any]]:
+    """The settings of each data set and method of the table: those that its runs were made with; without a ledger those
+    of today's suite."""
+    shown = {*zip(*_ours(frame), strict=True)}
+    made = {(one.dataset, one.method): one.settings for one in ledger.values()}
+    kept = {cell: settings for cell, settings in made.items() if cell in shown}
+    return kept or {cell: runs[0].model_dump(mode="json") for cell, runs in found.known.items()}

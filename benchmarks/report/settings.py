@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from benchmarks.config.settings import Run
 from benchmarks.config.suite import leaves
 
 Pairs = dict[str, str]
@@ -21,8 +21,8 @@ class Settings:
     own: dict[str, Pairs]
 
 
-def compared(runs: Mapping[tuple[str, str], Run]) -> Settings:
-    """Of the runs of (data set, method). What all methods have on a data set is not said of each, nor what a method has
+def compared(runs: Mapping[tuple[str, str], Mapping[str, Any]]) -> Settings:
+    """Of the settings of (data set, method). What all methods have on a data set is not said of each, nor what a method has
     on all data sets."""
     cells = {key: listed(run) for key, run in runs.items()}
     usual = majority(cells.values())
@@ -37,13 +37,17 @@ def compared(runs: Mapping[tuple[str, str], Run]) -> Settings:
     return Settings(usual, {name: found for name, found in own.items() if found})
 
 
-def listed(run: Run) -> Pairs:
-    """`training.epochs` to `200`, a prior's and a regulariser's own by their names, as --set has them."""
-    sections = run.model_dump(mode="json", include={"model", "training", "protocol"} if run.prior else {"protocol"})
-    if run.prior:
-        sections |= {"prior.name": run.prior.name, "prior": {run.prior.name: run.prior.settings}}
-        sections["regularisers"] = ", ".join(one.name for one in run.regularisers) or "none"
-        sections["regulariser"] = {one.name: one.settings for one in run.regularisers}
+def listed(made: Mapping[str, Any]) -> Pairs:
+    """`training.epochs` to `200`, a prior's and a regulariser's own by their names, as --set has them. made: a run's
+    settings as its record has them."""
+    prior = made["prior"]
+    sections: dict[str, Any] = {
+        key: made[key] for key in (("model", "training", "protocol") if prior else ("protocol",))
+    }
+    if prior:
+        sections |= {"prior.name": prior["name"], "prior": {prior["name"]: prior["settings"]}}
+        sections["regularisers"] = ", ".join(one["name"] for one in made["regularisers"]) or "none"
+        sections["regulariser"] = {one["name"]: one["settings"] for one in made["regularisers"]}
     return {key: str(value) for key, value in leaves(sections)}
 
 

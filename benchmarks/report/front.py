@@ -1,0 +1,67 @@
+"""The page's first screen: each data set's headline, with a picture of every method's draws."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.runner.record import Record
+from benchmarks.runner.workspace import Workspace
+from benchmarks.tables import front
+from benchmarks.tables.headline import Answer, Cell, Headline, headlines
+from benchmarks.tables.ledger import Entry, Ledger
+from benchmarks.tables.notes import Notes
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method: a word for how it stands with the letter of the reason, its cells, and its draws as a URI."""
+
+    method: str
+    verdict: str
+    letter: str
+    cells: tuple[Cell, ...]
+    draws: str
+
+
+@dataclass(frozen=True)
+class Front:
+    """A data set. told: what columns, signs and marks are. footnotes: reasons of verdicts by their letters."""
+
+    dataset: str
+    answers: tuple[Answer, ...]
+    lines: tuple[Line, ...]
+    told: tuple[str, ...]
+    footnotes: Mapping[str, str]
+
+
+def fronts(frame: pd.DataFrame, costs: pd.DataFrame, ledger: Ledger, workspace: Workspace) -> list[Front]:
+    """Those of the data sets that have an estimate."""
+    return [_front(one, ledger, workspace) for one in headlines(frame, costs)]
+
+
+def _front(one: Headline, ledger: Ledger, workspace: Workspace) -> Front:
+    notes = Notes()
+    lines = []
+    for method in one.methods:
+        word, reason = one.verdict(method)
+        cells = tuple(answer.cells.get(method, Cell("")) for answer in one.answers)
+        lines.append(Line(method, word, notes.of(reason), cells, draws(one.dataset, method, ledger, workspace)))
+    return Front(one.dataset, one.answers, tuple(lines), tuple(front.told(one, Notes())), notes.footnotes)
+
+
+def draws(dataset: str, method: str, ledger: Ledger, workspace: Workspace) -> str:
+    """The picture of draws that the method's first run left; empty where it is not on this disk."""
+    runs = [(one.seed, name, one) for name, one in ledger.items() if (one.dataset, one.method) == (dataset, method)]
+    for _, name, entry in sorted(runs, key=lambda run: run[:2]):
+        if (path := folder(name, entry, workspace).folder / "samples.png").is_file():
+            return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return ""
+
+
+def folder(name: str, entry: Entry, workspace: Workspace) -> Record:
+    """Where the run would be on this disk."""
+    return Record(workspace.results / "runs" / str(entry.settings["suite"]) / name)
