@@ -22,8 +22,8 @@ class Settings:
 
 
 def compared(runs: Mapping[tuple[str, str], Mapping[str, Any]]) -> Settings:
-    """Of the settings of (data set, method). What all methods have on a data set is not said of each, nor what a method has
-    on all data sets."""
+    """Of the settings of (data set, method). What all methods have on a data set is not said of each, nor what a method
+    has on all data sets."""
     cells = {key: listed(run) for key, run in runs.items()}
     usual = majority(cells.values())
     datasets, methods = (

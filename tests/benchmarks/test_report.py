@@ -28,8 +28,7 @@ from benchmarks.config.suite import Request
 from benchmarks.plots.base import PLOTS, Drawing, Plot
 from benchmarks.report import glossary, settings
 from benchmarks.report.__main__ import main
-from benchmarks.runner.record import Record
-from benchmarks.tables import standings, table
+from benchmarks.tables import ledger, standings, table
 from priors.base import Unsupported
 
 COMMITTED = Path(__file__).parents[2] / "results" / "reference"
@@ -235,8 +234,9 @@ def test_metrics_that_the_suite_names_come_first_and_by_products_are_folded(tmp_
     page = report(tmp_path, own(tmp_path, *rows))
     labels = [label for label, _ in page.tables if label]
     assert labels == ["nll on onehot", "kl on onehot"]
-    assert "open" in page.all("details")[1]
-    assert "open" not in page.all("details")[2]
+    first, second = (one for one in page.all("details") if one.get("aria-label"))
+    assert "open" in first
+    assert "open" not in second
     assert len(page.figures()) == 3
 
 
@@ -313,7 +313,7 @@ def test_names_and_notes_are_shown_and_never_run(tmp_path: Path):
     (folder / "figures.json").write_text(json.dumps([*shown, shown[0] | {"file": EVIL[1]}]), encoding="utf-8")
     page = report(tmp_path, name)
     assert len(page.all("script")) == 1
-    assert len(page.all("img")) == len(EVIL)
+    assert len(page.all("img")) == len(EVIL) + 1, "and the one that a click enlarges"
     assert not [key for _, given in page.elements for key in given if key.startswith("on")]
     assert not [given for _, given in page.elements if given.get("href", "#")[0] not in "#d"]
     for text in EVIL:
@@ -343,8 +343,8 @@ def test_contents_lead_to_sections(tmp_path: Path):
     ids = [given["id"] for _, given in full.elements if "id" in given]
     links = [one["href"] for one in full.all("a")]
     assert len({*ids}) == len(ids)
-    assert {link[1:] for link in links} == {*ids}
-    assert ids[:4] == ["protocol", "verdicts", "tables", "data-1"]
+    assert {link[1:] for link in links} == {*ids} - {"large"}
+    assert ids[:4] == ["answer", "verdicts", "tables", "data-1"]
     (tmp_path / "bare").mkdir()
     bare = report(tmp_path / "bare", own(tmp_path / "bare", {"status": "failed", "remark": "because"}))
     assert [one["href"] for one in bare.all("a")] == ["#protocol", "#settings", "#absent", "#reading"]
@@ -358,7 +358,7 @@ def test_protocol_methods_and_command(tmp_path: Path):
     assert "mixture of diagonal Gaussians (Tomczak and Welling 2018); here with training.lr=0.01" in page.text
     assert "--method gaussian mixture lars" in page.text
     assert "--dataset" not in page.text
-    assert "not kept below" in page.text
+    assert "there is no mine.runs.json beside the table" in page.text
     assert (
         "--dataset onehot --method gaussian mixture lars"
         in report(tmp_path, str(tmp_path / "mine.toml"), "--dataset", "onehot").text
@@ -368,22 +368,25 @@ def test_protocol_methods_and_command(tmp_path: Path):
 def test_runs_and_what_they_ran_on(tmp_path: Path):
     name = own(tmp_path, figure())
     runs = suite.expand(suite.read(name), Request(datasets=("onehot",), methods=("gaussian",)))
+    left = {}
     for seed, one in enumerate(runs):
-        folder = tmp_path / "runs" / "mine" / one.name
-        folder.mkdir(parents=True)
         environment = {"commit": f"c{seed}", "device": "cpu", "packages": {"torch": "9.9"}, "threads": 1}
-        Record(folder).write("env.json", environment)
-    done = {"evaluation": runs[0].evaluation, "metrics": runs[0].metrics}
-    Record(tmp_path / "runs" / "mine" / runs[0].name).write("done", done)
+        settings = {key: value for key, value in one.model_dump(mode="json").items() if key != "seed"}
+        settings["training"]["lr"] = 0.123
+        made = {"by": ({"sources": "s"},), "data": "d", "weights": "w", "ended": f"2026-01-0{seed + 1}T00:00:00+00:00"}
+        of = {"evaluation": one.evaluation, "protocol": "p", "training": {"status": "ok"}, "metrics": {}}
+        left[one.name] = ledger.Entry(seed=seed, settings=settings, environment=environment, **made, **of)
+    ledger.write(left, tmp_path / "mine")
     text = report(tmp_path, name).text
-    assert "1 of 2 have ended" in text
+    assert "runs 2, ended 2026-01-01 to 2026-01-02" in text
+    assert "training.lr 0.123" in text, "the runs' own, not those of today's suite"
     assert "c0 (1 of 2); c1 (1 of 2)" in text
     assert "device cpu packages torch 9.9 threads 1" in text
 
 
 def test_settings_are_said_once_and_what_differs_where_it_differs(tmp_path: Path):
     chosen = suite.read(own(tmp_path, figure()))
-    cells = {(one.dataset, one.method): one for one in suite.expand(chosen)}
+    cells = {(one.dataset, one.method): one.model_dump(mode="json") for one in suite.expand(chosen)}
     found = settings.compared(cells)
     assert found.usual["training.lr"] == "0.0005"
     assert found.own["mixture"]["training.lr"] == "0.01"
@@ -398,7 +401,7 @@ def test_settings_are_said_once_and_what_differs_where_it_differs(tmp_path: Path
 
 def test_settings_of_a_pair_stand_by_the_pair(tmp_path: Path):
     chosen = suite.read("iop-table2")
-    cells = {(one.dataset, one.method): one for one in suite.expand(chosen)}
+    cells = {(one.dataset, one.method): one.model_dump(mode="json") for one in suite.expand(chosen)}
     found = settings.compared(cells).own
     assert found["vampprior on omniglot"]["prior.vampprior.components"] == "1000"
     most = {key: one for key, one in cells.items() if key[1] == "vampprior" or key == ("mnist", "gaussian")}
@@ -415,7 +418,7 @@ def test_figures_are_inside_and_what_is_missing_is_told(tmp_path: Path):
     others = [{"file": "gone"}, {"file": "", "caption": "no codes"}, {"dataset": "moons", "caption": "Not asked for."}]
     (folder / "figures.json").write_text(json.dumps([entry, *(entry | one for one in others)]), encoding="utf-8")
     page = report(tmp_path, name)
-    (image,) = page.all("img")
+    image = page.all("img")[0]
     assert base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) == (folder / "one.png").read_bytes()
     assert (image["width"], image["height"]) == ("31", "17")
     assert image["alt"] == "made-up, on onehot"
@@ -458,8 +461,9 @@ def test_figures_are_drawn_anew_from_runs(tmp_path: Path, capsys: pytest.Capture
     page = Page(first.decode())
     assert "Of 4 runs." in page.text
     assert "never these runs have none" in page.text
-    assert "4 of 12 have ended" in page.text
-    assert page.all("img")[0]["alt"] == "A line, on onehot"
+    assert "runs 4, ended" in page.text
+    assert "Draws of gaussian on onehot, decoded" not in [image["alt"] for image in page.all("img")]
+    assert "A line, on onehot" in [image["alt"] for image in page.all("img")]
     assert "straight.png" in capsys.readouterr().out
     assert main(where) == 0
     assert (tmp_path / "mine.html").read_bytes() == first
@@ -589,7 +593,8 @@ def test_in_a_browser(tmp_path: Path):
     page, plain, probed = report(tmp_path, name), tmp_path / "mine.html", tmp_path / "probed.html"
     seen = browse(plain)
     assert "CONSOLE" not in seen.stderr
-    assert seen.stdout.count("<button") == sum(one.get("scope") == "col" for one in page.all("th"))
+    headers = sum(one.get("scope") == "col" for one in page.all("th"))
+    assert seen.stdout.count("<button") == headers + 1, "and the one that closes an enlarged figure"
 
     script = page.inline["script"]
     longer = f"{script}\n(async () => {{{PROBE}}})();\n"
