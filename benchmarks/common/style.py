@@ -68,9 +68,10 @@ Size = tuple[float, float]
 
 
 def panels(count: int, across: int = 4, size: Size = (PANEL, PANEL), **shared: Any) -> tuple[Figure, Any]:
-    """(figure, axes in reading order): panels of `size` inches, `across` a row, the rest of the last row empty."""
-    across = min(across, count)
+    """(figure, axes in reading order): panels of `size` inches, at most `across` a row, in as many rows as that takes
+    and as evenly as may be; the rest of the last row is empty."""
     down = -(-count // across)
+    across = -(-count // down)
     figure = Figure(figsize=(size[0] * across, size[1] * down), layout="constrained")
     grid = figure.subplots(down, across, squeeze=False, **shared).ravel()
     for axes in grid[count:]:
@@ -79,12 +80,17 @@ def panels(count: int, across: int = 4, size: Size = (PANEL, PANEL), **shared: A
 
 
 def logarithmic(axes: Axes) -> None:
-    """A logarithmic horizontal axis with plain numbers at 1, 2, 5, 10, ..."""
+    """A logarithmic horizontal axis with plain numbers at 1, 2, 5, 10, ..., or at powers of ten where these would run
+    into each other."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < DECADES * low else (1,)))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(NullLocator())
 
+
+DECADES = 300
+"""Ratio of an axis' ends up to which a panel has room for three numbers a decade."""
 
 STAMP = 0.2
 """Height of a line above a plot in inches."""
@@ -96,10 +102,18 @@ ENTRY = 1.6
 """Width of a legend's entry in inches, and more than most are."""
 
 
+MOST_IN_A_PANEL = 12
+"""Entries of a legend for which a panel has room."""
+
+
 def legend(figure: Figure, grid: Iterable[Axes], across: int | None = None) -> None:
-    """One legend below all panels, each label once, `across` a row or as many as the figure is wide."""
+    """One legend, each label once: in a panel that is empty, else below all panels, `across` a row or as many as the
+    figure is wide."""
     across = across or max(1, int(figure.get_figwidth() / ENTRY))
     found = {label: handle for axes in grid for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if (spare := [axes for axes in figure.axes if not axes.axison]) and len(found) <= MOST_IN_A_PANEL:
+        spare[0].legend(found.values(), found, loc="center")
+        return
     figure.legend(found.values(), found, loc="outside lower center", ncols=min(across, len(found)))
 
 

@@ -83,8 +83,11 @@ class Display:
         running = self.running()
         done = self.count + sum(share(status) for _, status in running)
         elapsed = time.monotonic() - self.start
-        left = duration(elapsed * (self.total - done) / done) if done > 0.02 else "?"
+        left = duration(elapsed * (self.total - done) / done) if done > 0 else "?"
         grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis")
         so_far = f"{self.count}/{self.total} runs, {duration(elapsed)} so far, about {left} left"
         grid.add_row(Text("suite", "bold"), ProgressBar(self.total, done, width=24), so_far)
         for run, status in running:
