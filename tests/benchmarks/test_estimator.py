@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.estimators.estimator import Certainty, Estimator
 
-RESULTS = Path(__file__).parents[2] / "results"
+RESULTS = Path(__file__).parents[2] / "results" / "reference"
 
 KINDS = ("is", "1-nn", "one-draw", "inception-v3-compat", "c_t", "leave-one-out")
 
