@@ -133,16 +133,33 @@ def validate(arguments: Sequence[str], console: Console) -> int:
 
 @dataclass(frozen=True)
 class TableCommand:
-    """Prints a suite's table as a paper would: methods down, data sets and estimates across.
+    """Prints a suite's table as a paper would: data sets beneath one another, methods down, estimates across.
+
+    Without --metric and --estimator it has what fits a page: first what a paper's numbers stand beside, with these;
+    then the likelihood by importance sampling with the most draws (by ais where there is none), the fit of the prior to
+    the codes, the samples, and copying; four columns at most. With --metric alone a row has one column, by its first
+    kind of estimator with the most draws; with --estimator alone all rows that have it are there.
+
+    Bold is the best mean, and marks say what is told from it. What is not to be taken as it stands has a letter, and
+    its note below the table: unreliable numbers, seeds that are missing, estimated densities, trials. LaTeX needs the
+    package booktabs.
 
     For example:
-      python -m benchmarks.run table --suite quickstart --metric nll skl --format latex
+      python -m benchmarks.run table --suite quickstart --format latex
+      python -m benchmarks.run table --suite quickstart --metric nll skl copying
+      python -m benchmarks.run table --suite table1 --dataset digits --method gaussian vampprior --estimator is
     """
 
     suite: Annotated[str, named("NAME")]
     """Name of the table's file below RESULTS, without its ending."""
+    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these data sets, in this order."""
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these methods, in this order."""
     metric: Annotated[tuple[str, ...], named("NAME ...")] = ()
-    """Only these metrics, in this order."""
+    """Only these, in this order: the table's own names, or a suite's, such as copying, for all rows of that metric."""
+    estimator: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these: in full (is-5000+estimate), without what a density adds (is-5000), or all of a kind (is)."""
     format: Literal["csv", "markdown", "latex"] = "markdown"
     """What to print it as."""
     results: Path = Path("results")
@@ -150,16 +167,12 @@ class TableCommand:
 
 
 def print_table(arguments: Sequence[str], console: Console) -> int:
-    """The wide view of a table that was written before."""
+    """A table that was written before, for a paper."""
     command = parse(TableCommand, arguments, "run table")
-    from benchmarks.tables import paper, table
+    from benchmarks.tables import printed
 
-    path = command.results / f"{command.suite}.csv"
-    frame, _ = table.read(path, "run the suite first, or name another folder with --results")
-    for name in command.metric:
-        if name not in set(frame["metric"]):
-            raise unknown("metric", name, frame["metric"].unique())
-    print(paper.FORMATS[command.format](paper.wide(frame, command.metric)), end="")
+    table = printed.read(command.results / f"{command.suite}.csv", command.dataset, command.method)
+    print(printed.printed(table, command.metric, command.estimator, command.format), end="")
     return 0
 
 

@@ -26,7 +26,11 @@ class Notes:
     def mark(self, row: Row) -> str:
         """The letter of a row's footnote; empty where there is nothing more to say of it."""
         told = "; ".join(part for part in parts(row) if part not in self.said)
-        return self.letters.setdefault(told, letters(len(self.letters))) if told else ""
+        return self.letter(told) if told else ""
+
+    def letter(self, told: str) -> str:
+        """The letter of a text."""
+        return self.letters.setdefault(told, letters(len(self.letters)))
 
     @property
     def footnotes(self) -> dict[str, str]:
