@@ -15,7 +15,17 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from benchmarks.cli import Selection, check_least, check_writable, named, parse, status, workspace_of
+from benchmarks.cli import (
+    Selection,
+    Several,
+    check_least,
+    check_writable,
+    load_plugins,
+    named,
+    parse,
+    status,
+    workspace_of,
+)
 from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.screen import Screen
 from benchmarks.common.started import program
@@ -118,16 +128,36 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
-def validate(arguments: Sequence[str], console: Console) -> int:
-    """Reads and expands suites without running anything."""
-    chosen = tyro.cli(_names, args=arguments, prog=program("run validate"))
-    from benchmarks.config import suite
+@dataclass(frozen=True)
+class ValidateCommand:
+    """Checks suites without running them, as strictly as a run does before it begins: every setting, whether a run of
+    the suite uses it or not, every preset, and every method built on every data set that is there.
 
-    for name in chosen or suite.names():
-        runs = suite.expand(suite.read(name))
-        for preset in suite.read(name).preset:
-            suite.expand(suite.read(name), suite.Request(preset=preset))
-        console.print(f"{name}: fine, {len(runs)} runs", highlight=False, markup=False)
+    Data sets that need files are looked at with --data; images of `folder:PATH` and what needs no files, always.
+    """
+
+    suites: Annotated[tuple[str, ...], tyro.conf.Positional, named("SUITE")] = ()
+    """Names, or TOML files; without any, all of the project's."""
+    data: Annotated[Path | None, named("DIR")] = None
+    """Folder of the data sets."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file that registers parts that the suites name. May be repeated."""
+
+
+def validate(arguments: Sequence[str], console: Console) -> int:
+    """Reads, expands and tries suites without running anything."""
+    command = parse(ValidateCommand, arguments, "run validate")
+    from benchmarks.config import suite, whole
+    from benchmarks.runner.tryout import try_out
+
+    request = suite.Request(plugins=load_plugins(command.plugin))
+    for name in command.suites or suite.names():
+        chosen = suite.read(name)
+        runs = suite.expand(chosen, request)
+        whole.check_whole(chosen, request)
+        left_out = try_out(runs, command.data)
+        more = f" (without --data not looked at: {', '.join(left_out)})" if left_out else ""
+        console.print(f"{name}: fine, {len(runs)} runs{more}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
@@ -178,11 +208,6 @@ def print_table(arguments: Sequence[str], console: Console) -> int:
 
 def _nothing() -> None:
     """Lists suites, methods, priors, regularisers, data sets and metrics."""
-
-
-def _names(suites: tyro.conf.Positional[tuple[str, ...]] = ()) -> tuple[str, ...]:
-    """Checks suites (all of the project's by default, or names or TOML files) without running them."""
-    return suites
 
 
 COMMANDS = {"list": list_everything, "table": print_table, "validate": validate}
