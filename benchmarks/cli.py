@@ -51,8 +51,13 @@ def parse(command: type[C], arguments: Sequence[str] | None, name: str) -> C:
 
 
 def named(metavar: str) -> Any:
-    """How --help calls a flag's value."""
-    return tyro.conf.arg(metavar=metavar)
+    """How --help calls a flag's value. A default that is nothing is not told: the flag's text says what it means."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=hint)
+
+
+def hint(default: str) -> str:
+    """What ends a flag's text in --help, of its default as tyro words it."""
+    return {"": "", "None": "", "MISSING": "(required)"}.get(default, f"(default: {default})")
 
 
 def status(work: Callable[[], int], stopped: str = "Stopped. The same command goes on from here.") -> int:

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.console import Console
 
-from benchmarks.cli import Selection, check_least, check_writable, named, parse, status, workspace_of
+from benchmarks.cli import (
+    Selection,
+    Several,
+    check_least,
+    check_writable,
+    load_plugins,
+    named,
+    parse,
+    status,
+    workspace_of,
+)
 from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.screen import Screen
 from benchmarks.common.started import program
@@ -96,8 +106,8 @@ def run_suite(command: Command, console: Console) -> int:
     how = {name: getattr(command, name) for name in ("executor", "workers", "limit", "skip_missing", "stale")}
     filled = fill(Order(chosen, request, runs, workspace, target, **how), console, lambda lines: warn(console, lines))
     told = filled.frame[~filled.frame["status"].isin(("not-computed", "former"))]
-    front.show(console, told, filled.costs, chosen.title)
-    if command.all:
+    answered = front.show(console, told, filled.costs, chosen.title)
+    if command.all or not answered:
         whole.show(console, told, chosen.title)
     warn(console, [f"left out: {line}" for line in filled.missing])
     warn(console, former(filled.frame))
@@ -137,31 +147,68 @@ def list_everything(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
-def validate(arguments: Sequence[str], console: Console) -> int:
-    """Reads and expands suites without running anything."""
-    chosen = tyro.cli(_names, args=arguments, prog=program("run validate"))
-    from benchmarks.config import suite
+@dataclass(frozen=True)
+class ValidateCommand:
+    """Checks suites without running them, as strictly as a run does before it begins: every setting, whether a run of
+    the suite uses it or not, every preset, and every method built on every data set that is there.
 
-    for name in chosen or suite.names():
-        runs = suite.expand(suite.read(name))
-        for preset in suite.read(name).preset:
-            suite.expand(suite.read(name), suite.Request(preset=preset))
-        console.print(f"{name}: fine, {len(runs)} runs", highlight=False, markup=False)
+    Data sets that need files are looked at with --data; images of `folder:PATH` and what needs no files, always.
+    """
+
+    suites: Annotated[tuple[str, ...], tyro.conf.Positional, named("SUITE")] = ()
+    """Names, or TOML files; without any, all of the project's."""
+    data: Annotated[Path | None, named("DIR")] = None
+    """Folder of the data sets."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file that registers parts that the suites name. May be repeated."""
+
+
+def validate(arguments: Sequence[str], console: Console) -> int:
+    """Reads, expands and tries suites without running anything."""
+    command = parse(ValidateCommand, arguments, "run validate")
+    from benchmarks.config import suite, whole
+    from benchmarks.runner.tryout import try_out
+
+    request = suite.Request(plugins=load_plugins(command.plugin))
+    for name in command.suites or suite.names():
+        chosen = suite.read(name)
+        runs = suite.expand(chosen, request)
+        whole.check_whole(chosen, request)
+        left_out = try_out(runs, command.data)
+        more = f" (without --data not looked at: {', '.join(left_out)})" if left_out else ""
+        console.print(f"{name}: fine, {len(runs)} runs{more}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
 @dataclass(frozen=True)
 class TableCommand:
-    """Prints a suite's table as a paper would: methods down, data sets and estimates across.
+    """Prints a suite's table as a paper would: data sets beneath one another, methods down, estimates across.
+
+    Without --metric and --estimator it has what fits a page: first what a paper's numbers stand beside, with these;
+    then the likelihood by importance sampling with the most draws (by ais where there is none), the fit of the prior to
+    the codes, the samples, and copying; four columns at most. With --metric alone a row has one column, by its first
+    kind of estimator with the most draws; with --estimator alone all rows that have it are there.
+
+    Bold is the best mean, and marks say what is told from it. What is not to be taken as it stands has a letter, and
+    its note below the table: unreliable numbers, seeds that are missing, estimated densities, trials. LaTeX needs the
+    package booktabs.
 
     For example:
-      python -m benchmarks.run table --suite quickstart --metric nll skl --format latex
+      python -m benchmarks.run table --suite quickstart --format latex
+      python -m benchmarks.run table --suite quickstart --metric nll skl copying
+      python -m benchmarks.run table --suite table1 --dataset digits --method gaussian vampprior --estimator is
     """
 
     suite: Annotated[str, named("NAME")]
     """Name of the table's file below RESULTS, without its ending."""
+    dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these data sets, in this order."""
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these methods, in this order."""
     metric: Annotated[tuple[str, ...], named("NAME ...")] = ()
-    """Only these metrics, in this order."""
+    """Only these, in this order: the table's own names, or a suite's, such as copying, for all rows of that metric."""
+    estimator: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these: in full (is-5000+estimate), without what a density adds (is-5000), or all of a kind (is)."""
     format: Literal["csv", "markdown", "latex"] = "markdown"
     """What to print it as."""
     results: Path = Path("results")
@@ -169,16 +216,12 @@ class TableCommand:
 
 
 def print_table(arguments: Sequence[str], console: Console) -> int:
-    """The wide view of a table that was written before."""
+    """A table that was written before, for a paper."""
     command = parse(TableCommand, arguments, "run table")
-    from benchmarks.tables import paper, table
+    from benchmarks.tables import printed
 
-    path = command.results / f"{command.suite}.csv"
-    frame, _ = table.read(path, "run the suite first, or name another folder with --results")
-    for name in command.metric:
-        if name not in set(frame["metric"]):
-            raise unknown("metric", name, frame["metric"].unique())
-    print(paper.FORMATS[command.format](paper.wide(frame, command.metric)), end="")
+    table = printed.read(command.results / f"{command.suite}.csv", command.dataset, command.method)
+    print(printed.printed(table, command.metric, command.estimator, command.format), end="")
     return 0
 
 
@@ -227,11 +270,6 @@ def show_runs(arguments: Sequence[str], console: Console) -> int:
 
 def _nothing() -> None:
     """Lists suites, methods, priors, regularisers, data sets and metrics."""
-
-
-def _names(suites: tyro.conf.Positional[tuple[str, ...]] = ()) -> tuple[str, ...]:
-    """Checks suites (all of the project's by default, or names or TOML files) without running them."""
-    return suites
 
 
 COMMANDS = {"list": list_everything, "show": show_runs, "table": print_table, "validate": validate}

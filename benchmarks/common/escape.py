@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?(inf|nan)"
-FIGURE = re.compile(rf"-|({NUMBER})( ± ({NUMBER}))?( [*=])?", re.IGNORECASE)
+FIGURE = re.compile(rf"-|({NUMBER})( ± ({NUMBER}))?( [*=?+!])?", re.IGNORECASE)
 """A cell that is a number, with its error and its mark, or none."""
 
 FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -69,6 +69,9 @@ LATEX = {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"\textbar{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 

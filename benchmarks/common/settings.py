@@ -41,6 +41,8 @@ def explain(error: Any, schema: type[BaseModel], where: str) -> str:
         return f"{place}: {unknown('key', str(last), _keys(schema, path))}"
     if error["type"] == "missing":
         return f"{place}: the key '{last}' is missing"
+    if error["type"] == "tuple_type":
+        return f"{where}: {last} = {cut(repr(error['input']))} is not valid: it is a list, as {last} = [...]"
     message = " ".join(str(error.get("ctx", {}).get("error") or error["msg"]).split())
     key = ".".join(cut(str(part)) for part in (*path, last) if part != "[key]")
     return f"{where}: {key} = {cut(repr(error['input']))} is not valid: {message}" if key else f"{where}: {message}"

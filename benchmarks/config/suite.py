@@ -53,6 +53,14 @@ class Seeds(Settings):
             raise ValueError(f"a number of seeds is {MOST:,} at most; name them in a list to choose which")
         return tuple(range(value))
 
+    @field_validator("seeds", "datasets", "methods", "metrics", check_fields=False)
+    @classmethod
+    def each_once(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len({*value}) < len(value):
+            twice = next(one for one in value if value.count(one) > 1)
+            raise ValueError(f"it names {cut(repr(twice))} twice")
+        return value
+
 
 class Suite(Seeds):
     """The file as it stands. Overrides stay plain tables until they are laid over the sections and validated there.

@@ -11,7 +11,7 @@ from benchmarks.common.seeds import seed_for
 from benchmarks.estimators.annealing import Annealing, Joint, bounds, lower_bound, tuned_step
 from benchmarks.estimators.estimate import Estimate
 from benchmarks.estimators.estimator import Estimator
-from benchmarks.metrics.base import image_estimate, mean_estimate, metric
+from benchmarks.metrics.base import Deciding, image_estimate, mean_estimate, metric
 from benchmarks.metrics.evaluated import Evaluated
 from models.base import Indexed
 from priors.base import density
@@ -21,7 +21,7 @@ IMAGES, HOW = 50, Annealing(steps=500, chains=8)
 """Test images, the first, and simulated ones; their chains cost 8000 gradients an image."""
 
 
-@metric("ais")
+@metric("ais", rows=("nll ais", "ais_gap"), deciding=Deciding("likelihood", "nll", "ais", rank=1))
 def ais(evaluated: Evaluated) -> list[Estimate]:
     """ln p(x) of the first 50 test images from below, of as many simulated ones from both sides (BDMC); nats.
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial, wraps
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -21,12 +22,39 @@ Measure = Callable[[Evaluated], list[Estimate]]
 MeasureOfData = Callable[[Material], list[Estimate]]
 
 
+QUESTIONS = {
+    "likelihood": "how well unseen data are described",
+    "codes": "how far the prior is from the codes of the data",
+    "samples": "how far decoded draws are from data",
+    "copying": "below 0 where draws are nearer to training data than their control is",
+}
+"""What one looks for in a table first, in this order: one estimate answers each, and the first one decides."""
+
+
+class Deciding(NamedTuple):
+    """The estimate of a metric that answers one of QUESTIONS: its row's name, its estimator's kind, and what that is
+    of, where not of the model. Of unlike numbers of draws the most count. rank: the lowest counts where a table has the
+    estimates of several metrics."""
+
+    question: str
+    row: str
+    kind: str
+    of: str = ""
+    rank: int = 0
+
+    def fits(self, row: str, estimator: Estimator) -> bool:
+        """Is this the estimate? None of a floor, a control or another convention is."""
+        plain = estimator.of == self.of and not estimator.variant
+        return row == self.row and estimator.kind == self.kind and plain
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric by name. Its random stream is its own, so that no other metric moves its estimates.
 
     summary: a line. measure: raises Unsupported where the estimates are undefined. inception: it needs the Inception
-    network's weights. of_data: it is defined for the data alone, without a model.
+    network's weights. of_data: it is defined for the data alone, without a model. rows: what its estimates are called
+    in a table, each "ROW", or "ROW KIND" where another metric makes that row by estimators of another kind.
     """
 
     name: str
@@ -34,6 +62,12 @@ class Metric:
     measure: MeasureOfData
     inception: bool = False
     of_data: bool = False
+    rows: tuple[str, ...] = ()
+    deciding: Deciding | None = None
+
+    def makes(self, row: str, estimator: Estimator) -> bool:
+        """Is an estimate of this name by this estimator one of its own?"""
+        return bool({row, f"{row} {estimator.kind}"} & {*(self.rows or (self.name,))})
 
     def __call__(self, material: Material) -> list[Estimate]:
         """Its estimates; Unsupported where they are undefined for what there is."""
@@ -51,10 +85,18 @@ METRICS: Registry[Metric] = Registry(
 )
 
 
-def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callable[[Measure], Measure]:
+def metric(
+    name: str,
+    *,
+    inception: bool = False,
+    draws: bool = False,
+    rows: tuple[str, ...] = (),
+    deciding: Deciding | None = None,
+) -> Callable[[Measure], Measure]:
     """Names a metric of a trained model for suites; its summary is the first line of the docstring.
 
-    draws: it takes the prior's draws, so that its estimates say how these were made where that is not exact.
+    draws: it takes the prior's draws, so that its estimates say how these were made where that is not exact. rows and
+    deciding: see Metric; a metric whose one row has its own name needs to say neither.
     """
 
     def keep(measure: Measure) -> Measure:
@@ -65,7 +107,7 @@ def metric(name: str, *, inception: bool = False, draws: bool = False) -> Callab
             estimates = measure(material)
             return [by_sampler(estimate, material.prior) for estimate in estimates] if draws else estimates
 
-        register(Metric(name, summary_of(measure), measured, inception))
+        register(Metric(name, summary_of(measure), measured, inception, rows=rows, deciding=deciding))
         return measure
 
     return keep

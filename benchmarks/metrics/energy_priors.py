@@ -19,7 +19,7 @@ IMAGES = 64
 """x ~ p(x|z) at each code, over which a critic's mean is taken."""
 
 
-@metric("critic", draws=True)
+@metric("critic", draws=True, rows=("critic_generated", "critic_reconstructed", "critic_mean_gap"))
 def critic(evaluated: Evaluated) -> list[Estimate]:
     """D(G(z)) at the prior's draws and at codes, and how far E[D(x)] of x ~ p(x|z) is from it (VAEPP, section 5.4).
 
@@ -52,7 +52,7 @@ def critic_of(prior: Prior) -> DataCritic:
     raise Unsupported(f"{type(prior).__name__} has no critic of data")
 
 
-@metric("normaliser")
+@metric("normaliser", rows=("kl_base_to_prior", "var_zhat_normal", "var_zhat_truncated"))
 def normaliser(evaluated: Evaluated) -> list[Estimate]:
     """KL(N(0, I)||p), and the relative variance of Z-hat's weights under normal and truncated posteriors (VAEPP, 5.4).
 

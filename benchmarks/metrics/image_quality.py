@@ -18,14 +18,17 @@ from benchmarks.estimators.estimate import Direction, Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.frechet import Moments, frechet, moments
 from benchmarks.estimators.kernel import kernel_distance
-from benchmarks.estimators.manifold import manifold_means
+from benchmarks.estimators.manifold import Manifold, manifold_means
 from benchmarks.estimators.prd import precision_recall
-from benchmarks.metrics.base import finite, metric
+from benchmarks.metrics.base import Deciding, finite, metric
 from benchmarks.metrics.evaluated import Evaluated
 from benchmarks.metrics.feature_sets import features, network_of
 
 SPLITS = 10
 """Parts of the images whose inception scores are averaged."""
+
+PRD = ("prd_precision", "prd_recall")
+"""The rows of precision and recall of distributions."""
 
 USUAL = 10_000
 """Images a side of an estimate that papers can be held against."""
@@ -77,7 +80,7 @@ def stretched_frechet(evaluated: Evaluated, name: str, network: str) -> list[Est
     return [replace(estimate, estimator=replace(space.estimator, variant="stretched"))]
 
 
-@metric("fid", inception=True, draws=True)
+@metric("fid", inception=True, draws=True, deciding=Deciding("samples", "fid", "inception"))
 def fid(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in Inception's features."""
     return frechet_estimates(evaluated, "fid", "inception", "generated")
@@ -101,13 +104,13 @@ def fid_high_posterior(evaluated: Evaluated) -> list[Estimate]:
     return frechet_estimates(evaluated, "fid_high_posterior", "inception", "high-posterior")
 
 
-@metric("fid_stretched", inception=True, draws=True)
+@metric("fid_stretched", inception=True, draws=True, rows=("fid",))
 def fid_stretched(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of images stretched to the full range (FlexAE's code), in Inception's features."""
     return stretched_frechet(evaluated, "fid", "inception")
 
 
-@metric("fd_classifier", draws=True)
+@metric("fd_classifier", draws=True, deciding=Deciding("samples", "fd_classifier", "classifier"))
 def fd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in the classifier's features."""
     return frechet_estimates(evaluated, "fd_classifier", "classifier", "generated")
@@ -131,7 +134,7 @@ def fd_classifier_high_posterior(evaluated: Evaluated) -> list[Estimate]:
     return frechet_estimates(evaluated, "fd_classifier_high_posterior", "classifier", "high-posterior")
 
 
-@metric("fd_classifier_stretched", draws=True)
+@metric("fd_classifier_stretched", draws=True, rows=("fd_classifier",))
 def fd_classifier_stretched(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of images stretched to the full range (FlexAE's code), in the classifier's features."""
     return stretched_frechet(evaluated, "fd_classifier", "classifier")
@@ -182,13 +185,13 @@ def manifold_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
     return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
 
 
-@metric("precision_recall", inception=True, draws=True)
+@metric("precision_recall", inception=True, draws=True, rows=Manifold._fields)
 def precision_recall_inception(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in Inception's features."""
     return manifold_estimates(evaluated, "inception")
 
 
-@metric("precision_recall_classifier", draws=True)
+@metric("precision_recall_classifier", draws=True, rows=Manifold._fields)
 def precision_recall_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in the classifier's features."""
     return manifold_estimates(evaluated, "classifier")
@@ -201,13 +204,13 @@ def prd_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
     return [space.estimate(f"prd_{name}", value, "higher") for name, value in found._asdict().items()]
 
 
-@metric("prd", inception=True, draws=True)
+@metric("prd", inception=True, draws=True, rows=PRD)
 def prd(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in Inception's features (Sajjadi et al. 2018)."""
     return prd_estimates(evaluated, "inception")
 
 
-@metric("prd_classifier", draws=True)
+@metric("prd_classifier", draws=True, rows=PRD)
 def prd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in the classifier's features (Sajjadi et al. 2018)."""
     return prd_estimates(evaluated, "classifier")

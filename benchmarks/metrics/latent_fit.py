@@ -9,7 +9,7 @@ from benchmarks.estimators import latent
 from benchmarks.estimators.codes import active_units, wasserstein_1
 from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
-from benchmarks.metrics.base import finite, metric
+from benchmarks.metrics.base import Deciding, finite, metric
 from benchmarks.metrics.evaluated import CODES, Evaluated
 from priors.base import Density, Unsupported, density
 
@@ -17,7 +17,20 @@ LEVELS = (0.001, 0.01, 0.1)
 """Quantiles of ln p(z) at which leakage is shown."""
 
 
-@metric("prior")
+DIAGNOSTICS = (
+    *("beta", "gamma", "acceptance", "mcmc_acceptance", "log_z", "log_z_effective", "log_z_hat", "log_z_disagreement"),
+    *(
+        "log_z_mixture",
+        "log_z_mixture_effective",
+        "log_z_mixture_pareto_k",
+        "log_z_annealed",
+        "log_z_annealed_effective",
+    ),
+)
+"""What the project's own priors tell of themselves; a plug-in's may tell more, which a table has under its name."""
+
+
+@metric("prior", rows=DIAGNOSTICS)
 def prior(evaluated: Evaluated) -> list[Estimate]:
     """What the fitted prior knows of itself: a learned beta, ln Z with its error, an acceptance rate."""
     evaluated.prior.sample(64)  # a sampler's acceptance is known once it has run
@@ -27,7 +40,7 @@ def prior(evaluated: Evaluated) -> list[Estimate]:
     return [Estimate(one.name, Estimator("prior"), one.value, one.unit, "none", one.error) for one in known]
 
 
-@metric("skl", draws=True)
+@metric("skl", draws=True, deciding=Deciding("codes", "skl", "leave-one-out"))
 def skl(evaluated: Evaluated) -> list[Estimate]:
     """KL(p||q) + KL(q||p) of the prior and the aggregate posterior q(z): in-sample, leave-one-out, and by 1-NN.
 
@@ -50,7 +63,7 @@ def skl(evaluated: Evaluated) -> list[Estimate]:
     return estimates
 
 
-@metric("leakage", draws=True)
+@metric("leakage", draws=True, rows=("leakage", "leaking_codes"))
 def leakage(evaluated: Evaluated) -> list[Estimate]:
     """LS(tau), codes where ln p(z) < tau weighed by ln q(z) - ln p(z), over dpVAE's tau and at quantiles of ln p.
 
@@ -81,7 +94,7 @@ def leaks(how: Estimator, at: latent.Leakage) -> list[Estimate]:
     return [*estimates, Estimate("leaking_codes", how, at.share.value, "share", "lower", at.share.error)]
 
 
-@metric("elbo_surgery")
+@metric("elbo_surgery", rows=("kl in-sample", "mutual_information", "marginal"))
 def elbo_surgery(evaluated: Evaluated) -> list[Estimate]:
     """The training set's KL term as I(image; code) + KL(q(z)||p) (Hoffman and Johnson 2016)."""
     common = density(evaluated.prior).log_prob_error
@@ -95,7 +108,12 @@ def elbo_surgery(evaluated: Evaluated) -> list[Estimate]:
     ]
 
 
-@metric("latent_w1", draws=True)
+@metric(
+    "latent_w1",
+    draws=True,
+    rows=("latent_w1", "latent_spread"),
+    deciding=Deciding("codes", "latent_w1", "ot"),
+)
 def latent_w1(evaluated: Evaluated) -> list[Estimate]:
     """Wasserstein-1 distance between test codes and the prior's draws, exact between 1000 points of each.
 

@@ -11,7 +11,7 @@ from benchmarks.estimators.estimate import Alarm, Direction, Estimate, Remark, r
 from benchmarks.estimators.estimator import Certainty, Estimator
 from benchmarks.estimators.importance import Importance
 from benchmarks.estimators.latent import share
-from benchmarks.metrics.base import image_estimate, measured_estimate, metric
+from benchmarks.metrics.base import Deciding, image_estimate, measured_estimate, metric
 from benchmarks.metrics.evaluated import Evaluated
 from priors.base import Unsupported, density
 from priors.parts.pareto import RELIABLE
@@ -20,7 +20,11 @@ TOLERATED = 0.05
 """Share of images above it without a warning beside the estimate."""
 
 
-@metric("nll")
+@metric(
+    "nll",
+    rows=("nll is", "nll elbo", "reconstruction", "kl elbo"),
+    deciding=Deciding("likelihood", "nll", "is"),
+)
 def nll(evaluated: Evaluated) -> list[Estimate]:
     """-ln p(x) at every K, the negative ELBO, and its parts; nats an image."""
     estimates = likelihoods(evaluated, "nll", "lower", -1.0)
@@ -32,7 +36,7 @@ def nll(evaluated: Evaluated) -> list[Estimate]:
     return estimates
 
 
-@metric("log_likelihood")
+@metric("log_likelihood", deciding=Deciding("likelihood", "log_likelihood", "is"))
 def log_likelihood(evaluated: Evaluated) -> list[Estimate]:
     """ln p(x) at every K and the ELBO, for papers that print it with this sign."""
     return likelihoods(evaluated, "log_likelihood", "higher", 1.0)
@@ -97,7 +101,7 @@ def bits_per_dim(evaluated: Evaluated) -> list[Estimate]:
     return [image_estimate("bits_per_dim", how, (values + shift) / nats, "lower", "bits", common=common / nats)]
 
 
-@metric("reliability")
+@metric("reliability", rows=("effective_share", "largest_weight", "pareto_k", "unreliable_images"))
 def reliability(evaluated: Evaluated) -> list[Estimate]:
     """Effective sample size, largest weight and Pareto k-hat of the importance weights at the largest K."""
     result = evaluated.importance
@@ -114,7 +118,11 @@ def reliability(evaluated: Evaluated) -> list[Estimate]:
     return estimates
 
 
-@metric("excess_nll")
+@metric(
+    "excess_nll",
+    rows=("excess_nll", "nll exact"),
+    deciding=Deciding("likelihood", "excess_nll", "is", rank=-1),
+)
 def excess_nll(evaluated: Evaluated) -> list[Estimate]:
     """NLL minus the exact one of the data's law, example by example: estimates KL(data || model), which is >= 0.
 

@@ -14,7 +14,7 @@ from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.frechet import frechet, moments
 from benchmarks.estimators.latent import Measured, Quantile, mean, moved, quantile, share
 from benchmarks.estimators.neighbours import nearest
-from benchmarks.metrics.base import image_estimate, measured_estimate, metric
+from benchmarks.metrics.base import Deciding, image_estimate, measured_estimate, metric
 from benchmarks.metrics.evaluated import Evaluated, in_chunks
 from priors.base import Unsupported
 
@@ -36,7 +36,7 @@ def squared_error(evaluated: Evaluated) -> list[Estimate]:
     return [image_estimate("squared_error", Estimator("one-draw"), torch.cat(errors).double(), "lower", "none")]
 
 
-@metric("fd_data", draws=True)
+@metric("fd_data", draws=True, deciding=Deciding("samples", "fd_data", "draws"))
 def fd_data(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated points to the test points in the data's own space, for data that are no pictures.
 
@@ -53,7 +53,12 @@ def fd_data(evaluated: Evaluated) -> list[Estimate]:
     ]
 
 
-@metric("off_manifold", draws=True)
+@metric(
+    "off_manifold",
+    draws=True,
+    rows=("off_manifold", "manifold_distance"),
+    deciding=Deciding("samples", "off_manifold", "prior"),
+)
 def off_manifold(evaluated: Evaluated) -> list[Estimate]:
     """Draws of the prior that decode away from the data: of all, of those with the lowest q(z), and latent pockets.
 

@@ -11,7 +11,7 @@ from benchmarks.estimators.copying import KIN, authentic, copies, data_copying, 
 from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.neighbours import Neighbours, nearest, nearest_few
-from benchmarks.metrics.base import mean_estimate, metric, metric_of_data
+from benchmarks.metrics.base import Deciding, mean_estimate, metric, metric_of_data
 from benchmarks.metrics.evaluated import Evaluated, Material
 from benchmarks.metrics.feature_sets import features
 from priors.base import Unsupported
@@ -48,6 +48,11 @@ def score(name: str, a: Tensor, b: Tensor) -> Estimate:
     return mean_estimate(name, Estimator("nn", draws=(len(a),)), nearest(a, b).distance, "none", "none", small)
 
 
+def scores(measure: str) -> tuple[str, ...]:
+    """The rows of `of_model`."""
+    return tuple(f"{measure}_{which}" for which in ("generated_train", "generated_test", "test_train", "ratio"))
+
+
 def of_model(measure: str, sets: Points) -> list[Estimate]:
     """The scores of generated images, the test set's own, and their ratio."""
     generated, test, training = (sets(which) for which in ("generated", "test", "training"))
@@ -58,7 +63,7 @@ def of_model(measure: str, sets: Points) -> list[Estimate]:
     return [ours, score(f"{measure}_generated_test", generated, test), floor, ratio]
 
 
-@metric("pms", draws=True)
+@metric("pms", draws=True, rows=scores("pms"))
 def pms(evaluated: Evaluated) -> list[Estimate]:
     """Distance in pixels from generated images to the nearest training image, beside the test images' own (FlexAE)."""
     return of_model("pms", pixels(evaluated))
@@ -76,7 +81,7 @@ def pms_train_test(material: Material) -> list[Estimate]:
     return [score("pms_train_test", *map(pixels(material), ("training", "test")))]
 
 
-@metric("ims", inception=True, draws=True)
+@metric("ims", inception=True, draws=True, rows=scores("ims"))
 def ims(evaluated: Evaluated) -> list[Estimate]:
     """Distance in Inception's features from generated images to the nearest training image, beside the test images'."""
     return of_model("ims", inception(evaluated))
@@ -99,7 +104,12 @@ BESIDE = "below 0: nearer to training images than test images are, as copies and
 AGAINST = "about 0 where draws decode as codes of unseen images do; below: nearer to training images; above: further"
 
 
-@metric("copying", draws=True)
+@metric(
+    "copying",
+    draws=True,
+    rows=("authentic_share", "data_copying", "copies", "copies_p"),
+    deciding=Deciding("copying", "data_copying", "c_t", "against-reconstructions"),
+)
 def copying(evaluated: Evaluated) -> list[Estimate]:
     """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
 

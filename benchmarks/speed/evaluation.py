@@ -13,11 +13,11 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import tyro
 
-from benchmarks.cli import STOPPED, status
+from benchmarks.cli import STOPPED, named, status
 from benchmarks.speed import EIGH, EIGVALSH
 
 Name = Literal["nll-gaussian", "nll-vampprior", "aggregate", "neighbours", "frechet"]
@@ -40,7 +40,7 @@ aggregate); the differences of candidates (neighbours).\
 class Settings:
     """Times the large estimates of an evaluation against their matrix products, and measures their memory."""
 
-    data: Path | None = None
+    data: Annotated[Path | None, named("DIR")] = None
     """Folder that holds MNIST; without it images are random, which costs the likelihood and neighbours as much."""
     jobs: tuple[Name, ...] = get_args(Name)
     """What to measure: the likelihood under two priors, ln q(z), nearest neighbours, the Frechet distance."""

@@ -23,10 +23,11 @@ GAP = 2
 Lines = list[str]
 
 
-def show(console: Console, frame: pd.DataFrame, costs: pd.DataFrame, title: str) -> None:
+def show(console: Console, frame: pd.DataFrame, costs: pd.DataFrame, title: str) -> bool:
     """A block a data set: methods down, what decides across, in as many tables beneath each other as the terminal's
-    width makes of it; then what the paper has beside it."""
-    for one in headlines(frame, costs):
+    width makes of it; then what the paper has beside it. False where no estimate answers anything."""
+    found = headlines(frame, costs)
+    for one in found:
         console.print(Text(in_line(f"{title}: {one.dataset}"), "bold"), soft_wrap=True)
         if trial := shared_trial(frame, one.dataset):
             console.print(Text(in_line(f"all rows: {trial}"), "yellow"), soft_wrap=True)
@@ -38,6 +39,7 @@ def show(console: Console, frame: pd.DataFrame, costs: pd.DataFrame, title: str)
             console.print(Text(in_line(f"  {line}"), "dim"))
         console.print()
     papers(console, frame)
+    return bool(found)
 
 
 def shared_trial(frame: pd.DataFrame, dataset: str) -> str:
@@ -51,7 +53,7 @@ def column(answer: Answer, methods: Iterable[str]) -> Lines:
     cells = [answer.cells.get(method) for method in methods]
     marked = any(cell and cell.mark for cell in cells)
     shown = [(f"{cell.number} {cell.mark or ' '}" if marked else cell.number) if cell else "" for cell in cells]
-    return [f"{answer.column.title} {answer.arrow}".strip() + (" " * 2 if marked else ""), *shown]
+    return [f"{answer.question} {answer.arrow}".strip() + (" " * 2 if marked else ""), *shown]
 
 
 def verdicts(one: Headline, notes: Notes) -> Lines:
@@ -93,7 +95,7 @@ def table(methods: Sequence[str], columns: Sequence[Lines]) -> Table:
 
 def told(one: Headline, notes: Notes) -> Lines:
     """What the columns are, what signs and marks mean, and the reasons of verdicts."""
-    lines = [f"{answer.column.title}: {what(answer)}" for answer in one.answers]
+    lines = [f"{answer.question}: {what(answer)}" for answer in one.answers]
     signs = {cell.certainty for answer in one.answers for cell in answer.cells.values()}
     marks = {cell.mark for answer in one.answers for cell in answer.cells.values()}
     lines += [f"{sign} {SIGNS[sign]}" for sign in CERTAINTIES.values() if sign in signs]
@@ -106,8 +108,8 @@ def what(answer: Answer) -> str:
     unit = f" in {answer.unit}" if answer.unit not in ("", "none", "s") else ""
     best = {"↓": ", lower is better", "↑": ", higher is better"}.get(answer.arrow, "")
     if answer.unit == "s":
-        return "training a run, by the clock"
-    return f"{answer.metric} {answer.estimator}{unit}{best}" + ("" if best else f": {answer.column.meaning}")
+        return answer.meaning
+    return f"{answer.metric} {answer.estimator}{unit}{best}" + ("" if best else f": {answer.meaning}")
 
 
 def papers(console: Console, frame: pd.DataFrame) -> None:

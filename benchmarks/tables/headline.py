@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.common.rows import Row, records
 from benchmarks.estimators.estimator import Estimator
+from benchmarks.metrics.base import QUESTIONS
+from benchmarks.tables.answering import answering
 from benchmarks.tables.console import mark, value
 from benchmarks.tables.notes import text
+
+COST = ("training_time", Estimator("wall-clock"))
+"""The row of the table of costs that the headline has."""
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -23,31 +25,6 @@ CERTAINTIES = {"estimate": "~", "bound": "<"}
 
 UNRANKED = {"unsupported": "-", "failed": "failed", "diverged": "diverged", "not-computed": "not run"}
 """What stands in the place of an estimate that is none."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which estimates a column may have. part: what the estimator is of."""
-
-    metric: str
-    kind: str = ""
-    part: str = ""
-
-    def fits(self, row: Row) -> bool:
-        """Is the row's estimate one of these? None of a floor, a control, or another convention is."""
-        how = Estimator.parse(text(row["estimator"]))
-        plain = how.of == self.part and not how.variant
-        return bool(row["metric"] == self.metric and plain and self.kind in ("", how.kind))
-
-
-@dataclass(frozen=True)
-class Column:
-    """A question that the headline answers. decides: the verdict is by it."""
-
-    title: str
-    meaning: str
-    of: tuple[Choice, ...]
-    decides: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,9 +49,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Answer:
-    """A column as a data set has it: what its estimates are, and each method's. rows: those that they are of."""
+    """What a question of QUESTIONS, or the cost, has for an answer on a data set: what the estimates are, and each
+    method's. rows: those that they are of."""
 
-    column: Column
+    question: str
+    meaning: str
     metric: str
     estimator: str
     unit: str
@@ -102,9 +81,8 @@ class Headline:
 
     @property
     def deciding(self) -> Answer | None:
-        """The answer that verdicts are by."""
-        ranked = [one for one in self.answers if one.arrow]
-        return next((one for one in ranked if one.column.decides), next(iter(ranked), None))
+        """The answer that verdicts are by: the first that ranks, which is of the likelihood where there is one."""
+        return next((one for one in self.answers if one.arrow), None)
 
     def verdict(self, method: str) -> tuple[str, str]:
         """(best, tied, better, worse, undecided, or why it is not ranked; the reason of that)."""
@@ -112,42 +90,32 @@ class Headline:
         return verdict(row) if row is not None else ("-", "")
 
 
-@cache
-def columns() -> tuple[Column, ...]:
-    """The columns of every headline."""
-    content = tomllib.loads(Path(__file__).with_name("headline.toml").read_text(encoding="utf-8"))
-    return tuple(Column(**{**one, "of": tuple(Choice(**way) for way in one["of"])}) for one in content["column"])
-
-
 def headlines(frame: pd.DataFrame, costs: pd.DataFrame | None = None) -> list[Headline]:
     """Those of a table's data sets. costs: the table of costs, where there is one."""
     frame = frame if costs is None or costs.empty else pd.concat([frame, costs.reindex(columns=frame.columns)])
     ours = frame[~frame["status"].isin(("published", "former"))]
     found = [_headline(str(dataset), records(part)) for dataset, part in ours.groupby("dataset", sort=False)]
-    return [one for one in found if one.answers]
+    return [one for one in found if any(answer.question in QUESTIONS for answer in one.answers)]
 
 
 def _headline(dataset: str, rows: Sequence[Row]) -> Headline:
     methods = tuple(dict.fromkeys(row["method"] for row in rows))
-    answers = [answer for column in columns() if (answer := _answer(column, rows))]
-    return Headline(dataset, methods, tuple(answers))
+    meanings = {**QUESTIONS, "cost": "training a run, by the clock"}
+    found = {**answering(rows), "cost": COST}
+    answers = [_answer(name, meanings[name], *of, rows) for name, of in found.items()]
+    return Headline(dataset, methods, tuple(one for one in answers if one))
 
 
-def _answer(column: Column, rows: Sequence[Row]) -> Answer | None:
-    for choice in column.of:
-        if found := [row for row in rows if row["status"] == "ok" and choice.fits(row)]:
-            base = max((Estimator.parse(text(row["estimator"])).base for row in found), key=lambda how: how.draws)
-            return _of(column, base, found, rows)
-    return None
-
-
-def _of(column: Column, base: Estimator, found: Sequence[Row], rows: Sequence[Row]) -> Answer:
+def _answer(question: str, meaning: str, metric: str, base: Estimator, rows: Sequence[Row]) -> Answer | None:
+    found = [row for row in rows if row["status"] == "ok" and row["metric"] == metric]
     same = {row["method"]: row for row in found if Estimator.parse(text(row["estimator"])).base == base}
+    if not same:
+        return None
     first = next(iter(same.values()))
     empty = {row["method"]: row for row in rows if row["status"] in UNRANKED and row["metric"] == first["metric"]}
     of = {**empty, **same}
     cells = {method: _cell(row) for method, row in of.items()}
-    return Answer(column, first["metric"], str(base), text(first["unit"]), first["direction"], cells, of)
+    return Answer(question, meaning, first["metric"], str(base), text(first["unit"]), first["direction"], cells, of)
 
 
 def _cell(row: Row) -> Cell:

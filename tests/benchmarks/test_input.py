@@ -33,7 +33,7 @@ from benchmarks.runner import rehearsal
 from benchmarks.runner.execute import Outcome
 from benchmarks.runner.progress import Display
 from benchmarks.runner.workspace import Workspace
-from benchmarks.tables import paper, table
+from benchmarks.tables import formats, paper, table
 from priors.base import Unsupported
 from priors.parts.normal import DiagonalNormal
 from priors.registry import PRIORS
@@ -424,15 +424,14 @@ def test_paper_tables_escape_what_would_end_a_cell():
     made = pd.DataFrame(
         [row | {"method": text} for text in ("a\\|b\nc", "=x{}\\&~^_", "\x1b[2J")], columns=table.COLUMNS
     )
-    across = paper.wide(made)
-    assert "| a\\\\\\|b c |" in paper.as_markdown(across)
-    assert len(paper.as_markdown(across).splitlines()) == 5
-    latex = paper.as_latex(across)
+    across = paper.paper(made)
+    assert "| a\\\\\\|b c |" in formats.as_markdown(across)
+    latex = formats.as_latex(across)
     assert r"=x\{\}\textbackslash{}\&\textasciitilde{}\textasciicircum{}\_ &" in latex
-    assert r"a\textbackslash{}|b c &" in latex
-    assert "'=x" in paper.as_csv(across)
-    assert ",-1.50 ± 0.10" in paper.as_csv(across)
-    assert "\x1b" not in paper.as_markdown(across) + latex
+    assert r"a\textbackslash{}\textbar{}b c &" in latex
+    assert "'=x" in formats.as_csv(across)
+    assert ",-1.50 ± 0.10" in formats.as_csv(across)
+    assert "\x1b" not in formats.as_markdown(across) + latex
 
 
 def test_a_screen_shows_text_as_it_is(bench: Bench, capsys: pytest.CaptureFixture[str]):

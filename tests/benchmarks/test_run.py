@@ -499,6 +499,7 @@ def test_list_names_everything(bench: Bench):
     assert all(len(words) > 2 for words in listed), "every name has a line that explains it"
 
 
+@pytest.mark.long
 def test_validate_accepts_all_suites(bench: Bench):
     answer = bench.main("validate")
     assert answer.status == 0
