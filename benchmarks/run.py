@@ -28,7 +28,6 @@ from benchmarks.cli import (
 )
 from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.screen import Screen
-from benchmarks.common.started import program
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +43,7 @@ class Command(Selection):
     sources) to RESULTS/SUITE.runs.json; every run keeps its record below RESULTS/runs. What is finished is never done
     again: the same command goes on where a former one stopped.
 
-    Other commands: `python -m benchmarks.run list` (suites, priors, data sets, metrics),
+    Other commands: `python -m benchmarks.run list [SECTION [NAME]]` (what there is, one in full),
     `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them) and
     `python -m benchmarks.run table --suite NAME` (a table as Markdown, LaTeX or CSV for a paper).
 
@@ -135,15 +134,43 @@ def warn(console: Console, lines: Sequence[str]) -> None:
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
-def list_everything(arguments: Sequence[str], console: Console) -> int:
-    """Suites, methods, priors, regularisers, data sets and metrics, a line each."""
-    from benchmarks.config import catalogue
+@dataclass(frozen=True)
+class ListCommand:
+    """Lists what there is, or tells one thing in full.
 
-    tyro.cli(_nothing, args=arguments, prog=program("run list"))
-    for title, entries in catalogue.everything().items():
-        console.print(title, style="bold")
-        for name, line in entries.items():
-            console.print(f"  {name:24} {line}", highlight=False, markup=False, soft_wrap=True)
+    For example:
+      python -m benchmarks.run list
+      python -m benchmarks.run list priors
+      python -m benchmarks.run list priors vampprior
+      python -m benchmarks.run list papers
+    """
+
+    section: Annotated[str, tyro.conf.Positional, named("SECTION")] = ""
+    """suites, methods, priors, regularisers, datasets, metrics, or papers, which are printed as BibTeX; without one,
+    all but the papers, a line each."""
+    name: Annotated[str, tyro.conf.Positional, named("NAME")] = ""
+    """One of the section: its settings with defaults and ranges, what it needs, its formula, and its source."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file whose parts are listed too. May be repeated."""
+
+
+def list_everything(arguments: Sequence[str], console: Console) -> int:
+    """Suites, methods, priors, regularisers, data sets and metrics, a line each; or one of them."""
+    command = parse(ListCommand, arguments, "run list")
+    from benchmarks.config import catalogue, papers
+
+    if command.plugin:
+        load_plugins(command.plugin)
+    sections = catalogue.everything(bool(command.plugin))
+    chosen = catalogue.section(command.section, sections) if command.section else ""
+    if command.name:
+        from benchmarks.config import told
+
+        lines = told.lines(chosen, command.name, sections)
+    else:
+        lines = list(papers.bibtex() if chosen == "papers" else catalogue.lines(sections, chosen))
+    for line in lines:
+        console.print(line, style=None if line.startswith((" ", "@", "}")) else "bold", soft_wrap=True)
     return 0
 
 
@@ -266,10 +293,6 @@ def show_runs(arguments: Sequence[str], console: Console) -> int:
     asked = Request(**{name: getattr(command, name) for name in fields})
     told(console, command.results / command.suite, asked, command.against and command.against / command.suite)
     return 0
-
-
-def _nothing() -> None:
-    """Lists suites, methods, priors, regularisers, data sets and metrics."""
 
 
 COMMANDS = {"list": list_everything, "show": show_runs, "table": print_table, "validate": validate}

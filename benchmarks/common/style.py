@@ -46,7 +46,12 @@ RULES: dict[RcKeyType, Any] = {
     "lines.markersize": 4.5,
     "svg.hashsalt": "priorbench",  # the same plot, the same file
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType, embedded: LaTeX and publishers refuse matplotlib's usual Type 3
 }
+
+
+UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""What leaves the day out of a file, by its kind: the same plot, the same file."""
 
 
 def rules() -> AbstractContextManager[None]:
@@ -142,6 +147,6 @@ def write_one(figure: Figure, path: Path, kind: str) -> Path:
     """The plot as a file of this kind, and where it is."""
     buffer = io.BytesIO()
     with rules():
-        figure.savefig(buffer, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(buffer, format=kind, dpi=120, metadata=UNDATED.get(kind))
     write_atomically(path, lambda file: file.write(buffer.getvalue()))
     return path

@@ -6,8 +6,10 @@ Nothing of ours is imported for it but where an installed package brings parts o
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from benchmarks.common.errors import unknown
 from benchmarks.config import methods
 from benchmarks.config.declared import declared, first_line
 from priors.plugins import entry_points, load_entry_points
@@ -15,9 +17,10 @@ from priors.plugins import entry_points, load_entry_points
 SUITES = Path(__file__).parent / "suites"
 
 
-def everything() -> dict[str, dict[str, str]]:
-    """Lines by name, by the title of their section. Parts of installed packages are among them."""
-    parts = imported() if entry_points() else own()
+def everything(plugins: bool = False) -> dict[str, dict[str, str]]:
+    """Lines by name, by the title of their section. Parts of installed packages are among them, and with `plugins`
+    those that have registered."""
+    parts = imported() if plugins or entry_points() else own()
     return {
         "suites": {name: titled(path) for name, path in suites().items()},
         "methods": {name: describe(one) for name, one in methods.catalogue().items()},
@@ -26,6 +29,22 @@ def everything() -> dict[str, dict[str, str]]:
         "data sets": parts["data set"],
         "metrics": parts["metric"],
     }
+
+
+def section(word: str, sections: Mapping[str, object]) -> str:
+    """The title of the section that a word means, or "papers"; UsageError with the near one."""
+    words = {title.partition(" (")[0].replace(" ", ""): title for title in sections} | {"papers": "papers"}
+    if word not in words:
+        raise unknown("section", word, words)
+    return words[word]
+
+
+def lines(sections: Mapping[str, Mapping[str, str]], chosen: str = "") -> Iterator[str]:
+    """What `list` prints of one section, or of all."""
+    for title, entries in sections.items():
+        if chosen in ("", title):
+            yield title
+            yield from (f"  {name:24} {line}" for name, line in entries.items())
 
 
 def suites() -> dict[str, Path]:

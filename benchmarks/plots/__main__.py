@@ -25,12 +25,14 @@ class Command(Selection):
 
     For example:
       python -m benchmarks.plots --suite quickstart
-      python -m benchmarks.plots --suite quickstart --figure samples training
+      python -m benchmarks.plots --suite quickstart --figure samples training --pdf
       python -m benchmarks.plots --suite table1 --preset laptop --dataset mnist --data DIR
     """
 
     figure: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Only these kinds of figures (`plots list` tells them)."""
+    pdf: bool = False
+    """Write each as PDF too, for a paper: lines and letters instead of pixels, with embedded TrueType fonts."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +56,7 @@ def plots(command: Command, console: Console) -> int:
     """Draws, and tells every figure as it is written."""
     from benchmarks.plots.drawing import draw
 
-    draw(command, console, command.figure)
+    draw(command, console, command.figure, pdf=command.pdf)
     return 0
 
 

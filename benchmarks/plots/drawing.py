@@ -17,8 +17,10 @@ from benchmarks.runner.machine import prepare_worker
 from benchmarks.runner.workspace import Workspace
 
 
-def draw(selection: Selection, console: Console, kinds: Sequence[str] = ()) -> None:
-    """Draws into RESULTS/figures/NAME, and tells every figure as it is written. kinds: of PLOTS (default: all)."""
+def draw(selection: Selection, console: Console, kinds: Sequence[str] = (), pdf: bool = False) -> None:
+    """Draws into RESULTS/figures/NAME, and tells every figure as it is written. kinds: of PLOTS (default: all). pdf: as
+    PDF too."""
+    written = gallery.KINDS + ("pdf",) * pdf
     for name in kinds:
         if name not in PLOTS:
             raise unknown("figure", name, PLOTS)
@@ -28,7 +30,7 @@ def draw(selection: Selection, console: Console, kinds: Sequence[str] = ()) -> N
     runs = finished(suite.expand(chosen, selection.request()), workspace, selection)
     folder = selection.results / "figures" / selection.output(chosen)
     with console.status("drawing"):
-        for shown in gallery.draw(Results(chosen, runs, workspace), folder, tuple(kinds) or tuple(PLOTS)):
+        for shown in gallery.draw(Results(chosen, runs, workspace), folder, tuple(kinds) or tuple(PLOTS), written):
             what = f"{folder / shown.file}.png" if shown.file else f"no {shown.plot}: {shown.caption}"
             console.print(what, highlight=False, markup=False, soft_wrap=True, style=None if shown.file else "dim")
 

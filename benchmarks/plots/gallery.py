@@ -1,6 +1,6 @@
-"""The folder of a suite's figures: PNG and SVG files, and what they show in `figures.json`.
+"""The folder of a suite's figures: PNG and SVG files, PDF where asked, and what they show in `figures.json`.
 
-RESULTS/figures/NAME/[DATASET-]PLOT[-PART].{png,svg}
+RESULTS/figures/NAME/[DATASET-]PLOT[-PART].{png,svg,pdf}
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from priors.base import Unsupported
 from priors.wording import in_one_line
 
 KINDS = ("png", "svg")
+"""What a report takes: every figure is written as these."""
+
+ALL = (*KINDS, "pdf")
+
 INDEX = "figures.json"
 
 
@@ -35,7 +39,7 @@ class Shown:
     caption: str
 
 
-def draw(results: Results, folder: Path, names: Sequence[str]) -> Iterator[Shown]:
+def draw(results: Results, folder: Path, names: Sequence[str], kinds: Sequence[str] = KINDS) -> Iterator[Shown]:
     """Draws and writes these plots, one after the other, each as soon as it is drawn; the index is kept up to date.
 
     Those of other data sets stay. What was drawn before and is no longer is removed at the end.
@@ -44,12 +48,12 @@ def draw(results: Results, folder: Path, names: Sequence[str]) -> Iterator[Shown
     kept = [one for one in before if one.plot not in names or one.dataset not in ("", *results.datasets)]
     for name in names:
         for part in (results,) if PLOTS[name].across else map(results.on, results.datasets):
-            for shown in _one(PLOTS[name], part, folder):
+            for shown in _one(PLOTS[name], part, folder, kinds):
                 kept.append(shown)
                 _write_index(kept, folder)
                 yield shown
     for file in {one.file for one in before} - {one.file for one in kept}:
-        for kind in KINDS:
+        for kind in ALL:
             (folder / f"{file}.{kind}").unlink(missing_ok=True)
 
 
@@ -65,14 +69,16 @@ def read(folder: Path) -> list[Shown]:
     return sorted(found, key=lambda one: [*PLOTS].index(one.plot) if one.plot in PLOTS else len(PLOTS))
 
 
-def _one(plot: Plot, results: Results, folder: Path) -> Iterator[Shown]:
+def _one(plot: Plot, results: Results, folder: Path, kinds: Sequence[str]) -> Iterator[Shown]:
     dataset, trial = "" if plot.across else results.datasets[0], results.runs[0].trial
     try:
         for drawing in plot.drawings(results):
             file = "-".join(filter(None, (slug(dataset), plot.name, slug(drawing.part))))
             if trial:
                 style.stamp(drawing.figure, f"trial: {', '.join(results.runs[0].marks)}")
-            style.write(drawing.figure, folder / file, KINDS)
+            style.write(drawing.figure, folder / file, kinds)
+            for kind in {*ALL} - {*kinds}:  # of an earlier drawing, which may show something else
+                (folder / f"{file}.{kind}").unlink(missing_ok=True)
             yield Shown(plot.name, dataset, file, _told(drawing, trial))
     except Unsupported as reason:
         yield Shown(plot.name, dataset, "", str(reason))

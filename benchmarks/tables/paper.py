@@ -23,8 +23,8 @@ MARKS = LEGEND | {UNRANKED: "unreliable or impossible: see its note"}
 """What marks mean; the best has one in a CSV alone, and is bold elsewhere."""
 
 OF_DENSITY: Mapping[Certainty, str] = {
-    "estimate": "with an estimated ln Z of the prior, whose error is part of the number's",
-    "bound": "with a bound on the prior's density",
+    "estimate": "with an estimated ln Z of the prior, whose error is part of the number's: not ranked with exact ones",
+    "bound": "with a bound on the prior's density: not ranked with exact ones",
     "unreliable": "with an estimate of the prior's ln Z that fails its own diagnostics",
 }
 """What is said of a number whose column has others of an exact density."""

@@ -19,6 +19,7 @@ CALLS = {
     **{name: ("benchmarks", name, "--help") for name in COMMANDS},
     **{f"speed {name}": (f"benchmarks.speed.{name}", "--help") for name in SPEED},
     "what there is": ("benchmarks", "list"),
+    "papers": ("benchmarks", "list", "papers"),
 }
 
 PROGRAM = """

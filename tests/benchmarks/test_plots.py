@@ -205,6 +205,21 @@ def test_a_gallery_keeps_what_was_drawn_before(results: Results, tmp_path: Path)
     assert {one.plot for one in shown} == {"ranks", "training"}
 
 
+def test_a_pdf_has_embedded_truetype_fonts_and_is_the_same_each_time(results: Results, tmp_path: Path):
+    """LaTeX and publishers refuse Type 3; without --pdf none is left that shows something older."""
+    few, kinds = results.on("moons"), gallery.ALL
+    (shown, *_) = gallery.draw(few, tmp_path, ["cost"], kinds)
+    path = tmp_path / f"{shown.file}.pdf"
+    first = path.read_bytes()
+    assert first.startswith(b"%PDF")
+    assert b"/FontFile2" in first
+    assert b"/Type3" not in first
+    list(gallery.draw(few, tmp_path, ["cost"], kinds))
+    assert path.read_bytes() == first
+    list(gallery.draw(few, tmp_path, ["cost"]))
+    assert not path.exists()
+
+
 def test_a_trials_figures_say_so(results: Results, tmp_path: Path):
     told = {
         "preset": "quick",
