@@ -123,7 +123,7 @@ def test_data_sets_stand_beneath_one_another_and_what_is_missing_is_told():
             ("--metric", "copying"),
             [
                 *("authentic_share pixels-300", "data_copying c_t-300"),
-                *("copies third-3000", "data_copying c_t-300-against-reconstructions"),
+                *("copies third-3000", "copies_p fisher-3000x600"),
             ],
         ),
         (("--metric", "nll", "--estimator", "is-10", "elbo"), ["nll is-10", "nll elbo"]),
