@@ -12,10 +12,12 @@ from rich.text import Text
 from benchmarks.common.escape import in_line
 from benchmarks.common.rows import records
 from benchmarks.tables.console import LEGEND, published_value, value
-from benchmarks.tables.headline import CERTAINTIES, Answer, Headline, headlines
+from benchmarks.tables.headline import ALARM, CERTAINTIES, Answer, Headline, headlines
 from benchmarks.tables.notes import Notes, text
 
 SIGNS = {"~": "ln Z is estimated: ranked among such alone", "<": "a bound: ranked among such alone"}
+
+MEANINGS = {**LEGEND, ALARM: "unreliable or impossible with some or all of its seeds: see its notes (--all)"}
 
 GAP = 2
 """Blanks between columns."""
@@ -51,9 +53,9 @@ def shared_trial(frame: pd.DataFrame, dataset: str) -> str:
 def column(answer: Answer, methods: Iterable[str]) -> Lines:
     """The header, then a line a method; marks stand under each other."""
     cells = [answer.cells.get(method) for method in methods]
-    marked = any(cell and cell.mark for cell in cells)
-    shown = [(f"{cell.number} {cell.mark or ' '}" if marked else cell.number) if cell else "" for cell in cells]
-    return [f"{answer.question} {answer.arrow}".strip() + (" " * 2 if marked else ""), *shown]
+    wide = max((len(cell.mark) for cell in cells if cell), default=0)
+    shown = [(f"{cell.number} {cell.mark:{wide}}" if wide else cell.number) if cell else "" for cell in cells]
+    return [f"{answer.question} {answer.arrow}".strip() + " " * (wide + 1 if wide else 0), *shown]
 
 
 def verdicts(one: Headline, notes: Notes) -> Lines:
@@ -99,7 +101,8 @@ def told(one: Headline, notes: Notes) -> Lines:
     signs = {cell.certainty for answer in one.answers for cell in answer.cells.values()}
     marks = {cell.mark for answer in one.answers for cell in answer.cells.values()}
     lines += [f"{sign} {SIGNS[sign]}" for sign in CERTAINTIES.values() if sign in signs]
-    lines += [f"{mark} {meaning}" for mark, meaning in LEGEND.items() if mark in marks]
+    found = set("".join(marks))
+    lines += [f"{mark} {MEANINGS[mark]}" for mark in MEANINGS if mark in found]
     return lines + [f"{letter}  {reason}" for letter, reason in notes.footnotes.items()]
 
 

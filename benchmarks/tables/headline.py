@@ -12,11 +12,15 @@ from benchmarks.common.rows import Row, records
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.metrics.base import QUESTIONS
 from benchmarks.tables.answering import answering
+from benchmarks.tables.console import UNRANKED as UNRELIABLE
 from benchmarks.tables.console import mark, value
 from benchmarks.tables.notes import text
 
 COST = ("training_time", Estimator("wall-clock"))
 """The row of the table of costs that the headline has."""
+
+ALARM = "!"
+"""Mark of an estimate that is unreliable or impossible with some of its seeds."""
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -123,7 +127,8 @@ def _cell(row: Row) -> Cell:
         return Cell(UNRANKED[row["status"]])
     how = Estimator.parse(text(row["estimator"]))
     alarm = text(row.get("alarm")) or ("" if how.reliable else how.certainty)
-    return Cell(*_shown(row), mark(row), CERTAINTIES.get(how.certainty, ""), alarm)
+    marks = mark(row) + (ALARM if alarm and mark(row) != UNRELIABLE else "")
+    return Cell(*_shown(row), marks, CERTAINTIES.get(how.certainty, ""), alarm)
 
 
 def _shown(row: Row) -> tuple[str, str]:

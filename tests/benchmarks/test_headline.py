@@ -69,6 +69,15 @@ def test_an_unreliable_estimate_is_called_so():
     assert "!" in "\n".join(printed(frame, 80))
 
 
+def test_no_doubt_of_a_seed_is_left_out():
+    """The gaussian's estimate is unreliable with two of five seeds: it is ranked, and marked."""
+    frame = read("table1")
+    assert "unreliable" in set(frame.query("method == 'gaussian' and estimator == 'is-5000'")["alarm"])
+    lines = printed(frame, 120)
+    assert "23.107 ± 0.036 !" in "\n".join(lines)
+    assert any(line.strip().startswith("! unreliable") for line in lines)
+
+
 def test_data_sets_without_an_estimate_have_none():
     frame = read("table1")
     assert [one.dataset for one in headlines(frame)] == ["digits"]
