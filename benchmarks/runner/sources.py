@@ -47,7 +47,7 @@ def modules_of(run: Run) -> set[str]:
     """The modules that define the run's prior, regularisers, model parts, data set and metrics."""
     known = {one.kind: one for one in REGISTRIES}
     parts = {(known[part.kind], part.name) for part in run.built}
-    parts |= {(DATASETS, run.dataset.partition(":")[0]), *((METRICS, name) for name in run.metrics)}
+    parts |= {(DATASETS, run.loader), *((METRICS, name) for name in run.metrics)}
     parts |= {(PRIORS, run.prior.name)} if run.prior else set()
     return {registry.module_of(name) for registry, name in parts}
 

@@ -39,7 +39,12 @@ def earlier(chosen: Suite, request: Request, workspace: Workspace, known: Set[st
             continue
         try:
             cell = record.read("config.json")
-            only = replace(request, datasets=(cell["dataset"],), methods=(cell["method"],), seeds=(cell["seed"],))
+            only = replace(
+                request,
+                datasets=(cell.get("source") or cell["dataset"],),
+                methods=(cell["method"],),
+                seeds=(cell["seed"],),
+            )
             found += [run for run in suite.expand(chosen, only) if run.name == path.parent.name]
         except Damaged:
             lost.append(record)

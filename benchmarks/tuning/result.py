@@ -100,7 +100,7 @@ def describe(one: Range) -> str:
 
 def write_suite(several: Sequence[Ended], path: Path) -> None:
     """The suite on one data set, with the best settings laid into its methods."""
-    chosen, dataset = several[0].tuning.suite, several[0].tuning.dataset
+    chosen, dataset = several[0].tuning.suite, several[0].tuning.data.asked
     own = chosen.model_dump(mode="json", exclude_unset=True, exclude={"name", "dataset", "method"})
     tuned = {label: entry for one in several for label, entry in entries(one).items()}
     named = {"title": f"{chosen.title}, tuned", "datasets": [dataset], "methods": list(tuned)}
@@ -116,7 +116,7 @@ def entries(ended: Ended) -> dict[str, dict[str, Any]]:
     parts = {"use": own.pop("use", catalogued.use)}
     parts["regularisers"] = list(own.pop("regularisers", catalogued.regularisers))
     preset = suite.preset_sections(chosen, tuning.request.preset)
-    fixed = [catalogued.sections, chosen.dataset.get(tuning.dataset, {}), own, preset]
+    fixed = [catalogued.sections, suite.sections_of(chosen, tuning.data), own, preset]
     found = {}
     for trial in ended.best:
         given = (*tuning.given, *as_overrides(trial.params))

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from benchmarks.common.errors import UsageError
 from benchmarks.common.settings import digest
 from benchmarks.config import suite
+from benchmarks.config.labels import Called
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import Dataset
@@ -68,9 +69,14 @@ class Study:
     storage: str
     prunes: bool = False
 
+    @cached_property
+    def data(self) -> Called:
+        """The data set, by what it is called and as it is asked for."""
+        return suite.data_of(self.suite, self.request)[0]
+
     @property
     def dataset(self) -> str:
-        return self.request.datasets[0]
+        return self.data.label
 
     @property
     def method(self) -> str:
