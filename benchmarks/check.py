@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 
-from benchmarks.cli import DATA, STOPPED, Selection, check_least, named, parse, status, workspace_of
+from benchmarks.cli import DATA, STOPPED, Selection, Several, check_least, named, parse, status, workspace_of
 from benchmarks.common.errors import UsageError
 from benchmarks.common.screen import Screen
 from benchmarks.common.started import program
@@ -57,6 +57,8 @@ class Command:
     """The baseline (default: RESULTS/baselines/SUITE.csv); any table of a suite is one."""
     level: float = LEVEL
     """Probability that an unchanged suite is called changed."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file that registers what the suite names. May be repeated."""
     data: Path = DATA
     """Folder of the data sets (environment: PRIORBENCH_DATA)."""
     results: Path = Path("results")
@@ -108,8 +110,10 @@ def estimates(command: Command, chosen: Suite, console: Console) -> pd.DataFrame
         return baseline.read(command.results / f"{chosen.name}.csv", remedy)
     seeds = command.seeds or (tuple(range(SEEDS)) if command.update else ())
     with TemporaryDirectory(prefix="priorbench-check-") as folder:
-        workspace = workspace_of(Selection(command.suite, data=command.data, results=Path(folder), device="cpu"))
-        return baseline.rerun(chosen, seeds, workspace, command.workers, console)
+        where: dict[str, Any] = {"data": command.data, "results": Path(folder), "device": "cpu"}
+        selection = Selection(command.suite, seeds=seeds, plugin=command.plugin, **where)
+        request, workspace = selection.request(), workspace_of(selection)
+        return baseline.rerun(chosen, request, workspace, command.workers, console)
 
 
 if __name__ == "__main__":

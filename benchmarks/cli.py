@@ -10,8 +10,9 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -24,7 +25,7 @@ from benchmarks.common.files import digest_of
 from benchmarks.common.names import check_flag
 from benchmarks.common.settings import digest
 from benchmarks.common.started import as_started, program
-from priors.plugins import Added, load_entry_points, load_plugin
+from priors.plugins import Added, PluginWarning, load_entry_points, load_plugin
 from priors.wording import in_one_line
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
     prepare_streams()
     try:
         try:
-            return work()
+            with warnings_told():
+                return work()
         finally:
             sys.stdout.flush()  # what cannot be written is told here, not when Python ends
     except Mistake as error:
@@ -84,6 +86,23 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
     except KeyboardInterrupt:
         print(f"\n{stopped}", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """Within, an installed package that fails is told in a sentence, and not as Python does, with a line of ours."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=PluginWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, PluginWarning):
+                print(f"warning: {in_line(str(message))}", file=sys.stderr)
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def prepare_streams() -> None:

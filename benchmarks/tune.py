@@ -110,7 +110,17 @@ def planned(command: Command) -> Plan:
     check_numbers(command)
     check_objectives(command.objective)
     plugins = load_plugins(command.plugin)
-    return Plan(chosen, workspace(command), plugins, **{name: getattr(command, name) for name in PLANNED})
+    how = {name: getattr(command, name) for name in PLANNED}
+    return Plan(chosen, workspace(command), plugins, **how, places=places(command))
+
+
+def places(command: Command) -> tuple[str, ...]:
+    """The flags that a command on the tuned suite needs, to find what this one did: those that were given."""
+    flags = [word for path in command.plugin for word in ("--plugin", str(path))]
+    for name in ("data", "results", "device"):
+        if getattr(command, name) != getattr(Selection, name):
+            flags += [f"--{name}", str(getattr(command, name))]
+    return tuple(flags)
 
 
 def check_numbers(command: Command) -> None:

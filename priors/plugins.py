@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,10 @@ class PluginError(Mistake):
     """A plug-in that cannot be found, imported, or that registers nothing."""
 
 
+class PluginWarning(UserWarning):
+    """An installed package offers parts and cannot be imported: all that need none of them goes on without."""
+
+
 class Added(NamedTuple):
     """A part that a plug-in has registered."""
 
@@ -34,6 +39,9 @@ class Added(NamedTuple):
 
 _loaded: dict[str, tuple[Added, ...]] = {}
 """What files have registered, by the module that each became."""
+
+_told: list[importlib.metadata.EntryPoint] = []
+"""Entry points that this process has warned of."""
 
 
 def load_plugin(path: str | Path) -> tuple[Added, ...]:
@@ -52,15 +60,30 @@ def load_plugin(path: str | Path) -> tuple[Added, ...]:
     return _loaded[module]
 
 
-def load_entry_points() -> None:
-    """Imports every installed package that offers parts; PluginError names the one that fails."""
+def load_entry_points(warn: bool = True) -> None:
+    """Imports every installed package that offers parts. One that fails is somebody else's, which need not be of use
+    here: a PluginWarning names it, once a process, and the others are there. warn: False where it was told before, by
+    the process that started this one."""
     for point in entry_points():
         try:
             with _all_or_nothing():
                 point.load()
         except (Exception, SystemExit) as error:
-            message = f"Entry point '{point.name}' ({point.value}) fails to import: {in_one_line(error)}"
-            raise PluginError(message) from error
+            if warn and point not in _told:
+                message = f"The installed package that offers '{point.name}' ({point.value}) is left out, as it "
+                message += f"fails to import: {in_one_line(error)}; mend or uninstall it."
+                warnings.warn(message, PluginWarning, stacklevel=2)
+                _told.append(point)
+
+
+def is_plugin(module: str) -> bool:
+    """Is the module a file that was given as a plug-in?"""
+    return module in _loaded
+
+
+def plugin_paths() -> list[Path]:
+    """The files that are plug-ins of this process, in the order in which they were given."""
+    return [Path(str(sys.modules[module].__file__)) for module in _loaded if module in sys.modules]
 
 
 def entry_points() -> list[importlib.metadata.EntryPoint]:

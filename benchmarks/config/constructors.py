@@ -51,7 +51,10 @@ def check_parameters(parameters: Mapping[str, inspect.Parameter], where: str) ->
     """Raises UsageError for a setting that no suite could give, with what to write in its place."""
     for key, one in parameters.items():
         if one.annotation is one.empty:
-            raise UsageError(f"{where}: the constructor's setting '{key}' has no annotation: write, say, {key}: int.")
+            kind = "int" if one.default in (one.empty, None) else type(one.default).__name__
+            raise UsageError(
+                f"{where}: the constructor's setting '{key}' has no annotation: write, say, {key}: {kind}."
+            )
         if one.default is one.empty:
             raise UsageError(
                 f"{where}: the constructor's setting '{key}' has no default: write, say, "

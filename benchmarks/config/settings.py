@@ -137,6 +137,8 @@ class Run(Settings):
     training: TrainingSettings
     protocol: ProtocolSettings
     metrics: tuple[str, ...]
+    source: str = ""
+    """How its loader is asked for the data, where that is not what they are called: `folder:PATH`, as it was given."""
     preset: str = ""
     """The suite's preset that was asked for."""
     overrides: tuple[str, ...] = ()
@@ -157,6 +159,16 @@ class Run(Settings):
     def evaluation(self) -> str:
         """Of all that the estimates of the trained weights depend on, but for which estimates are asked for."""
         return digest(self.protocol.model_dump(mode="json", exclude_defaults=True))
+
+    @property
+    def asked(self) -> str:
+        """The data set as its loader is asked for it."""
+        return self.source or self.dataset
+
+    @property
+    def loader(self) -> str:
+        """The registered name of the data set's loader."""
+        return self.asked.partition(":")[0]
 
     def demand_prior(self) -> PriorSettings:
         """The prior; ValueError where the run is of the data alone."""

@@ -20,6 +20,7 @@ from benchmarks.common.escape import in_line
 from benchmarks.common.names import FileName, check_labels
 from benchmarks.common.settings import Settings, validated
 from benchmarks.config import catalogue, methods
+from benchmarks.config.labels import Called, called, resolved
 from benchmarks.config.published import Published
 from benchmarks.config.settings import ModelSettings, Run, TrainingSettings, prior_settings, regulariser_settings
 from benchmarks.metrics import METRICS
@@ -145,7 +146,7 @@ def expand(suite: Suite, request: Request = Request()) -> list[Run]:
     named = (f"preset {request.preset}: {', '.join(flat(_preset(suite, request.preset)))}",) if request.preset else ()
     trial = named + request.overrides
     first, *others = dict.fromkeys(request.seeds or fewer.seeds)
-    chosen = dict.fromkeys(request.datasets or suite.datasets)
+    chosen = data_of(suite, request)
     names = dict.fromkeys(request.methods or suite.methods)
     check_number(suite, len(chosen) * len(names) * (len(others) + 1))
     runs: list[Run] = []
@@ -158,7 +159,8 @@ def expand(suite: Suite, request: Request = Request()) -> list[Run]:
 
 def check_names(suite: Suite, request: Request) -> None:
     """Raises UsageError for a data set, method, metric or section that does not exist."""
-    for name in (*suite.datasets, *request.datasets):
+    extra = resolved(suite.datasets, request.datasets)
+    for name in (*suite.datasets, *extra):
         datasets.check(name)
     for name in (*suite.methods, *request.methods):
         if name not in suite.method and name not in methods.available():
@@ -168,9 +170,10 @@ def check_names(suite: Suite, request: Request) -> None:
     for seed in request.seeds:
         if not 0 <= seed < 2**63:
             raise UsageError(f"--seeds {cut(str(seed))}: a seed is 0 or larger, and below 2**63.")
-    check_labels("data set", (*suite.datasets, *request.datasets))
+    sets = called(suite.datasets, extra)
+    check_labels("data set", (one.label for one in sets))
     check_labels("method", (*suite.methods, *request.methods))
-    for section, known in (("dataset", {*suite.datasets, *request.datasets}), ("method", None)):
+    for section, known in (("dataset", {name for one in sets for name in one}), ("method", None)):
         for name, content in getattr(suite, section).items():
             if known is not None and name not in known:
                 raise UsageError(f"{suite.name}: section [{section}.{name}] names no {section} of the suite.")
@@ -185,6 +188,21 @@ def check_names(suite: Suite, request: Request) -> None:
                 allowed = (*SECTIONS, "like", "use", "regularisers") if section == "method" else SECTIONS
                 if key not in allowed:
                     raise UsageError(f"{suite.name}: [{section}.{name}]: {unknown('key', key, allowed)}")
+
+
+def data_of(suite: Suite, request: Request = Request()) -> list[Called]:
+    """The data sets that are asked for, each once, or else the suite's own. A label of one of these is a name of it."""
+    extra = resolved(suite.datasets, request.datasets)
+    every = {one.asked: one for one in called(suite.datasets, extra)}
+    by_label: dict[str, Called] = {}
+    for name in extra or suite.datasets:
+        by_label.setdefault(every[name].label, every[name])
+    return list(by_label.values())
+
+
+def sections_of(suite: Suite, dataset: Called) -> dict[str, Any]:
+    """What the suite lays over its sections on a data set, which it names by either name."""
+    return suite.dataset.get(dataset.asked, suite.dataset.get(dataset.label, {}))
 
 
 def check_number(suite: Suite, runs: int) -> None:
@@ -273,7 +291,7 @@ def _preset(suite: Suite, name: str | None) -> dict[str, Any]:
 
 def _run(
     suite: Suite,
-    dataset: str,
+    dataset: Called,
     seed: int,
     method: str,
     above: Sequence[Mapping[str, Any]],
@@ -282,7 +300,7 @@ def _run(
 ) -> Run:
     own = {section: getattr(suite, section) for section in SECTIONS}
     catalogued, laid_over = definition(suite, method)
-    where = f"{suite.name} ({method} on {dataset})"
+    where = f"{suite.name} ({method} on {dataset.label})"
     prior = laid_over.pop("use", catalogued.use)
     regularisers = laid_over.pop("regularisers", catalogued.regularisers)
     if not isinstance(prior, str | None):
@@ -291,13 +309,14 @@ def _run(
         raise UsageError(f"{where}: regularisers = {regularisers!r} is not valid: it is a list of names.")
     if len({*regularisers}) < len(regularisers):
         raise UsageError(f"{where}: regularisers = {regularisers!r} names one twice.")
-    for layer in (catalogued.sections, suite.dataset.get(dataset, {}), laid_over, *above):
+    for layer in (catalogued.sections, sections_of(suite, dataset), laid_over, *above):
         own = merge(own, layer)
     check_sections(own, where)
     file = request.plugins.get(Added(PRIORS.kind, prior or ""))
     run = Run(
         suite=suite.name,
-        dataset=dataset,
+        dataset=dataset.label,
+        source=dataset.asked if dataset.asked != dataset.label else "",
         method=method,
         seed=seed,
         prior=None if prior is None else prior_settings(prior, own["prior"].get(prior, {}), file),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +47,8 @@ class Source:
     An element is `stored * scale`. `binarisation` is the rule of the field for this data set, which a suite may change.
     `bounded` says that elements lie in [0, 1]; `levels` is the number of grey levels on that grid (None: continuous).
     `log_prob` is the exact log p(x) in nats, (B, *shape) -> (B,), where the data's law is known.
-    `labels` are the classes of the three splits, (N,) each, where the data set has any.
+    `labels` are the classes of the three splits, (N,) each, where the data set has any. `stamp` is what else the digest
+    is to depend on: of labels that a user may change, while the images stay as they are.
     """
 
     train: Tensor
@@ -58,6 +60,7 @@ class Source:
     levels: int | None = None
     log_prob: Callable[[Tensor], Tensor] | None = None
     labels: tuple[Tensor, Tensor, Tensor] | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,16 @@ def register(name: str, summary: str, resizable: bool = False) -> Callable[[Load
     return keep
 
 
+def short_name(name: str) -> str:
+    """What a data set is called where its path is nobody's business: the last folder of `folder:PATH`.
+
+    >>> short_name("folder:/home/ann/flowers/"), short_name("digits")
+    ('flowers', 'digits')
+    """
+    loader, _, path = name.partition(":")
+    return (Path(os.path.abspath(Path(path).expanduser())).name or loader) if path else name
+
+
 def check(name: str) -> Entry:
     """The data set's entry; DataError for a name that none has, with the near one."""
     try:
@@ -185,7 +198,8 @@ def check(name: str) -> Entry:
 
 
 def load(name: str, folder: Path, options: Options = Options(), binarisation: Binarisation | None = None) -> Dataset:
-    """The data set `name`, or `folder:PATH` for a user's own images, read below `folder`.
+    """The data set `name`, or `folder:PATH` for a user's own images, which are called by their folder's name, read
+    below `folder`.
 
     Raises DataError where it is unknown, missing, corrupt, or cannot be binarised as asked.
     """
@@ -196,7 +210,7 @@ def load(name: str, folder: Path, options: Options = Options(), binarisation: Bi
         source = entry.load(Path(path) if path else folder, options)
     except OSError as error:  # no leave to read, or a path that is too long
         raise DataError(f"Data set '{name[:100]}' cannot be read: {error.strerror or error}.") from None
-    return prepared(name, source, binarisation)
+    return prepared(short_name(name), source, binarisation)
 
 
 def prepared(name: str, source: Source, binarisation: Binarisation | None = None) -> Dataset:
@@ -234,8 +248,9 @@ def draw_once(split: Split, seed: int) -> Split:
 
 
 def digest(source: Source) -> str:
-    """SHA-256 of the images as loaded (values, shapes, types, scale), which goes into every estimate's protocol."""
-    total = hashlib.sha256(repr(source.scale).encode())
+    """SHA-256 of the images as loaded (values, shapes, types, scale) and of the source's stamp, which goes into every
+    estimate's protocol."""
+    total = hashlib.sha256(f"{source.scale!r}{source.stamp}".encode())
     for part in (source.train, source.validation, source.test):
         total.update(f"{tuple(part.shape)}{part.dtype}".encode())
         total.update(part.contiguous().numpy().data)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.datasets.base import DataError, Options, Source, register, split_off
+from benchmarks.datasets.folder_classes import classes_of
 from benchmarks.datasets.image_files import mode, picture
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
@@ -27,26 +30,36 @@ def load(folder: Path, options: Options) -> Source:
 
     Where PATH has a subfolder train, the splits are train, validation (or valid, val) and test; otherwise all images
     below PATH are the training images. A split that is missing is a tenth of the training images, drawn by a seed.
+
+    Classes are those of PATH/labels.csv, or else the subfolders that all images lie in (`folder_classes`).
     """
     folder = folder.expanduser()
     if not folder.is_dir():
         raise DataError(f"Data set 'folder:{folder}': {folder} is not a folder; give one with images as folder:PATH.")
-    files = find_splits(folder)
+    roots, files = find_splits(folder)
     every = [path for paths in files for path in paths]
+    classes = classes_of(folder, roots, files)
     grey = {mode(path, "folder") for path in every} <= {"L", "1"}
-    images = decode(every, grey, options.size)
-    train, validation, test = complete(*images.split([len(paths) for paths in files]))
-    return Source(train, validation, test, scale=1 / 255, levels=256)
+    sizes = [len(paths) for paths in files]
+    train, validation, test = complete(*decode(every, grey, options.size).split(sizes))
+    images = Source(train, validation, test, scale=1 / 255, levels=256)
+    return images if classes is None else labelled(images, classes.split(sizes))
 
 
-def find_splits(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
-    """The files of training, validation and test, sorted; a missing subfolder gives an empty list."""
+def labelled(images: Source, classes: Sequence[Tensor]) -> Source:
+    """The images with their classes, split as they are. Other classes are other data, of the same images too."""
+    train, validation, test = complete(*classes)
+    stamp = hashlib.sha256(torch.cat([train, validation, test]).numpy().data).hexdigest()
+    return replace(images, labels=(train, validation, test), stamp=stamp)
+
+
+def find_splits(folder: Path) -> tuple[list[Path], list[list[Path]]]:
+    """The folders of training, validation and test, and their files, sorted; a missing one has an empty list."""
     if not (folder / "train").is_dir():
-        return find_images(folder, FEWEST), [], []
-    train = find_images(folder / "train", FEWEST)
+        return [folder, folder, folder], [find_images(folder, FEWEST), [], []]
     held_out = [next((folder / n for n in names if (folder / n).is_dir()), None) for names in (VALIDATION, ("test",))]
-    validation, test = (find_images(place, 1) if place else [] for place in held_out)
-    return train, validation, test
+    files = [find_images(folder / "train", FEWEST), *(find_images(place, 1) if place else [] for place in held_out)]
+    return [folder / "train", *(place or folder for place in held_out)], files
 
 
 def find_images(folder: Path, fewest: int) -> list[Path]:
@@ -81,7 +94,7 @@ def decode(files: Sequence[Path], grey: bool, side: int | None) -> Tensor:
 
 
 def complete(train: Tensor, validation: Tensor, test: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The splits, where an empty one is replaced by a tenth of the training images."""
+    """The splits, where an empty one is replaced by a tenth of the training images, or of their classes alike."""
     tenth = len(train) // 10
     sizes = [tenth * (len(part) == 0) for part in (validation, test)]
     train, new_validation, new_test = split_off(train, (len(train) - sum(sizes), sizes[0], sizes[1]), SEED)

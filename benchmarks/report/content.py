@@ -14,6 +14,7 @@ from benchmarks.common.errors import UsageError
 from benchmarks.common.files import write_atomically
 from benchmarks.config import suite
 from benchmarks.datasets import DataError
+from benchmarks.datasets.base import short_name
 from benchmarks.metrics import METRICS
 from benchmarks.plots import drawing
 from benchmarks.report import front, glossary, page, pictures, provenance, rows, settings, tables
@@ -47,7 +48,7 @@ def report(command: Selection, as_drawn: bool, console: Console) -> int:
 
 def selected(frame: pd.DataFrame, command: Selection) -> pd.DataFrame:
     """The rows of the data sets and methods that were asked for."""
-    for column, names in (("dataset", command.dataset), ("method", command.method)):
+    for column, names in (("dataset", [short_name(name) for name in command.dataset]), ("method", command.method)):
         if names:
             frame = frame[frame[column].isin(names)]
     return frame

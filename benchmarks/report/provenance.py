@@ -98,7 +98,7 @@ def flags(chosen: Suite, command: Selection, frame: pd.DataFrame) -> list[str]:
     """Those that name the table's data sets and methods, where a part was asked for or the suite does not name all."""
     datasets, names = _ours(frame)
     asked = (
-        ("--dataset", datasets, chosen.datasets, command.dataset),
+        ("--dataset", datasets, [one.label for one in suite.data_of(chosen)], command.dataset),
         ("--method", names, chosen.methods, command.method),
     )
     part = ((flag, found) for flag, found, own, only in asked if only or {*found} - {*own})

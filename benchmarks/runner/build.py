@@ -17,10 +17,10 @@ from priors.plugins import load_entry_points, load_plugin
 
 
 def register(workspace: Workspace) -> None:
-    """The parts of plug-ins and of installed packages, in this process."""
+    """The parts of plug-ins and of installed packages, in this process. The command has told which of these fail."""
     for plugin in workspace.plugins:
         load_plugin(plugin)
-    load_entry_points()
+    load_entry_points(warn=False)
 
 
 def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:

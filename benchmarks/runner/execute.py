@@ -12,9 +12,9 @@ from typing import Literal
 
 from benchmarks.common.errors import Stop
 from benchmarks.config.settings import Run
+from benchmarks.runner.blame import blamed
 from benchmarks.runner.lifecycle import perform
 from benchmarks.runner.workspace import Workspace
-from priors.wording import in_one_line
 
 Status = Literal["ok", "unsupported", "diverged", "failed"]
 
@@ -44,7 +44,7 @@ def execute(run: Run, workspace: Workspace) -> Outcome:
     except (KeyboardInterrupt, Stop):
         raise
     except BaseException as error:  # a run that calls sys.exit, say, ends itself alone
-        return failed(run, workspace, in_one_line(error), time.monotonic() - start, traceback.format_exc())
+        return failed(run, workspace, blamed(error, run), time.monotonic() - start, traceback.format_exc())
 
 
 def failed(run: Run, workspace: Workspace, note: str, seconds: float = 0.0, details: str = "") -> Outcome:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
 import torch
 
 from benchmarks.common.files import sweep
@@ -11,8 +17,8 @@ from benchmarks.runner import pictures
 from benchmarks.runner.build import build, register
 from benchmarks.runner.damage import clear, damages, heal, told
 from benchmarks.runner.machine import environment
-from benchmarks.runner.record import Record
-from benchmarks.runner.sources import maker
+from benchmarks.runner.record import Record, Seal
+from benchmarks.runner.sources import foreign_files, maker
 from benchmarks.runner.stages import evaluate, fit, reporter, train
 from benchmarks.runner.workspace import Workspace
 from priors.base import Unsupported
@@ -63,10 +69,29 @@ def made_with(record: Record, data: Dataset) -> bool:
 
 def begin(run: Run, record: Record, data: Dataset) -> None:
     """Notes the data and the sources that the run is made with. What was made with other data is thrown away; other
-    sources are added to those that began it."""
+    sources are added to those that began it. A plug-in's own files are kept, so that the run can be made again."""
     if not made_with(record, data):
         clear(record)
     made = record.read("made.json") or {"data": data.digest, "by": []}
     now = maker(run)
-    if now not in made["by"]:
-        record.write("made.json", {"data": data.digest, "by": [*made["by"], now]})
+    kept = keep_plugin(run, record, now)
+    if now not in made["by"] or kept != made.get("files", {}):
+        by = made["by"] if now in made["by"] else [*made["by"], now]
+        record.write("made.json", {"data": data.digest, "by": by, **({"files": kept} if kept else {})})
+
+
+def copy(path: Path, file: BinaryIO) -> None:
+    """The content of one file into another."""
+    file.write(path.read_bytes())
+
+
+def keep_plugin(run: Run, record: Record, now: Mapping[str, str]) -> dict[str, Seal]:
+    """Puts the files of the run's plug-ins into `plugin/DIGEST` in its folder, unless they are there; the seals of all
+    that are kept of this and former makers."""
+    files = foreign_files(run, plugins=True)
+    top = Path(os.path.commonpath([path.parent for path in files])) if files else Path()
+    for path in files:
+        name = f"plugin/{now['plugin']}/{path.relative_to(top).as_posix()}"
+        if not (record.folder / name).is_file():
+            record.put(name, partial(copy, path))
+    return record.vouch("plugin/**/*.py")

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from benchmarks.common.escape import in_line
 from benchmarks.config.settings import Run
+from benchmarks.runner.blame import hint
 from benchmarks.runner.execute import Outcome
 from benchmarks.runner.workspace import Workspace
 
@@ -77,6 +78,8 @@ class Display:
             in_line(f": {note}" if note else ""),
         )
         self.console.print(line, soft_wrap=True)
+        if outcome.status == "failed":
+            self.console.print(Text(in_line(f"  {hint(run, self.workspace)}"), "dim"), soft_wrap=True)
 
     def view(self) -> RenderableType:
         """The suite's bar over one line for every run that is under way."""

@@ -3,7 +3,8 @@
     config.json env.json made.json history.csv checkpoint | weights.safetensors training.json | fitted.safetensors
     values/*.safetensors metrics.json | *.png done
 
-`made.json` says with what data and by what sources the run is made. `checkpoint` exists while training goes on;
+`made.json` says with what data and by what sources the run is made, and `plugin/` has a plug-in's own files, which it
+vouches for. `checkpoint` exists while training goes on;
 `training.json` says that it has ended and how. `metrics.json` grows metric by metric; `values` has what estimates are
 the means of, image by image. `done` is written last and names what was evaluated; whatever is there without it is taken
 up again.

@@ -12,6 +12,7 @@ from torch import nn
 from benchmarks.common.errors import UsageError
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset
+from benchmarks.runner.blame import advice, place
 from benchmarks.runner.build import build
 from models.base import Autoencoder
 from priors.base import Prior, Unsupported
@@ -47,7 +48,7 @@ def built(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     except Unsupported:
         raise
     except (Exception, SystemExit) as error:
-        raise UsageError(f"{where}: {told(error).rstrip('.')}.") from None
+        raise UsageError(f"{where}: {told(error).rstrip('.')}{place(error, run)}.{advice(run)}") from None
 
 
 def told(error: BaseException) -> str:

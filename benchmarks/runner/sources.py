@@ -16,6 +16,7 @@ import priors
 from benchmarks.config.settings import Run
 from benchmarks.datasets import DATASETS
 from benchmarks.metrics import METRICS
+from priors.plugins import is_plugin
 from priors.registry import PRIORS, REGISTRIES
 
 PACKAGES = {package.__name__: Path(package.__path__[0]) for package in (priors, models, benchmarks)}
@@ -47,7 +48,7 @@ def modules_of(run: Run) -> set[str]:
     """The modules that define the run's prior, regularisers, model parts, data set and metrics."""
     known = {one.kind: one for one in REGISTRIES}
     parts = {(known[part.kind], part.name) for part in run.built}
-    parts |= {(DATASETS, run.dataset.partition(":")[0]), *((METRICS, name) for name in run.metrics)}
+    parts |= {(DATASETS, run.loader), *((METRICS, name) for name in run.metrics)}
     parts |= {(PRIORS, run.prior.name)} if run.prior else set()
     return {registry.module_of(name) for registry, name in parts}
 
@@ -65,16 +66,32 @@ def own_sources() -> str:
     return digest({*parts, *reached([path for path in start if path], PACKAGES)})
 
 
+def foreign_files(run: Run, plugins: bool = False) -> list[Path]:
+    """The files of the run's parts that are third parties', sorted; none where all are the project's.
+
+    plugins: only those that `--plugin` brought, with what they import beside them, and no installed package's.
+    """
+    modules = [module for module in modules_of(run) if is_plugin(module) or not plugins]
+    return sorted({path for module in modules for path in outside_files(module)})
+
+
 @lru_cache
 def plugin_sources(module: str) -> str | None:
+    """Of a third party's part, by its module, one digest; None of one of ours."""
+    files = outside_files(module)
+    return digest(files) if files else None
+
+
+@lru_cache
+def outside_files(module: str) -> tuple[Path, ...]:
     """Of a third party's part, by its module: a plug-in's file with what it imports beside it, or a whole package."""
     package, file = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None)
     if package in PACKAGES or file is None:
-        return None
+        return ()
     path = Path(file)
     if module == package and path.name != "__init__.py":
-        return digest(reached([path], beside(path.parent)))
-    return digest(sorted(folder_of(package).rglob("*.py"))[:MOST])
+        return tuple(reached([path], beside(path.parent)))
+    return tuple(sorted(folder_of(package).rglob("*.py"))[:MOST])
 
 
 def folder_of(package: str) -> Path:

@@ -58,7 +58,7 @@ class Workspace:
         """The run's data set on the device, loaded once a process."""
         rule = None if run.protocol.binarisation == "auto" else run.protocol.binarisation
         options = Options(self.options.download, self.options.any_checksum, run.protocol.size or None)
-        return _dataset(run.dataset, self.data, options, rule, self.device)
+        return _dataset(run.asked, run.dataset, self.data, options, rule, self.device)
 
     def evaluated(self, run: Run, model: Autoencoder, prior: Prior, progress: Tell = silent) -> Evaluated:
         """A trained model and prior as the run's metrics look at them."""
@@ -73,8 +73,8 @@ class Workspace:
 
 
 @lru_cache(maxsize=4)
-def _dataset(name: str, folder: Path, options: Options, rule: Any, device: str) -> Dataset:
-    """On a CPU as loaded; elsewhere a copy of that."""
+def _dataset(asked: str, name: str, folder: Path, options: Options, rule: Any, device: str) -> Dataset:
+    """On a CPU as loaded, under the name that tables have; elsewhere a copy of that."""
     if device == "cpu":
-        return load(name, folder, options, rule)
-    return _dataset(name, folder, options, rule, "cpu").to(device)
+        return replace(load(asked, folder, options, rule), name=name)
+    return _dataset(asked, name, folder, options, rule, "cpu").to(device)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +15,6 @@ from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import aggregate, table
 from benchmarks.tables.changes import counted
 from benchmarks.tables.drift import own
-from priors.plugins import load_entry_points
 
 
 def read(path: Path, remedy: str) -> pd.DataFrame:
@@ -24,11 +22,9 @@ def read(path: Path, remedy: str) -> pd.DataFrame:
     return own(table.read(path, remedy)[0])
 
 
-def rerun(chosen: Suite, seeds: Sequence[int], workspace: Workspace, workers: int, console: Console) -> pd.DataFrame:
-    """The rows of these seeds (none: the suite's own) by the code as it now is. Nothing that is finished
-    is in the workspace."""
-    load_entry_points()
-    wanted, _ = campaign.prepare(suite.expand(chosen, Request(seeds=tuple(seeds))), workspace)
+def rerun(chosen: Suite, request: Request, workspace: Workspace, workers: int, console: Console) -> pd.DataFrame:
+    """The rows of what is asked for by the code as it now is. Nothing that is finished is in the workspace."""
+    wanted, _ = campaign.prepare(suite.expand(chosen, request), workspace)
     console.print(f"{chosen.title}: {len(wanted)} runs", highlight=False)
     campaign.carry_out(wanted, workspace, console, workers=workers)
     return own(aggregate.build(chosen, wanted, workspace)[0])

@@ -59,6 +59,11 @@ class Entry:
         return str(self.settings["dataset"])
 
     @property
+    def source(self) -> str:
+        """The data set as a command is asked for it: with its folder, where it is one."""
+        return str(self.settings.get("source") or self.dataset)
+
+    @property
     def method(self) -> str:
         return str(self.settings["method"])
 

@@ -39,7 +39,7 @@ def earlier(
     """(runs on the disk and in the ledger that are not known, asked for by an earlier command, if they still are what
     it would run today; records that cannot be read). Those of a plug-in's prior are there whenever the plug-in is."""
     cells, lost = asked_for(chosen, workspace)
-    cells = {name: (one.dataset, one.method, one.seed) for name, one in ledger.items()} | cells
+    cells = {name: (one.source, one.method, one.seed) for name, one in ledger.items()} | cells
     found = [run for name in sorted({*cells} - known) for run in as_of_today(name, *cells[name], chosen, request)]
     return found, lost
 
@@ -51,7 +51,7 @@ def asked_for(chosen: Suite, workspace: Workspace) -> tuple[dict[str, tuple[str,
         record = Record(path.parent)
         try:
             cell = record.read("config.json")
-            found[path.parent.name] = (cell["dataset"], cell["method"], cell["seed"])
+            found[path.parent.name] = (cell.get("source") or cell["dataset"], cell["method"], cell["seed"])
         except Damaged:
             lost.append(record)
         except KeyError:  # of another version

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.tuning import result
 from benchmarks.tuning.plan import Plan, studies, study_name
-from benchmarks.tuning.view import View, conclude, introduce
+from benchmarks.tuning.view import View, command_on, conclude, introduce
 from benchmarks.tuning.workers import carry_out, tidy
 
 
@@ -33,11 +33,13 @@ def carry_out_all(plan: Plan, workers: int, console: Console, write: Callable[[p
             raise tuning.unusable(error) from None
         finally:
             ended.append(result.Ended(tuning, tidy(study, tuning.trials)))
-            conclude(console, ended[-1], write)
+            conclude(console, ended[-1], write, plan.places)
     for dataset in dict.fromkeys(one.tuning.dataset for one in ended):
         together = [one for one in ended if one.best and one.tuning.dataset == dataset]
         if len(together) > 1:
             name = study_name(plan, dataset, *(one.tuning.method for one in together))
-            result.write_suite(together, together[0].tuning.workspace.results / f"{name}.toml")
-            console.print(f"these methods as one suite: {name}.toml", highlight=False, markup=False, soft_wrap=True)
+            path = together[0].tuning.workspace.results / f"{name}.toml"
+            result.write_suite(together, path)
+            line = f"these methods as one suite: {command_on(path, plan.places)}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0 if all(one.best for one in ended) else 1

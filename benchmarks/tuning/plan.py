@@ -24,7 +24,7 @@ from priors.space import Choice, Range
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be tuned, and where: all but the first three as the flags of `tune` have it."""
+    """What is to be tuned, and where: all but the first three and the last as the flags of `tune` have it."""
 
     chosen: Suite
     workspace: ValidationWorkspace
@@ -40,6 +40,8 @@ class Plan:
     set: tuple[str, ...]
     name: str | None
     storage: str | None
+    places: tuple[str, ...] = ()
+    """Flags that a command on a tuned suite needs: the command's own plug-ins and folders."""
 
 
 def check_objectives(names: tuple[str, ...]) -> None:

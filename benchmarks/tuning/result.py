@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmarks.common.files import write_atomically
 from benchmarks.config import suite
 from benchmarks.tuning.objective import OBJECTIVES
-from benchmarks.tuning.study import STATUS, Study, as_overrides
+from benchmarks.tuning.study import OWN, STATUS, Study, as_overrides
 from priors.space import Choice, Range
 
 EDGE = 0.03
@@ -45,10 +45,31 @@ class Ended:
 
     def line(self, trial: FrozenTrial) -> str:
         """How a trial ended, for people."""
-        settings = ", ".join(f"{key.split('.', 1)[1]} {shown(value)}" for key, value in trial.params.items())
+        settings = ", ".join(
+            f"{key.split('.', 1)[1]} {shown(value)}" for key, value in self.tuning.settings(trial).items()
+        )
         what = self.values(trial) if trial.state == TrialState.COMPLETE else reason(trial)
         mark = " (best)" if trial in self.best else ""
         return f"trial {trial.number} {STATUS[trial.state]}{mark}: {what}; {settings}"
+
+    @property
+    def untuned(self) -> FrozenTrial | None:
+        """The trial of the suite's own settings, where it has come to its end."""
+        own = (trial for trial in self.study.get_trials(states=(TrialState.COMPLETE,)) if trial.user_attrs.get(OWN))
+        return next(own, None)
+
+    def gains(self) -> list[str]:
+        """What tuning has gained on the suite's own settings, an objective a line. The best of several trials is so
+        partly by chance, on the very images that chose it."""
+        before = self.untuned
+        if before is None:
+            return ["the suite's own settings have no estimate to compare with"]
+        lines = [f"the suite's own settings: {self.values(before)}"]
+        for i, name in enumerate(self.tuning.objectives):
+            gain = before.values[i] - min(trial.values[i] for trial in self.best)
+            told = f"tuning gained {gain:.4g} in {name}" if gain > 0 else f"tuning gained nothing in {name}"
+            lines.append(f"{told}, on the validation images that it was chosen by")
+        return lines
 
     def frame(self) -> pd.DataFrame:
         """A row a trial."""
@@ -63,7 +84,7 @@ class Ended:
                 row[name] = trial.values[i] if complete else None
                 row[f"{name}_estimator"] = trial.user_attrs["estimators"][i] if complete else ""
                 row[f"{name}_stderr"] = trial.user_attrs["errors"][i] if complete else None
-            rows.append({**row, **trial.params, "reason": reason(trial)})
+            rows.append({**row, **self.tuning.settings(trial), "reason": reason(trial)})
         return pd.DataFrame(rows)
 
     def importances(self) -> dict[str, float]:
@@ -100,7 +121,7 @@ def describe(one: Range) -> str:
 
 def write_suite(several: Sequence[Ended], path: Path) -> None:
     """The suite on one data set, with the best settings laid into its methods."""
-    chosen, dataset = several[0].tuning.suite, several[0].tuning.dataset
+    chosen, dataset = several[0].tuning.suite, several[0].tuning.data.asked
     own = chosen.model_dump(mode="json", exclude_unset=True, exclude={"name", "dataset", "method"})
     tuned = {label: entry for one in several for label, entry in entries(one).items()}
     named = {"title": f"{chosen.title}, tuned", "datasets": [dataset], "methods": list(tuned)}
@@ -116,10 +137,10 @@ def entries(ended: Ended) -> dict[str, dict[str, Any]]:
     parts = {"use": own.pop("use", catalogued.use)}
     parts["regularisers"] = list(own.pop("regularisers", catalogued.regularisers))
     preset = suite.preset_sections(chosen, tuning.request.preset)
-    fixed = [catalogued.sections, chosen.dataset.get(tuning.dataset, {}), own, preset]
+    fixed = [catalogued.sections, suite.sections_of(chosen, tuning.data), own, preset]
     found = {}
     for trial in ended.best:
-        given = (*tuning.given, *as_overrides(trial.params))
+        given = (*tuning.given, *as_overrides(tuning.settings(trial)))
         layers = [*fixed, *map(suite.parse_override, given)]
         label = name if len(tuning.objectives) == 1 else f"{name}-{trial.number}"
         found[label] = dict(parts)
@@ -139,7 +160,11 @@ def comment(ended: Ended) -> str:
     for trial in ended.best:
         estimators = " and ".join(trial.user_attrs["estimators"])
         lines.append(f"Trial {trial.number}: {ended.values(trial)} ({estimators}; s.e. over images)")
-        lines += [f"  {key} = {shown(value)}  ({describe(tuning.space[key])})" for key, value in trial.params.items()]
+        lines += [
+            f"  {key} = {shown(value)}  ({describe(tuning.space[key])})"
+            for key, value in tuning.settings(trial).items()
+        ]
+    lines += [f"{one[0].upper()}{one[1:]}." for one in ended.gains()]
     given = [*([f"preset {tuning.request.preset}"] if tuning.request.preset else []), *tuning.given]
     lines += [f"All trials had {', '.join(given)}, and so has this suite."] if given else []
     return "".join(f"# {line}\n" for line in lines)
@@ -198,7 +223,7 @@ def against(axes: Axes, ended: Ended, key: str, row: int) -> None:
     one, complete = ended.tuning.space[key], ended.study.get_trials(states=(TrialState.COMPLETE,))
 
     def draw(trials: Sequence[FrozenTrial], *style: Any, **others: Any) -> None:
-        values = [trial.params[key] for trial in trials]
+        values = [ended.tuning.settings(trial)[key] for trial in trials]
         at = [one.values.index(value) for value in values] if isinstance(one, Choice) else values
         axes.plot(at, [trial.values[row] for trial in trials], *style, **others)
 

@@ -15,12 +15,13 @@ import optuna
 from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, OptunaError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.common.errors import UsageError
 from benchmarks.common.settings import digest
 from benchmarks.config import suite
+from benchmarks.config.labels import Called
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import Dataset
@@ -41,6 +42,9 @@ STARTUP = 5
 
 HEARTBEAT, GRACE = 60, 300
 """Seconds between a trial's signs of life, and without one until another machine takes it for dead."""
+
+OWN = "own"
+"""Marks the trial that has the suite's own settings: what tuning has gained is told beside it."""
 
 RETRIES = 3
 """Times that a trial is begun anew whose process was killed."""
@@ -68,9 +72,14 @@ class Study:
     storage: str
     prunes: bool = False
 
+    @cached_property
+    def data(self) -> Called:
+        """The data set, by what it is called and as it is asked for."""
+        return suite.data_of(self.suite, self.request)[0]
+
     @property
     def dataset(self) -> str:
-        return self.request.datasets[0]
+        return self.data.label
 
     @property
     def method(self) -> str:
@@ -151,7 +160,7 @@ class Study:
             study = self.open()
             optuna.create_study(directions=study.directions).add_trials(study.get_trials())
             for trial in study.get_trials(states=(TrialState.COMPLETE,)):
-                _ = trial.user_attrs["errors"], [trial.params[key] for key in self.space]
+                _ = trial.user_attrs["errors"], [self.settings(trial)[key] for key in self.space]
             return study
         except (SQLAlchemyError, OptunaError, KeyError, ValueError) as error:
             raise error if isinstance(error, UsageError) else self.unusable(error) from None
@@ -169,13 +178,23 @@ class Study:
                 )
             if "identity" not in study.user_attrs:
                 study.set_user_attr("identity", mine)
-                study.enqueue_trial({key: value for key, value in self.own.items() if contains(self.space[key], value)})
+                within = {key: value for key, value in self.own.items() if contains(self.space[key], value)}
+                study.enqueue_trial(within, user_attrs={OWN: True})
         return study
+
+    def settings(self, trial: Trial | FrozenTrial) -> dict[str, Any]:
+        """A trial's settings of what is searched. The first has the suite's own, those too that no range contains and
+        the sampler therefore knows nothing of."""
+        if not trial.user_attrs.get(OWN):
+            return dict(trial.params)
+        return {key: trial.params.get(key, value) for key, value in self.own.items()}
 
     def judge(self, trial: Trial, worker: str, begun: Callable[[], object]) -> tuple[float, ...]:
         """The objectives' means over the seeds. Why there are none is kept with the trial."""
         trial.set_user_attr("worker", worker)
-        settings = {key: suggest(trial, key, one) for key, one in self.space.items()}
+        own = self.own if trial.user_attrs.get(OWN) else {}
+        drawn = {key: one for key, one in self.space.items() if key not in own or contains(one, own[key])}
+        settings = own | {key: suggest(trial, key, one) for key, one in drawn.items()}
         known = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         begun()
         try:

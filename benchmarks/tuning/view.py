@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,15 +71,22 @@ class View:
     def now(self, study: optuna.Study) -> str:
         """How far the first trial under way is."""
         for trial in study.get_trials(states=(TrialState.RUNNING,)):
-            for one in self.tuning.runs(trial.params):
+            for one in self.tuning.runs(self.tuning.settings(trial)):
                 status = self.tuning.workspace.record(one).reported()
                 if status and status["stage"] != "done":
                     return describe(status)
         return ""
 
 
-def conclude(console: Console, ended: result.Ended, write: Callable[[pd.DataFrame, Path], object]) -> None:
-    """Writes all that a study gives, and says where."""
+def command_on(path: Path, places: Sequence[str]) -> str:
+    """The command that runs a tuned suite, as a shell takes it."""
+    return f"{program('run')} {shlex.join(('--suite', str(path), *places))}"
+
+
+def conclude(
+    console: Console, ended: result.Ended, write: Callable[[pd.DataFrame, Path], object], places: Sequence[str] = ()
+) -> None:
+    """Writes all that a study gives, and says where. places: flags of the command that runs the tuned suite."""
     path = ended.tuning.workspace.results / ended.tuning.name
     write(ended.frame(), path.with_name(f"{path.name}.csv"))
     if not ended.best:
@@ -89,5 +97,5 @@ def conclude(console: Console, ended: result.Ended, write: Callable[[pd.DataFram
     style.write(result.history(ended), path.with_name(f"{path.name}-history"))
     style.write(result.importance(ended), path.with_name(f"{path.name}-importance"))
     lines = [ended.line(trial) for trial in ended.best]
-    lines += [f"run it: {program('run')} --suite {path}.toml"]
+    lines += [*ended.gains(), f"run it: {command_on(path.with_name(f'{path.name}.toml'), places)}"]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

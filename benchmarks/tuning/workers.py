@@ -68,7 +68,7 @@ def work(tuning: Study) -> None:
     A trial's seed is its place in the study, so that one worker alone gives the same trials each time, killed and taken
     up or not.
     """
-    load_entry_points()
+    load_entry_points(warn=False)
     for plugin in tuning.workspace.plugins:
         load_plugin(plugin)
     study, begin = tuning.open(), FileLock(tuning.locks / "begin")

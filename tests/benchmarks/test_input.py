@@ -148,8 +148,6 @@ def test_two_names_that_would_share_files(bench: Bench):
     )
     bench.suite(text)
     bench.refuses("'a b' and 'a/b'", "rename one", of=bench())
-    bench.suite(TINY)
-    bench.refuses("'folder:a b' and 'folder:a/b'", of=bench("--dataset", "folder:a b", "folder:a/b"))
 
 
 # A system that refuses

@@ -51,7 +51,7 @@ def test_ci_runs_its_test_command():
 
 def test_what_it_names_exists():
     """Suites, flags and files that the README mentions."""
-    for name in re.findall(r"--suite ([a-z][\w-]*)(?![\w.])", README):
+    for name in re.findall(r"--suite ([a-z][\w-]*)(?![\w./])", README):
         suite.read(name if name != "my" else "quickstart")
     for path in re.findall(r"`((?:priors|models|benchmarks|results)/[\w./-]+\.(?:py|csv))`", README):
         assert (ROOT / path).exists() or path.startswith("results/"), path

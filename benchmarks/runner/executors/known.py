@@ -31,7 +31,7 @@ def refuse_unknown(runs: Sequence[Run], workspace: Workspace) -> None:
 def parts_of(run: Run) -> Iterator[Added]:
     """The parts that a run is made of and evaluated by."""
     yield from run.built
-    yield Added("data set", run.dataset.partition(":")[0])
+    yield Added("data set", run.loader)
     yield from (Added("metric", name) for name in run.metrics)
     if run.prior:
         yield Added(PRIORS.kind, run.prior.name)
