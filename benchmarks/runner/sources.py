@@ -45,12 +45,13 @@ def outside_sources(run: Run) -> str | None:
 
 
 def modules_of(run: Run) -> set[str]:
-    """The modules that define the run's prior, regularisers, model parts, data set and metrics."""
+    """The modules that define the run's prior, regularisers, model parts, data set and metrics. A tensor that was
+    handed to `train` has none."""
     known = {one.kind: one for one in REGISTRIES}
     parts = {(known[part.kind], part.name) for part in run.built}
     parts |= {(DATASETS, run.loader), *((METRICS, name) for name in run.metrics)}
     parts |= {(PRIORS, run.prior.name)} if run.prior else set()
-    return {registry.module_of(name) for registry, name in parts}
+    return {registry.module_of(name) for registry, name in parts if name in registry}
 
 
 @lru_cache

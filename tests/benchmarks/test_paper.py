@@ -139,7 +139,7 @@ def test_columns_of_a_committed_table(given: tuple[str, ...], expected: list[str
 def test_every_committed_row_is_a_metrics_own():
     """`--metric copying` takes all that the metric makes, by what the metrics declare."""
     for path in sorted(RESULTS.glob("*.csv")):
-        if path.stem == "published":
+        if path.stem.endswith(".runs"):
             continue
         frame = table.read(path, "")[0]
         for name, estimator in {*frame[frame["status"] == "ok"][["metric", "estimator"]].itertuples(index=False)}:
