@@ -11,7 +11,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.shadow import refuse_foreign
+from benchmarks.common.stopping import be_ready
 
+be_ready()  # before all that takes seconds to import
 refuse_foreign()  # before any of ours imports `priors` or `models`
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from benchmarks.common.files import digest_of
 from benchmarks.common.names import check_flag
 from benchmarks.common.settings import digest
 from benchmarks.common.started import as_started, program
+from benchmarks.common.stopping import exit_status, raised
 from priors.plugins import Added, PluginWarning, load_entry_points, load_plugin
 from priors.wording import in_one_line
 
@@ -62,14 +63,14 @@ def hint(default: str) -> str:
 
 
 def status(work: Callable[[], int], stopped: str = "Stopped. The same command goes on from here.") -> int:
-    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C.
+    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM.
 
     1 with one sentence where the system refuses a file, as on a full disk, and without any where nobody reads on.
     """
     prepare_streams()
     try:
         try:
-            with warnings_told():
+            with raised(stopped), warnings_told():
                 return work()
         finally:
             sys.stdout.flush()  # what cannot be written is told here, not when Python ends
@@ -83,9 +84,9 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
         hush()
         print(f"error: {refused(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"\n{stopped}", file=sys.stderr)
-        return 130
+        return exit_status(stop)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.common.started import by_script
+from benchmarks.common.started import as_module, by_script
 
 OURS = ("priors", "models")
 HOME = Path(__file__).resolve().parents[2]
@@ -52,11 +52,6 @@ def remedy() -> str:
     if as_module():
         return "`python -m` looks into the current folder first, so use `priorbench` instead, or another folder"
     return "start Python in another folder, or rename that one"
-
-
-def as_module() -> bool:
-    """Is `python -m` still looking for its module? The first argument is "-m" for so long."""
-    return sys.argv[0] == "-m"
 
 
 def refuse(sentence: str) -> None:

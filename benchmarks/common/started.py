@@ -15,6 +15,11 @@ def by_script() -> bool:
     return Path(sys.argv[0]).stem == SCRIPT
 
 
+def as_module() -> bool:
+    """Is `python -m` still looking for its module? The first argument is "-m" for so long."""
+    return sys.argv[0] == "-m"
+
+
 def program(command: str) -> str:
     """How a person who started this process calls a command, as `priorbench run` or `python -m benchmarks.run`."""
     return f"{_entrance()}{command}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmarks.common.errors import Stop
@@ -19,14 +20,19 @@ from benchmarks.runner.workspace import Workspace
 Status = Literal["ok", "unsupported", "diverged", "failed"]
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says where there is no room for a file."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended."""
+    """How a run ended. full: because the disk was, so that no other run will do better."""
 
     run: Run
     status: Status
     note: str = ""
     seconds: float = 0.0
+    full: bool = False
 
 
 def execute(run: Run, workspace: Workspace) -> Outcome:
@@ -44,7 +50,8 @@ def execute(run: Run, workspace: Workspace) -> Outcome:
     except (KeyboardInterrupt, Stop):
         raise
     except BaseException as error:  # a run that calls sys.exit, say, ends itself alone
-        return failed(run, workspace, blamed(error, run), time.monotonic() - start, traceback.format_exc())
+        ended = failed(run, workspace, blamed(error, run), time.monotonic() - start, traceback.format_exc())
+        return replace(ended, full=isinstance(error, OSError) and error.errno in FULL)
 
 
 def failed(run: Run, workspace: Workspace, note: str, seconds: float = 0.0, details: str = "") -> Outcome:

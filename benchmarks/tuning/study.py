@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -144,9 +146,11 @@ class Study:
             load_if_exists=True,
         )
 
-    def unusable(self, error: Exception) -> UsageError:
+    def unusable(self, error: Exception) -> UsageError | OSError:
         """What is wrong with the database, and what to do."""
         reason, file = in_one_line(error), Path(self.storage.removeprefix("sqlite:///"))
+        if "disk is full" in str(error):
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
         if self.storage.startswith("sqlite") and file.exists():
             return UsageError(
                 f"The study's database {file} cannot be used: {reason}; put a copy of it in its place, or delete it "
@@ -215,6 +219,8 @@ class Study:
     def estimates(self, run: Run, workspace: Workspace) -> list[dict[str, Any]]:
         """The first estimate of each objective's metric on the validation images; Failed where one is missing."""
         outcome = execute(run, workspace)
+        if outcome.full:  # no trial's fault: the study goes on with it once there is room
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if outcome.status != "ok":
             raise Failed(f"{outcome.status}: {outcome.note}")
         told = workspace.record(run).read("metrics.json")["metrics"]

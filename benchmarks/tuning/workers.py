@@ -51,7 +51,8 @@ def _work(tuning: Study, worker: int = 0, workers: int = 1) -> None:
 
 def start_worker(parent: int) -> None:
     """What a process of several begins with."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the command ends it
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -85,7 +86,7 @@ def work(tuning: Study) -> None:
                 judge = partial(tuning.judge, worker=worker, begun=begin.release)
                 try:
                     study.optimize(judge, n_trials=1, catch=(Failed,))
-                except KeyboardInterrupt:
+                except (KeyboardInterrupt, OSError):  # stopped, or the disk is full: no fault of the trial's
                     revive(study, tuning.locks)
                     raise
 

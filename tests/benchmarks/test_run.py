@@ -348,20 +348,32 @@ def test_killed_at_any_moment(tmp_path: Path, begin: Callable[..., subprocess.Po
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("executor", "everyone"), [pytest.param("serial", False, marks=pytest.mark.slow), ("local", True)]
+    ("executor", "everyone", "number"),
+    [
+        pytest.param("serial", False, signal.SIGINT, marks=pytest.mark.slow),
+        ("local", True, signal.SIGINT),
+        pytest.param("local", True, signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("local", False, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
-def test_ctrl_c(
-    executor: str, everyone: bool, tmp_path: Path, begin: Callable[..., subprocess.Popen[str]], uninterrupted: bytes
+def test_ctrl_c_and_scancel(
+    executor: str,
+    everyone: bool,
+    number: signal.Signals,
+    tmp_path: Path,
+    begin: Callable[..., subprocess.Popen[str]],
+    uninterrupted: bytes,
 ):
-    """Exit status 130 and one line; a terminal sends the signal to the workers as well. The same command goes on."""
+    """Exit status 130 or 143 and one line; a terminal, and a scheduler as a rule, send the signal to the workers as
+    well. The same command goes on."""
     process = begin("--executor", executor, output=subprocess.PIPE)
     under_way = 2 if everyone else 1
     pattern = "results/runs/*/*/checkpoint"
     wait_for(lambda: len(list(tmp_path.glob(pattern))) >= under_way, "training")
     workers = descendants(process.pid)
-    (os.killpg if everyone else os.kill)(process.pid, signal.SIGINT)
+    (os.killpg if everyone else os.kill)(process.pid, number)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert err.split("\n") == ["", "Stopped. The same command goes on from here.", ""]
     assert "Traceback" not in out
     assert len(list(tmp_path.glob("results/runs/*/*/done"))) < 4

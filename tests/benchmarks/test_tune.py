@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sqlite3
@@ -13,6 +14,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ import benchmarks.runner.workspace
 from benchmarks import run
 from benchmarks.cli import load_plugins
 from benchmarks.config import suite
+from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request
 from benchmarks.datasets import load
 from benchmarks.estimators.estimate import Estimate
@@ -32,7 +35,7 @@ from benchmarks.estimators.estimator import Estimator
 from benchmarks.features import classifier
 from benchmarks.metrics import METRICS
 from benchmarks.metrics.base import Metric
-from benchmarks.runner.execute import execute
+from benchmarks.runner.execute import Outcome, execute
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tune import main
 from benchmarks.tuning import study, workers
@@ -535,3 +538,30 @@ def test_a_long_name_of_a_study_is_cut(bench: Bench, monkeypatch: pytest.MonkeyP
     (path,) = bench.studies.glob("*.toml")
     assert len(path.stem) == 100
     assert suite.read(str(path)).name == path.stem
+
+
+# A full disk
+
+
+def test_a_full_disk_costs_no_trial(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """It is no fault of the settings: exit status 1 with one sentence, and the study goes on with the same trial."""
+    toy(monkeypatch, nll=squares)
+    usual = study.execute
+
+    def full(one: Run, workspace: Workspace) -> Outcome:
+        return Outcome(one, "failed", "OSError: [Errno 28] No space left on device", full=True)
+
+    monkeypatch.setattr(study, "execute", full)
+    answer = bench.bowl("--trials", "1")
+    assert (answer.status, answer.err.count("\n")) == (1, 1)
+    assert answer.err.startswith("error: A file cannot be read or written: No space left on device")
+    monkeypatch.setattr(study, "execute", usual)
+    assert bench.bowl("--trials", "1").status == 0
+    assert bench.table()["status"].tolist() == ["ok"]
+
+
+def test_a_database_on_a_full_disk_is_not_called_damaged():
+    error = sqlite3.OperationalError("database or disk is full")
+    found = study.Study.unusable(SimpleNamespace(storage="sqlite:///x.db"), error)
+    assert isinstance(found, OSError)
+    assert found.errno == errno.ENOSPC

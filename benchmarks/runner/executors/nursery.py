@@ -153,7 +153,8 @@ def nurse(command: Connection, workspace: Workspace) -> None:
 
     Ends are looked for, not waited for at the pipe: what a run has forked may hold the pipe open.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the command ends it, and a scheduler tells both of them
+        signal.signal(number, signal.SIG_IGN)
     prepare_worker()
     warm_up()
     children: list[Child] = []
@@ -211,6 +212,7 @@ def live(run: Run, workspace: Workspace, workers: int, nursery: Connection) -> N
     try:
         with suppress(OSError):
             os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
         prepare_worker(workspace.device, workers)
         nursery.send(execute(run, workspace))
