@@ -48,7 +48,8 @@ class Source:
     `bounded` says that elements lie in [0, 1]; `levels` is the number of grey levels on that grid (None: continuous).
     `log_prob` is the exact log p(x) in nats, (B, *shape) -> (B,), where the data's law is known.
     `labels` are the classes of the three splits, (N,) each, where the data set has any. `stamp` is what else the digest
-    is to depend on: of labels that a user may change, while the images stay as they are.
+    is to depend on: of labels that a user may change, while the images stay as they are. `remark` is what every
+    estimate on these files is to be read with, where they are not the published ones.
     """
 
     train: Tensor
@@ -61,6 +62,7 @@ class Source:
     log_prob: Callable[[Tensor], Tensor] | None = None
     labels: tuple[Tensor, Tensor, Tensor] | None = None
     stamp: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class Dataset:
     log_prob: Callable[[Tensor], Tensor] | None
     digest: str
     labels: tuple[Tensor, Tensor, Tensor] | None = None
+    remark: str = ""
 
     @property
     def step(self) -> float:
@@ -237,6 +240,7 @@ def prepared(name: str, source: Source, binarisation: Binarisation | None = None
         log_prob=source.log_prob,
         digest=digest(source),
         labels=source.labels,
+        remark=source.remark,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
-from benchmarks.datasets.base import DataError, Options, Source, register, require, verify
+from benchmarks.datasets.base import DataError, Options, Source, digest, register, require, verify
 from benchmarks.datasets.files import downloading, expect, reading
 from benchmarks.datasets.vision import torchvision
 
@@ -16,6 +17,10 @@ MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
 }
+
+
+FIRST_CLASSES = (9, 0, 0, 3, 0, 2, 7, 2, 5, 5), (9, 2, 1, 1, 6, 1, 4, 6, 5, 7)
+"""Of Fashion-MNIST's training and test images, as they are published."""
 
 
 @register("mnist", "70,000 handwritten digits, 1x28x28 grey, 50k/10k/10k, dynamic")
@@ -29,9 +34,22 @@ def fashion_mnist(folder: Path, options: Options) -> Source:
     """Xiao et al. (2017, arXiv:1708.07747), in FashionMNIST/raw, 50k / 10k / 10k in the stored order.
 
     The known checksums are MD5s of the compressed files, which torchvision compares on download. The raw files are
-    checked for their format and the number of images; the digest in the protocol tells one version from another.
+    checked for their format and the number of images; the digest in the protocol tells one version from another. Files
+    in another order have another split: by their labels they are told, and every estimate on them says so.
     """
-    return _images("fashion-mnist", "FashionMNIST", "30 MB", {}, folder, options)
+    source = _images("fashion-mnist", "FashionMNIST", "30 MB", {}, folder, options)
+    return replace(source, remark=other_order(source))
+
+
+def other_order(source: Source) -> str:
+    """What is to be said of files whose first classes are not those of the published ones; empty where they are, or
+    where there are no labels."""
+    if not source.labels:
+        return ""
+    first = tuple(tuple(source.labels[split][:10].tolist()) for split in (0, 2))
+    if first == FIRST_CLASSES:
+        return ""
+    return f"not in the published order of Fashion-MNIST, so another split (images {digest(source)[:8]})"
 
 
 def _images(name: str, kind: str, size: str, sha256: Mapping[str, str], folder: Path, options: Options) -> Source:

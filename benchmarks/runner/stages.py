@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from benchmarks.common.seeds import seed_for
 from benchmarks.common.settings import digest
 from benchmarks.config.settings import Run, protocol_of
 from benchmarks.datasets import Dataset
+from benchmarks.estimators.estimate import Estimate, Remark
 from benchmarks.metrics import METRICS, Material
 from benchmarks.runner.cost import cost
 from benchmarks.runner.machine import reset_peak_memory
@@ -81,12 +83,17 @@ def measure(name: str, material: Material) -> tuple[dict[str, Any], dict[str, to
     that estimates are the means of, by metric and estimator."""
     start = time.monotonic()
     try:
-        estimates = METRICS[name](material)
+        estimates = [of_these_data(one, material.data.remark) for one in METRICS[name](material)]
     except Unsupported as reason:
         return {"unsupported": str(reason)}, {}
     values = {f"{one.metric} {one.estimator}": one.values for one in estimates if one.values is not None}
     seconds = round(time.monotonic() - start, 3)
     return {"figures": [estimate.as_dict() for estimate in estimates], "seconds": seconds}, values
+
+
+def of_these_data(one: Estimate, remark: str) -> Estimate:
+    """The estimate with what is to be said of the files that it is computed on."""
+    return replace(one, remarks=(*one.remarks, Remark(remark))) if remark else one
 
 
 def reporter(record: Record) -> Callable[[str, int, int], None]:

@@ -718,6 +718,7 @@ def test_mnist_download_unpacks_what_torchvision_fetches(
     data = datasets.load("fashion-mnist", tmp_path, Options(download=True, any_checksum=True))
     assert sizes(data) == (10, 2, 5)
     assert [part.tolist() for part in data.labels] == [list(range(10)), [10, 11], list(range(5))]
+    assert data.remark == f"not in the published order of Fashion-MNIST, so another split (images {data.digest[:8]})"
 
 
 def idx_labels(labels: Iterable[int]) -> bytes:
