@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import operator
 import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import fields
-from itertools import pairwise
+from itertools import dropwhile, pairwise, takewhile
 
 from benchmarks.common.errors import UsageError, unknown
 
@@ -51,7 +52,7 @@ def sentence(page: str, program: str) -> str:
     """The first paragraph of what the parser says, in one line."""
     lines = [line.strip().strip(FRAME).strip() for line in page.splitlines()[1:]]
     lines = ["" if {*line} <= {"─", "-"} else line for line in lines]
-    first = lines[: lines.index("")] if "" in lines else lines
+    first = list(takewhile(bool, dropwhile(operator.not_, lines)))
     if first and first[0].startswith(MISSING):
         told = f"{' and '.join(line for line in first if line.startswith('--'))} must be given"
     else:
