@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 
-from benchmarks.cli import DATA, STOPPED, Selection, Several, check_least, named, parse, status, workspace_of
+from benchmarks.cli import (
+    DATA,
+    STOPPED,
+    Selection,
+    Several,
+    check_least,
+    load_plugins,
+    named,
+    parse,
+    status,
+    workspace_of,
+)
 from benchmarks.common.errors import UsageError
 from benchmarks.common.screen import Screen
 from benchmarks.common.started import program
@@ -78,6 +89,7 @@ def check(command: Command, console: Console) -> int:
     from benchmarks.tables import baseline, changes, drift
 
     refuse(command)
+    load_plugins(command.plugin)
     chosen = suite.read(command.suite)
     path = command.baseline or command.results / "baselines" / f"{chosen.name}.csv"
     if command.update:

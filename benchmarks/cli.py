@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
+from benchmarks.common import flags
 from benchmarks.common.errors import Mistake, UsageError, cut
 from benchmarks.common.escape import in_line
 from benchmarks.common.files import digest_of
@@ -47,9 +48,12 @@ C = TypeVar("C")
 
 
 def parse(command: type[C], arguments: Sequence[str] | None, name: str) -> C:
-    """The arguments of `python -m benchmarks.NAME`, those of the process where none are given."""
+    """The arguments of `python -m benchmarks.NAME`, those of the process where none are given; UsageError."""
     text = as_started(inspect.getdoc(command) or "")
-    return tyro.cli(command, args=arguments, prog=program(name), description=text, config=STYLE)
+    given = sys.argv[1:] if arguments is None else arguments
+    flags.check(command, given)
+    with flags.told_in_a_sentence(program(name)):
+        return tyro.cli(command, args=given, prog=program(name), description=text, config=STYLE)
 
 
 def named(metavar: str) -> Any:
@@ -75,7 +79,7 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
         finally:
             sys.stdout.flush()  # what cannot be written is told here, not when Python ends
     except Mistake as error:
-        print(f"error: {in_line(str(error))}", file=sys.stderr)
+        print(f"error: {sentence(in_line(str(error)))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         hush()
@@ -87,6 +91,11 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
     except KeyboardInterrupt as stop:
         print(f"\n{stopped}", file=sys.stderr)
         return exit_status(stop)
+
+
+def sentence(text: str) -> str:
+    """The text with a full stop, where it ends without."""
+    return text if text.endswith((".", "!", "?", "`")) else f"{text}."
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -85,7 +85,6 @@ def dispatch(arguments: list[str], console: Console) -> int:
         if arguments[0] not in COMMANDS:
             raise unknown("command", arguments[0], COMMANDS)
         return COMMANDS[arguments[0]](arguments[1:], console)
-    check_flags(arguments)
     return run_suite(parse(Command, arguments, "run"), console)
 
 
@@ -296,16 +295,6 @@ def show_runs(arguments: Sequence[str], console: Console) -> int:
 
 
 COMMANDS = {"list": list_everything, "show": show_runs, "table": print_table, "validate": validate}
-
-
-def check_flags(arguments: Sequence[str]) -> None:
-    """Raises UsageError with the near name for a flag that does not exist."""
-    known = {f"--{field.name.replace('_', '-')}" for field in fields(Command)}
-    known.add("--help")
-    for argument in arguments:
-        flag = argument.partition("=")[0]
-        if flag.startswith("--") and flag not in known:
-            raise unknown("flag", flag, known)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 import traceback
+from contextlib import suppress
+from pathlib import Path
 
 from benchmarks.common.started import program
 from benchmarks.config.settings import Run
 from benchmarks.runner.sources import foreign_files
 from benchmarks.runner.workspace import Workspace
 from priors.plugins import plugin_paths
+from priors.registry import UnknownName
 from priors.wording import in_one_line
 
 
@@ -23,10 +26,7 @@ def place(error: BaseException, run: Run) -> str:
 
     The file's name alone: tables keep it.
     """
-    try:
-        files = {str(path): path.name for path in foreign_files(run)}
-    except Exception:  # what was registered may be gone
-        return ""
+    files = {str(path): path.name for path in _files(run)}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     return f" ({files[frames[-1].filename]}, line {frames[-1].lineno})" if frames else ""
 
@@ -38,9 +38,16 @@ def hint(run: Run, workspace: Workspace) -> str:
 
 def advice(run: Run) -> str:
     """` Try `priorbench conformance --plugin myprior.py`.`, or nothing where all parts are the project's."""
-    files = {str(path) for path in foreign_files(run)}
+    files = {str(path) for path in _files(run)}
     given = [path for path in plugin_paths() if str(path) in files]
     if given:
         return f" Try `{program('conformance')} {shlex.join(w for path in given for w in ('--plugin', str(path)))}`."
     foreign = run.prior is not None and files
     return f" Try `{program('conformance')} --prior {shlex.quote(run.demand_prior().name)}`." if foreign else ""
+
+
+def _files(run: Run) -> list[Path]:
+    """Of the run's parts that are third parties'; none of a run of which a part has no name, as data in memory."""
+    with suppress(UnknownName):
+        return foreign_files(run)
+    return []

@@ -43,7 +43,7 @@ def device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.device_count() and not fault("cuda") else "cpu"
     if reason := fault(name):
-        raise UsageError(f"--device {name} cannot be used here: {reason}")
+        raise UsageError(f"--device {name} cannot be used here: {reason}; use cpu, or auto for the best there is.")
     return name
 
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-import tyro
-
-from benchmarks.cli import STOPPED, named, status
+from benchmarks.cli import STOPPED, named, parse, status
 from benchmarks.speed import EIGH, EIGVALSH
 
 Name = Literal["nll-gaussian", "nll-vampprior", "aggregate", "neighbours", "frechet"]
@@ -55,9 +54,8 @@ class Settings:
         return math.ceil(full / QUICK) if self.quick else full
 
 
-def main() -> int:
-    settings = tyro.cli(Settings, prog="python -m benchmarks.speed.evaluation")
-    return status(lambda: show(settings), STOPPED)
+def main(arguments: Sequence[str] | None = None) -> int:
+    return status(lambda: show(parse(Settings, arguments, "speed.evaluation")), STOPPED)
 
 
 def show(settings: Settings) -> int:

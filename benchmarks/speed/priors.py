@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import tyro
-
-from benchmarks.cli import DATA, STOPPED, status
+from benchmarks.cli import DATA, STOPPED, parse, status
 
 METHODS = (
     *("gaussian", "mixture", "vampprior", "implicit", "pullback", "naive-pullback", "dp", "autoregressive", "lars"),
@@ -64,9 +62,12 @@ def measure(settings: Settings) -> dict[str, tuple[float, int]]:
     }
 
 
-def main() -> int:
-    settings = tyro.cli(Settings, prog="python -m benchmarks.speed.priors")
-    return status(lambda: show(measure(settings), settings.methods[0]), STOPPED)
+def main(arguments: Sequence[str] | None = None) -> int:
+    def work() -> int:
+        settings = parse(Settings, arguments, "speed.priors")
+        return show(measure(settings), settings.methods[0])
+
+    return status(work, STOPPED)
 
 
 def show(result: Mapping[str, tuple[float, int]], first: str) -> int:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import tyro
-
-from benchmarks.cli import DATA, STOPPED, status
+from benchmarks.cli import DATA, STOPPED, parse, status
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,12 @@ def measure(settings: Settings) -> dict[str, float]:
     }
 
 
-def main() -> int:
-    settings = tyro.cli(Settings, prog="python -m benchmarks.speed.vampprior")
-    return status(lambda: show(measure(settings), settings), STOPPED)
+def main(arguments: Sequence[str] | None = None) -> int:
+    def work() -> int:
+        settings = parse(Settings, arguments, "speed.vampprior")
+        return show(measure(settings), settings)
+
+    return status(work, STOPPED)
 
 
 def show(result: Mapping[str, float], settings: Settings) -> int:

@@ -77,7 +77,7 @@ def workspace(
 ) -> Workspace:
     """On the card, with less to compute."""
     monkeypatch.setattr(
-        "benchmarks.runner.workspace._dataset", lambda name, folder, options, rule, device: images().to(device)
+        "benchmarks.runner.workspace._dataset", lambda asked, name, folder, options, rule, device: images().to(device)
     )
     shared = tmp_path_factory.getbasetemp() / "cache"  # the classifier's, trained once for all tests
     monkeypatch.setattr(Workspace, "cache", property(lambda self: shared))
@@ -151,7 +151,7 @@ def test_a_run_on_points_on_a_gpu(workspace: Workspace, monkeypatch: pytest.Monk
     splits = [Split(torch.rand(n, 2), 1.0) for n in (60, 30, 30)]
     data = Dataset("points", *splits, "none", False, None, None, "0" * 8)
     monkeypatch.setattr(
-        "benchmarks.runner.workspace._dataset", lambda name, folder, options, rule, device: data.to(device)
+        "benchmarks.runner.workspace._dataset", lambda asked, name, folder, options, rule, device: data.to(device)
     )
     run = run_of(workspace.results, "gaussian").model_copy(update={"metrics": ("nll", "fd_data", "off_manifold")})
     with pretended_gpu():

@@ -325,11 +325,11 @@ class Own(Gaussian):
 PLUGINS = {  # by what is wrong: the file, and words of the message
     "RuntimeError": (
         CLASS.format("", 'raise RuntimeError("no")'),
-        ["own on onehot", "RuntimeError: no (own.py, line "],
+        ["own on onehot", "RuntimeError: no (own.py, line 12)."],
     ),
-    "no text": (CLASS.format("", "raise RuntimeError"), ["own on onehot", "RuntimeError (own.py, line "]),
-    "KeyError": (CLASS.format("", '{}["x"]'), ["own on onehot", "KeyError: 'x' (own.py, line "]),
-    "exit": (CLASS.format("", "sys.exit(0)"), ["own on onehot", "SystemExit: 0 (own.py, line "]),
+    "no text": (CLASS.format("", "raise RuntimeError"), ["own on onehot", "RuntimeError (own.py, line 12)."]),
+    "KeyError": (CLASS.format("", '{}["x"]'), ["own on onehot", "KeyError: 'x' (own.py, line 12)."]),
+    "exit": (CLASS.format("", "sys.exit(0)"), ["own on onehot", "SystemExit: 0 (own.py, line 12)."]),
     "no memory": (CLASS.format("", "torch.zeros(10**14)"), ["own on onehot", "RuntimeError", "memory"]),
     "number": (CLASS.replace('"own"', "5"), ["a prior's name is a text, not 5", "@register"]),
     "bare": (CLASS.replace('("own")', ""), ["a prior's name is a text", '@register("name")']),

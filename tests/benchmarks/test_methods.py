@@ -142,7 +142,7 @@ def table_of(method: str, dataset: str, folder: Path, text: str = SHORT) -> pd.D
     where = ["--results", str(folder), "--data", str(folder), "--executor", "serial", "--name", "table"]
     arguments = ["--suite", str(path), "--dataset", dataset, "--method", method]
     assert main([*arguments, *where]) == 0
-    return cell(folder / "table.csv", method, dataset)
+    return cell(folder / "table.csv", method, Path(dataset).name)
 
 
 def cell(path: Path, method: str, dataset: str = "digits") -> pd.DataFrame:

@@ -734,11 +734,11 @@ def test_failure_is_told_and_tried_again(bench: Bench):
     assert "Traceback" not in answer.out + answer.err
     table = bench.table().set_index("method")
     assert table.loc["raises", "status"] == "failed"
-    assert table.loc["raises", "note"] == "ArithmeticError: the flag is up"
+    assert table.loc["raises", "note"] == "ArithmeticError: the flag is up (ill.py, line 17)"
     assert set(table.loc["gaussian", "status"]) == {"ok"}
     (folder,) = bench.runs("raises")
     told = (folder / "error.txt").read_text()
-    assert told.startswith("ArithmeticError: the flag is up\n\nTraceback")
+    assert told.startswith("ArithmeticError: the flag is up (ill.py, line 17)\n\nTraceback")
     assert "in frozen" in told
     assert bench(*command).status == 1, "a failure is not kept"
 

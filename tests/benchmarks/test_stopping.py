@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,15 @@ def test_a_program_of_others_is_left_alone(tmp_path: Path):
     assert ended(tmp_path, signal.SIGTERM, "import stopping_here", "notebook.py") == (-signal.SIGTERM, "")
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """A shell's `&` has Ctrl-C ignored by the tests themselves."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_a_command_works(number: int, capsys: pytest.CaptureFixture[str]):
     """It raises, so that what is under way is put in order; afterwards signals do what they did before."""
