@@ -17,6 +17,7 @@ from PIL import Image
 from benchmarks.config import methods, suite
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request
+from benchmarks.datasets.base import short_name
 from benchmarks.features import Features, Network, inception
 from benchmarks.metrics import METRICS
 from benchmarks.run import main
@@ -142,7 +143,7 @@ def table_of(method: str, dataset: str, folder: Path, text: str = SHORT) -> pd.D
     where = ["--results", str(folder), "--data", str(folder), "--executor", "serial", "--name", "table"]
     arguments = ["--suite", str(path), "--dataset", dataset, "--method", method]
     assert main([*arguments, *where]) == 0
-    return cell(folder / "table.csv", method, dataset)
+    return cell(folder / "table.csv", method, short_name(dataset))
 
 
 def cell(path: Path, method: str, dataset: str = "digits") -> pd.DataFrame:
