@@ -351,7 +351,7 @@ def close(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool((a - b).abs().max() < 1e-5 * a.abs().max())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_inception_is_torch_fidelitys(drawn: Network, weights: Path, tmp_path: Path) -> None:
     """Features of grey and colour pictures, and FID, KID and IS from them, are those of torch-fidelity's own run."""
     import torch_fidelity

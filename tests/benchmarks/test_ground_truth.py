@@ -32,7 +32,7 @@ def excess(folder: Path, method: str, overrides: tuple[str, ...]) -> dict[str, t
     return {f["estimator"]: (f["value"], f["error"]) for f in rows}
 
 
-@pytest.mark.parametrize("method", slow_but(["gaussian", "mixture"], ["gaussian", "mixture", "vampprior"]))
+@pytest.mark.parametrize("method", slow_but(["mixture"], ["gaussian", "mixture", "vampprior"]))
 def test_no_model_beats_the_data(tmp_path: Path, method: str):
     """KL(data || model) >= 0; after a little training it is also small, and more draws only lower it."""
     found = excess(tmp_path, method, SHORT)

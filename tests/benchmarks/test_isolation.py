@@ -146,8 +146,8 @@ EXPECTED = {  # words of the table's note, in the order in which the methods run
     "forks": "exit status 4",
 }
 
-SOME = "deserts", "exit0", "wordless"
-"""One that leaves a process and ends what started it, one without a word, and one in Python."""
+SOME = "forks", "exit0", "wordless"
+"""One that leaves a process, one without a word, and one in Python: each that ends the nursery costs seconds."""
 
 __all__ = ["forget_plugins"]  # a fixture
 
@@ -217,6 +217,7 @@ def hanging(plugin: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Po
         process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_run_may_take_so_long(hanging: Callable[..., subprocess.Popen[str]], tmp_path: Path):
     """And as long as it takes, the nursery is safe to fork: of the processes that the command starts, the one that has
     children of its own has one thread."""
@@ -239,7 +240,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return table(folder)
 
 
-@pytest.mark.parametrize("executor", ["serial", pytest.param("local", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["serial", "local"])
 def test_nothing_leaks_into_the_next_run(executor: str, plugin: str, tmp_path: Path, alone: pd.DataFrame):
     """A changed folder or default type is of the run that changed it; one worker, so that runs follow each other."""
     arguments = ("--suite", "tiny.toml", "--executor", executor, "--workers", "1", "--plugin", plugin)

@@ -205,6 +205,7 @@ def test_a_gallery_keeps_what_was_drawn_before(results: Results, tmp_path: Path)
     assert {one.plot for one in shown} == {"ranks", "training"}
 
 
+@pytest.mark.slow
 def test_a_pdf_has_embedded_truetype_fonts_and_is_the_same_each_time(results: Results, tmp_path: Path):
     """LaTeX and publishers refuse Type 3; without --pdf none is left that shows something older."""
     few, kinds = results.on("moons"), gallery.ALL

@@ -85,7 +85,7 @@ def test_its_python_runs(capsys: pytest.CaptureFixture[str]):
     assert {"gaussian", "vampprior"} <= set(capsys.readouterr().out.split())
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.usefixtures("quicker")
 def test_the_python_of_the_page_runs(capsys: pytest.CaptureFixture[str]):
     """Its three programs, one after another."""

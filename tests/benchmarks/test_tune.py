@@ -255,6 +255,7 @@ def test_validation_images_are_scored_as_test_images_are(tmp_path: Path, rule: A
 # Interruptions
 
 
+@pytest.mark.slow
 def test_killed_and_taken_up(bench: Bench, tmp_path: Path):
     """SIGKILL in the middle of a trial: the same command ends with the trials of a study that was never stopped."""
     arguments = ["--method", "vampprior", "--trials", "3", "--set", "training.epochs=25", "--samples", "20"]
@@ -336,6 +337,7 @@ def test_a_trial_whose_process_dies_again_and_again_is_given_up(tmp_path: Path):
 # Counts
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_study(bench: Bench):
     answer = bench("--method", "vampprior", "--trials", "5", "--workers", "2", "--samples", "20")
     assert (answer.status, answer.err) == (0, "")
