@@ -24,6 +24,7 @@ from benchmarks.report.verdicts import verdicts
 from benchmarks.statistics import paired
 from benchmarks.tables import ledger, table
 from benchmarks.tables.console import LEGEND
+from benchmarks.tables.spent import spent
 
 
 def report(command: Selection, as_drawn: bool, console: Console) -> int:
@@ -54,10 +55,10 @@ def selected(frame: pd.DataFrame, command: Selection) -> pd.DataFrame:
     return frame
 
 
-def spent(path: Path) -> pd.DataFrame:
-    """The table of costs; empty where there is none."""
+def costs_of(path: Path, known: ledger.Ledger) -> pd.DataFrame:
+    """The table of costs; where there is none, those of the ledger."""
     if not path.is_file():
-        return pd.DataFrame(columns=table.COLUMNS)
+        return spent(known)
     return table.read(path, "remove it, or run the suite again")[0]
 
 
@@ -87,7 +88,7 @@ def content(command: Selection, chosen: suite.Suite, frame: pd.DataFrame, told: 
     trial = rows.trial(frame)
     target = command.results / name
     known = ledger.read(target)
-    spending = selected(spent(command.results / f"{name}-cost.csv"), command)
+    spending = selected(costs_of(command.results / f"{name}-cost.csv", known), command)
     cells = provenance.cells(chosen, command.request(), frame)
     settled = provenance.settings_of(cells, known, frame)
     datasets = tuple(frame["dataset"].unique())

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from test_run import Bench, forget_plugins
 
-from benchmarks.tables import ledger
+from benchmarks.tables import ledger, table
+from benchmarks.tables.spent import spent
 from workbench import TINY
 
 pytestmark = pytest.mark.long
@@ -105,6 +106,14 @@ def test_what_is_written_is_read(bench: Bench):
     assert [path.read_bytes() for path in ledger.files(target)] == contents
     assert {one.environment["device"] for one in known.values()} == {"cpu"}
     assert all(len(one.weights) == len(one.data) == 64 and one.ended.endswith("+00:00") for one in known.values())
+
+
+def test_what_was_spent_is_known_without_the_table_of_costs(bench: Bench):
+    costs = table.read(bench.results / "tiny-cost.csv", "")[0].set_index(["method", "metric"])
+    found = spent(ledger.read(bench.results / "tiny")).set_index(["method", "metric"])
+    trained = costs[costs.index.get_level_values("metric") != "evaluation_time"]
+    assert set(found.index) == set(trained.index)
+    pd.testing.assert_series_equal(found.loc[trained.index]["mean"], trained["mean"], rtol=1e-6)
 
 
 def test_show_traces_a_number_and_holds_it_against_another_folders(bench: Bench):

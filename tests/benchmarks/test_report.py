@@ -374,7 +374,7 @@ def test_runs_and_what_they_ran_on(tmp_path: Path):
         settings = {key: value for key, value in one.model_dump(mode="json").items() if key != "seed"}
         settings["training"]["lr"] = 0.123
         made = {"by": ({"sources": "s"},), "data": "d", "weights": "w", "ended": f"2026-01-0{seed + 1}T00:00:00+00:00"}
-        of = {"evaluation": one.evaluation, "protocol": "p", "training": {"status": "ok"}, "metrics": {}}
+        of = {"evaluation": one.evaluation, "protocol": "p", "training": {"status": "ok", "cost": []}, "metrics": {}}
         left[one.name] = ledger.Entry(seed=seed, settings=settings, environment=environment, **made, **of)
     ledger.write(left, tmp_path / "mine")
     text = report(tmp_path, name).text
