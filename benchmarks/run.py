@@ -44,7 +44,8 @@ class Command(Selection):
     again: the same command goes on where a former one stopped.
 
     Other commands: `python -m benchmarks.run list [SECTION [NAME]]` (what there is, one in full),
-    `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them) and
+    `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them),
+    `python -m benchmarks.run show --suite NAME` (each seed's numbers and what made them) and
     `python -m benchmarks.run table --suite NAME` (a table as Markdown, LaTeX or CSV for a paper).
 
     For example:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.runner.record import Record
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import front
 from benchmarks.tables.headline import Answer, Cell, Headline, headlines
-from benchmarks.tables.ledger import Entry, Ledger
+from benchmarks.tables.ledger import Ledger
 from benchmarks.tables.notes import Notes
 
 
@@ -57,11 +56,7 @@ def draws(dataset: str, method: str, ledger: Ledger, workspace: Workspace) -> st
     """The picture of draws that the method's first run left; empty where it is not on this disk."""
     runs = [(one.seed, name, one) for name, one in ledger.items() if (one.dataset, one.method) == (dataset, method)]
     for _, name, entry in sorted(runs, key=lambda run: run[:2]):
-        if (path := folder(name, entry, workspace).folder / "samples.png").is_file():
+        path = workspace.results / "runs" / str(entry.settings["suite"]) / name / "samples.png"
+        if path.is_file():
             return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     return ""
-
-
-def folder(name: str, entry: Entry, workspace: Workspace) -> Record:
-    """Where the run would be on this disk."""
-    return Record(workspace.results / "runs" / str(entry.settings["suite"]) / name)

@@ -18,7 +18,8 @@ from benchmarks.config import methods, suite
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import DataError
-from benchmarks.tables.ledger import Entry, Ledger
+from benchmarks.tables.ledger import Ledger
+from benchmarks.tables.shown import versions
 
 Cell = tuple[str, str]
 """A data set and a method."""
@@ -113,7 +114,7 @@ def facts(ledger: Ledger, target: Path) -> dict[str, str]:
     days = sorted(one.ended[:10] for one in ledger.values())
     ended = f"{len(ledger)}, ended {days[0]}" + (f" to {days[-1]}" if days[-1] != days[0] else "")
     shown = {"seeds": ", ".join(map(str, seeds)), "runs": ended}
-    every = [pair for one in ledger.values() for pair in _flat({**one.environment, "sources": _sources(one)})]
+    every = [pair for one in ledger.values() for pair in _flat({**one.environment, "sources": one.sources})]
     for key in dict.fromkeys(key for key, _ in every):
         counts = Counter(value for name, value in every if name == key)
         values = [f"{value} ({n} of {len(ledger)})" for value, n in counts.most_common()]
@@ -121,12 +122,8 @@ def facts(ledger: Ledger, target: Path) -> dict[str, str]:
     return shown
 
 
-def _sources(one: Entry) -> str:
-    return ", ".join(dict.fromkeys(by["sources"] for by in one.by))
-
-
 def _flat(environment: dict[str, Any]) -> list[tuple[str, str]]:
-    packages = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    packages = versions(environment["packages"])
     return [
         (key, "not known" if value is None else str(value))
         for key, value in {**environment, "packages": packages}.items()

@@ -9,9 +9,8 @@ from itertools import groupby
 import pandas as pd
 
 from benchmarks.common.rows import Row, records
-from benchmarks.estimators.estimator import Estimator
 from benchmarks.report.rows import Number, count, exact, mean
-from benchmarks.tables.console import mark, of_one_seed, ordered, pairs, published_value, rounded
+from benchmarks.tables.console import alarm, mark, of_one_seed, ordered, pairs, published_value, rounded
 from benchmarks.tables.notes import Notes, shared, text
 
 DIRECTIONS = {"lower": "lower is better", "higher": "higher is better"}
@@ -136,16 +135,14 @@ def _entry(row: Row, notes: Notes) -> Entry:
     letter = notes.mark(row) if row["status"] == "ok" else ""
     paper = Number(published_value(row), exact(row["published"]))
     value, error = mean(row)
-    told = {"mark": mark(row), "standing": standing, "verdict": verdict, "alarm": _alarm(row), "letter": letter}
+    told = {
+        "mark": mark(row),
+        "standing": standing,
+        "verdict": verdict,
+        "alarm": alarm(row) if row["status"] == "ok" else "",
+        "letter": letter,
+    }
     return Entry(row["method"], value, error, count(row), published=paper, test=_test(row), **told)
-
-
-def _alarm(row: Row) -> str:
-    """The row's own, or that its estimator is not to be relied on."""
-    if row["status"] != "ok":
-        return ""
-    how = Estimator.parse(text(row["estimator"]))
-    return text(row["alarm"]) or ("" if how.reliable else how.certainty)
 
 
 def _test(row: Row) -> Against | None:

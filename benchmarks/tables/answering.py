@@ -8,13 +8,13 @@ from benchmarks.common.rows import Row
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.metrics import METRICS
 from benchmarks.metrics.base import QUESTIONS, Deciding
-from benchmarks.tables.notes import text
+from benchmarks.tables.console import how
 
 
 def answering(rows: Sequence[Row]) -> dict[str, tuple[str, Estimator]]:
     """(the row's name, its estimator but for what a prior's density makes of it) by the question of QUESTIONS, for
     those that the rows answer."""
-    known = [(row["metric"], Estimator.parse(text(row["estimator"]))) for row in rows if row["status"] == "ok"]
+    known = [(row["metric"], how(row)) for row in rows if row["status"] == "ok"]
     found: dict[str, tuple[str, Estimator]] = {}
     for one in declared():
         if fitting := [how for row, how in known if one.fits(row, how)]:

@@ -12,6 +12,7 @@ from benchmarks.common.rows import Row
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.metrics import METRICS
 from benchmarks.tables.answering import answering
+from benchmarks.tables.console import how
 from benchmarks.tables.notes import text
 
 FIT = 4
@@ -81,16 +82,11 @@ def of_metric(name: str, rows: Sequence[Row]) -> list[Row]:
     made = METRICS.get(name)
     own = [row for row in numbers if row["metric"] == name]
     if not own and made:
-        own = [row for row in numbers if made.makes(row["metric"], Estimator.parse(text(row["estimator"])))]
+        own = [row for row in numbers if made.makes(row["metric"], how(row))]
     if not own and name not in {row["metric"] for row in rows}:
         known = [one for one in METRICS if any(METRICS[one].makes(row["metric"], how(row)) for row in numbers)]
         raise unknown("metric", name, {*(row["metric"] for row in numbers), *known})
     return own
-
-
-def how(row: Row) -> Estimator:
-    """What a row was computed by."""
-    return Estimator.parse(text(row["estimator"]))
 
 
 def by_estimator(name: str, rows: Sequence[Row]) -> list[Column]:
@@ -110,13 +106,12 @@ def one_each(rows: Sequence[Row]) -> list[Column]:
     return [Column(name, foremost(name, rows)) for name in dict.fromkeys(row["metric"] for row in rows)]
 
 
-def foremost(metric: str, rows: Sequence[Row], kind: str = "") -> str:
-    """Of a row's estimators, or those of a kind, the one of the model itself with the most draws; empty for none.
+def foremost(metric: str, rows: Sequence[Row]) -> str:
+    """Of a row's estimators the one of the model itself with the most draws; empty for none.
 
     Estimators of another kind than the first's are not considered: their draws are draws of something else.
     """
     own = [how(row) for row in rows if row["metric"] == metric and row["status"] == "ok"]
-    own = [one for one in own if not kind or one.kind == kind]
     plain = [one for one in own if not one.of and not one.variant] or own
     alike = [one for one in plain if one.kind == plain[0].kind]
     return str(max(alike, key=lambda one: one.draws).base) if alike else ""

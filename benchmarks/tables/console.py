@@ -22,6 +22,9 @@ from benchmarks.tables.notes import Notes, shared, text
 STANDINGS = {"best": "*", "tied": "=", "undecided": "?", "better": "+", "worse": ""}
 """Marks of an estimate's standing: all but `worse` have one."""
 
+ARROWS = {"lower": "↓", "higher": "↑"}
+"""Which estimates are better, by a row's direction."""
+
 UNRANKED = "!"
 """Mark of an estimate that is unreliable by its estimator's name."""
 
@@ -77,9 +80,20 @@ def block(part: pd.DataFrame, notes: Notes) -> Table:
     return table
 
 
+def how(row: Mapping[str, Any]) -> Estimator:
+    """What a row was computed by."""
+    return Estimator.parse(text(row["estimator"]))
+
+
+def alarm(row: Mapping[str, Any]) -> str:
+    """What a reader must not miss of an estimate: its own alarm, or that its estimator is not to be relied on."""
+    one = how(row)
+    return text(row["alarm"]) or ("" if one.reliable else one.certainty)
+
+
 def mark(row: Mapping[str, Any]) -> str:
     """Of a row's standing; UNRANKED where its estimator is unreliable."""
-    if row["status"] == "ok" and not Estimator.parse(text(row["estimator"])).reliable:
+    if row["status"] == "ok" and not how(row).reliable:
         return UNRANKED
     return STANDINGS.get(text(row["standing_label"]), "")
 

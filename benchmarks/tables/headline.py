@@ -12,8 +12,8 @@ from benchmarks.common.rows import Row, records
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.metrics.base import QUESTIONS
 from benchmarks.tables.answering import answering
+from benchmarks.tables.console import ARROWS, alarm, how, mark, value
 from benchmarks.tables.console import UNRANKED as UNRELIABLE
-from benchmarks.tables.console import mark, value
 from benchmarks.tables.notes import text
 
 COST = ("training_time", Estimator("wall-clock"))
@@ -21,8 +21,6 @@ COST = ("training_time", Estimator("wall-clock"))
 
 ALARM = "!"
 """Mark of an estimate that is unreliable or impossible with some of its seeds."""
-
-ARROWS = {"lower": "↓", "higher": "↑"}
 
 CERTAINTIES = {"estimate": "~", "bound": "<"}
 """Before an estimate whose density is not exact: such are ranked among themselves alone."""
@@ -34,21 +32,17 @@ UNRANKED = {"unsupported": "-", "failed": "failed", "diverged": "diverged", "not
 @dataclass(frozen=True)
 class Cell:
     """One method's answer. certainty: a sign for a density that is not exact. mark: of its standing among those that
-    are ranked together. alarm: why it is not to be relied on."""
+    are ranked together, and of what is not to be relied on."""
 
     mean: str
     error: str = ""
     mark: str = ""
     certainty: str = ""
-    alarm: str = ""
 
     @property
     def number(self) -> str:
         """The estimate with its error, to two digits of it."""
         return " ".join(filter(None, (self.certainty + self.mean, self.error and f"± {self.error}")))
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.number, self.mark)))
 
 
 @dataclass(frozen=True)
@@ -77,7 +71,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Headline:
-    """A data set's answers. verdicts: of the deciding one, by method, with the reason where it is undecided."""
+    """A data set's answers, and the verdicts that the deciding one gives."""
 
     dataset: str
     methods: tuple[str, ...]
@@ -112,7 +106,7 @@ def _headline(dataset: str, rows: Sequence[Row]) -> Headline:
 
 def _answer(question: str, meaning: str, metric: str, base: Estimator, rows: Sequence[Row]) -> Answer | None:
     found = [row for row in rows if row["status"] == "ok" and row["metric"] == metric]
-    same = {row["method"]: row for row in found if Estimator.parse(text(row["estimator"])).base == base}
+    same = {row["method"]: row for row in found if how(row).base == base}
     if not same:
         return None
     first = next(iter(same.values()))
@@ -125,10 +119,8 @@ def _answer(question: str, meaning: str, metric: str, base: Estimator, rows: Seq
 def _cell(row: Row) -> Cell:
     if row["status"] != "ok":
         return Cell(UNRANKED[row["status"]])
-    how = Estimator.parse(text(row["estimator"]))
-    alarm = text(row.get("alarm")) or ("" if how.reliable else how.certainty)
-    marks = mark(row) + (ALARM if alarm and mark(row) != UNRELIABLE else "")
-    return Cell(*_shown(row), marks, CERTAINTIES.get(how.certainty, ""), alarm)
+    marks = mark(row) + (ALARM if alarm(row) and mark(row) != UNRELIABLE else "")
+    return Cell(*_shown(row), marks, CERTAINTIES.get(how(row).certainty, ""))
 
 
 def _shown(row: Row) -> tuple[str, str]:
@@ -147,19 +139,19 @@ def verdict(row: Mapping[str, Any]) -> tuple[str, str]:
     """(a word for how the row stands, the reason where it is not told from the best, or not ranked)."""
     if row["status"] != "ok":
         return UNRANKED[row["status"]], text(row["remark"])
-    how = Estimator.parse(text(row["estimator"]))
-    if not how.reliable:
+    certainty = how(row).certainty
+    if not how(row).reliable:
         return "unreliable", text(row["remark"])
     label, reason = text(row["standing_label"]), text(row["standing_reason"])
-    sign = CERTAINTIES.get(how.certainty, "")
+    sign = CERTAINTIES.get(certainty, "")
     if not label:
-        return "not ranked", _why_unranked(row, how)
+        return "not ranked", _why_unranked(row, certainty)
     if label == "undecided" and not reason:
         reason = f"p = {row['p']:.2g} against {row['against']}"
     return sign + label, reason
 
 
-def _why_unranked(row: Mapping[str, Any], how: Estimator) -> str:
+def _why_unranked(row: Mapping[str, Any], certainty: str) -> str:
     if text(row["trial"]):
         return "a trial"
-    return f"the only {how.certainty}" if how.certainty in CERTAINTIES else "held against no other"
+    return f"the only {certainty}" if certainty in CERTAINTIES else "held against no other"

@@ -64,6 +64,11 @@ class Entry:
         return str(self.settings.get("source") or self.dataset)
 
     @property
+    def sources(self) -> str:
+        """The digests of the project's sources that made the run."""
+        return ", ".join(dict.fromkeys(by["sources"] for by in self.by))
+
+    @property
     def method(self) -> str:
         return str(self.settings["method"])
 
@@ -116,13 +121,13 @@ def _entry(run: Run, record: Record) -> Entry:
         seed=run.seed,
         evaluation=run.evaluation,
         protocol=metrics["hash"],
-        settings={key: value for key, value in config.items() if key not in ("seed", "seal")},
-        environment={key: value for key, value in environment.items() if key != "seal"},
+        settings={key: value for key, value in config.items() if key != "seed"},
+        environment=environment,
         by=made["by"],
         data=made["data"],
         weights=weights,
         ended=day.isoformat(timespec="seconds"),
-        training={key: value for key, value in training.items() if key not in ("files", "seal")},
+        training={key: value for key, value in training.items() if key != "files"},
         metrics={name: metrics["metrics"][name] for name in run.metrics if name in metrics["metrics"]},
     )
 

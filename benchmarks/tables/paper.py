@@ -13,8 +13,8 @@ import pandas as pd
 
 from benchmarks.common.rows import Row, records
 from benchmarks.estimators.estimator import Certainty, Estimator
-from benchmarks.tables.columns import Column, columns, how
-from benchmarks.tables.console import LEGEND, STANDINGS, UNRANKED, of_one_seed, published_value, value
+from benchmarks.tables.columns import Column, columns
+from benchmarks.tables.console import ARROWS, LEGEND, STANDINGS, UNRANKED, how, of_one_seed, published_value, value
 from benchmarks.tables.notes import Notes, parts, text
 
 BEST = STANDINGS["best"]
@@ -28,8 +28,6 @@ OF_DENSITY: Mapping[Certainty, str] = {
     "unreliable": "with an estimate of the prior's ln Z that fails its own diagnostics",
 }
 """What is said of a number whose column has others of an exact density."""
-
-ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 @dataclass(frozen=True)

@@ -155,8 +155,7 @@ def facts(entry: Entry) -> dict[str, str]:
     """Machine, versions and sources of a run, for people."""
     machine = {key: value for key, value in entry.environment.items() if key not in ("packages", "commit")}
     packages = versions(entry.environment["packages"])
-    sources = ", ".join(dict.fromkeys(by["sources"] for by in entry.by))
-    told = {**machine, "packages": packages, "commit": entry.environment.get("commit"), "sources": sources}
+    told = {**machine, "packages": packages, "commit": entry.environment.get("commit"), "sources": entry.sources}
     return {key: "not known" if value is None else str(value) for key, value in told.items()} | {
         "data": entry.data[:16]
     }
