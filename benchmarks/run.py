@@ -67,6 +67,9 @@ class Command(Selection):
     """Leave out data sets that are not there, instead of refusing to start."""
     minutes_a_run: Annotated[float | None, named("MINUTES")] = None
     """End a run that takes longer, as failed (default: no limit)."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Join a training step's operations once and replay them, up to twice as fast: auto where it is worth it, on
+    wherever it can be done, off never. Estimates change by rounding."""
     all: bool = False
     """Print every estimate of the table after its headline."""
     stale: Literal["keep", "rerun"] = "keep"
@@ -98,12 +101,13 @@ def run_suite(command: Command, console: Console) -> int:
 
     check_numbers(command)
     chosen, request = suite.read(command.suite), command.request()
-    workspace = replace(workspace_of(command, command.inception_weights), seconds=60 * (command.minutes_a_run or 0))
+    usual, seconds = workspace_of(command, command.inception_weights), 60 * (command.minutes_a_run or 0)
+    workspace = replace(usual, seconds=seconds, capture=command.compile)
     runs = suite.expand(chosen, request)
     check_writable(command.results)
     target = command.results / command.output(chosen)
-    how = {name: getattr(command, name) for name in ("executor", "workers", "limit", "skip_missing", "stale")}
-    filled = fill(Order(chosen, request, runs, workspace, target, **how), console, lambda lines: warn(console, lines))
+    order = {name: getattr(command, name) for name in ("executor", "workers", "limit", "skip_missing", "stale")}
+    filled = fill(Order(chosen, request, runs, workspace, target, **order), console, lambda lines: warn(console, lines))
     told = filled.frame[~filled.frame["status"].isin(("not-computed", "former"))]
     answered = front.show(console, told, filled.costs, chosen.title)
     if command.all or not answered:

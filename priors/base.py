@@ -62,11 +62,14 @@ class Batch:
     """What a loss is computed on: x (B, *data_shape), the KL's warm-up weight in [0, 1], and the steps taken so far.
 
     grey: where x was drawn as 0 and 1, the images that it was drawn from, (B, *data_shape).
+
+    Where a loss is captured once and replayed, warm_up and step are tensors: a loss computes with them, and one that
+    asks `if` of them is not captured.
     """
 
     x: Tensor
-    warm_up: float = 1.0
-    step: int = 0
+    warm_up: float | Tensor = 1.0
+    step: int | Tensor = 0
     grey: Tensor | None = None
 
     @property

@@ -44,7 +44,7 @@ def perform(run: Run, workspace: Workspace, record: Record) -> str:
             evaluate(run, workspace.data_only(run, reporter(record)), workspace, record)
         else:
             model, prior = build(run, data)
-            ended = train(run, model, prior, data, record)
+            ended = train(run, model, prior, data, record, workspace.capture)
             if ended["status"] == "ok":
                 record.report(stage="fitting the prior")
                 fit(run, model, prior, data, record)

@@ -21,23 +21,28 @@ from benchmarks.runner.cost import cost
 from benchmarks.runner.machine import reset_peak_memory
 from benchmarks.runner.record import Record
 from benchmarks.runner.train import Diverged, Trainer
+from benchmarks.runner.turns import Capture
 from benchmarks.runner.weights import keep, recall_weights
 from benchmarks.runner.workspace import Workspace
 from models.base import Autoencoder
 from priors.base import Codes, Prior, Unsupported
 
 
-def train(run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record) -> dict[str, Any]:
-    """Puts the trained weights into model and prior, and tells how training ended."""
+def train(
+    run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record, capture: Capture = "off"
+) -> dict[str, Any]:
+    """Puts the trained weights into model and prior, and tells how training ended, and how turns were computed."""
     both = nn.ModuleDict({"model": model, "prior": prior})
     ended = record.read("training.json")
     if ended is None or ended["status"] == "unsupported":
         reset_peak_memory(data.train.stored.device)
         ended = {"status": "ok", "note": ""}
         try:
-            progress = Trainer(model, prior, data, run.training, run.seed, record).run()
+            trainer = Trainer(model, prior, data, run.training, run.seed, record, capture)
+            progress = trainer.run()
             keep(both.state_dict(), record, "weights.safetensors")
             ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
+            ended["turns"] = trainer.how()
             ended["cost"] = [estimate.as_dict() for estimate in cost(both, progress, data.train.stored.device)]
         except Diverged as reason:
             ended = {"status": "diverged", "note": str(reason)}

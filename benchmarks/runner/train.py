@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,10 +22,11 @@ from benchmarks.common.seeds import seed_for
 from benchmarks.config.settings import Schedule, TrainingSettings
 from benchmarks.datasets import Dataset
 from benchmarks.runner.record import Damaged, Record
+from benchmarks.runner.turns import Capture, Turns
 from models.base import Autoencoder
 from priors import sizes
 from priors.base import Batch, Codes, IndexedDistribution, Player, Prior
-from priors.parts.fitting import differentiate
+from priors.parts.fitting import put
 
 CHECKPOINT_SECONDS = 20.0
 """Least time between two checkpoints: what a kill can cost."""
@@ -64,11 +66,17 @@ class Trainer:
         settings: TrainingSettings,
         seed: int,
         record: Record,
+        capture: Capture = "off",
     ):
         self.both, self.model, self.prior = nn.ModuleDict({"model": model, "prior": prior}), model, prior
         self.data, self.settings, self.seed, self.record = data, settings, seed, record
         self.players = tuple(self.model.players(self.prior))
         self.optimisers = [optimiser(player, settings) for player in self.players]
+        steps = settings.epochs * math.ceil(len(data.train) / settings.batch_size)
+        tell = partial(record.report, stage="compiling the training step")
+        self.turns = [
+            Turns(player, settings.precision, self.both, capture, steps * player.turns, tell) for player in self.players
+        ]
         self.progress = Progress()
         self.device = data.train.stored.device
 
@@ -90,6 +98,10 @@ class Trainer:
         self.both.eval()
         return self.progress
 
+    def how(self) -> dict[str, str]:
+        """How each player's turns were computed."""
+        return {player.name: turn.how for player, turn in zip(self.players, self.turns, strict=True)}
+
     def finished(self) -> bool:
         p, s = self.progress, self.settings
         waited = p.epoch - max(p.best_epoch, s.warm_up)
@@ -103,6 +115,8 @@ class Trainer:
         for player, adam in zip(self.players, self.optimisers, strict=True):
             adam.param_groups[0]["lr"] = rate * (player.optimiser.lr or s.lr) / s.lr
         self.both.train()
+        for turn in self.turns:
+            turn.renew()
         totals: dict[str, Tensor] = {}
         for index in self.batches():
             for key, value in self.step(index).items():
@@ -124,15 +138,13 @@ class Trainer:
     def step(self, index: Tensor) -> dict[str, Tensor]:
         """Every player's turns. A player's first turn sees the step's batch, its further turns fresh draws."""
         losses: dict[str, Tensor] = {}
-        for player, adam in zip(self.players, self.optimisers, strict=True):
-            for turn in range(player.turns):
-                chosen = index if turn == 0 else torch.randint(len(self.data.train), index.shape, device=self.device)
+        for player, turn, adam in zip(self.players, self.turns, self.optimisers, strict=True):
+            for number in range(player.turns):
+                chosen = index if number == 0 else torch.randint(len(self.data.train), index.shape, device=self.device)
                 x, grey = self.data.train.with_grey(chosen)
-                batch = Batch(x, self.warm_up(), self.progress.step, grey)
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-                    loss, parts = player.loss(batch)
-                descend(loss, player.parameters, adam, self.settings.clip)
-            losses[f"{player.name}.loss"] = loss.detach()
+                loss, parts, gradients = turn(Batch(x, self.warm_up(), self.progress.step, grey))
+                descend(gradients, player.parameters, adam, self.settings.clip)
+            losses[f"{player.name}.loss"] = loss
             losses |= {f"{player.name}.{name}": value for name, value in parts.items()}
         self.progress.step += 1
         return losses
@@ -218,9 +230,11 @@ def optimiser(player: Player, settings: TrainingSettings) -> torch.optim.Optimiz
     )
 
 
-def descend(loss: Tensor, parameters: Sequence[nn.Parameter], adam: torch.optim.Optimizer, clip: float) -> None:
+def descend(
+    gradients: Sequence[Tensor], parameters: Sequence[nn.Parameter], adam: torch.optim.Optimizer, clip: float
+) -> None:
     """One step on these parameters alone: no other player's gradient is computed or touched."""
-    differentiate(loss, parameters)
+    put(gradients, parameters)
     if clip:
         nn.utils.clip_grad_norm_(parameters, clip)
     adam.step()

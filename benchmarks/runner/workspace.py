@@ -12,6 +12,7 @@ from benchmarks.datasets import Dataset, Options, load
 from benchmarks.metrics import METRICS, DataOnly, Evaluated
 from benchmarks.metrics.evaluated import Tell, silent
 from benchmarks.runner.record import Record
+from benchmarks.runner.turns import Capture
 from models.base import Autoencoder
 from priors.base import Prior
 
@@ -28,6 +29,8 @@ class Workspace:
     inception: Path | None = None
     seconds: float = 0.0
     """The longest that a run may take; 0: as long as it does."""
+    capture: Capture = "auto"
+    """Whether a training's turns are captured (`turns`)."""
 
     @property
     def on_cpu(self) -> Workspace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from models.regularisers.base import REGULARISERS, Coded, Regulariser
@@ -27,9 +28,9 @@ class Capacity(Regulariser):
             )
         self.gamma, self.capacity, self.steps = gamma, capacity, steps
 
-    def target(self, step: int) -> float:
-        """C after `step` steps, in nats an image."""
-        return self.capacity * min(step / self.steps, 1.0)
+    def target(self, step: int | Tensor) -> Tensor:
+        """C after `step` steps, in nats an image, a scalar."""
+        return self.capacity * torch.as_tensor(step / self.steps).clamp(max=1.0)
 
     def term(self, coded: Coded) -> Tensor:
         kl = coded.demand_kl()

@@ -34,11 +34,16 @@ def adam(player: Player) -> torch.optim.Adam:
 
 
 def differentiate(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
-    """Puts d loss / d parameter into `grad` of these parameters alone, each in its parameter's own layout.
+    """Puts d loss / d parameter into `grad` of these parameters alone: no other player's gradient is touched."""
+    put(torch.autograd.grad(loss, parameters), parameters)
+
+
+def put(gradients: Sequence[Tensor], parameters: Sequence[nn.Parameter]) -> None:
+    """Each gradient into its parameter's `grad`, in the parameter's own layout.
 
     Autograd hands a gradient on in whatever strides its last operation left; a convolution's under a gradient penalty
     are not the weight's. Fused Adam reads raw memory, and would pair each weight with another one's gradient.
     """
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         same = gradient.stride() == parameter.stride()
         parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)

@@ -139,10 +139,7 @@ class NormalMixture:
         Whether it does is a number on the device, so off the CPU it is not asked: the few products more are less than
         a wait, which would also keep a training step out of a graph.
         """
-        if self.mean.dtype == torch.float64:
-            return self
-        on_host = self.mean.device.type == "cpu"
-        return self if on_host and not self.rounding > ROUNDING else self.double()
+        return self if self.mean.dtype == torch.float64 else self.double()
 
     def double(self) -> NormalMixture:
         """The same law in float64."""
