@@ -1,4 +1,4 @@
-"""The matrix products that a computation makes, noted so that they can be made again alone."""
+"""The matrix products and convolutions of a computation, noted so that they can be made again alone."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-
-PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
+from torch.utils._pytree import tree_map
+from torch.utils.flop_counter import flop_registry
 
 
 class Products(TorchDispatchMode):
-    """Notes every matrix product made under it, as calls that repeat it on random operands of the same layout."""
+    """Notes every product made under it, as calls that repeat it on random operands of the same layout.
+
+    flop: operations of all, as torch counts them.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation there
-        self.calls: list[Callable[[], Tensor]] = []
+        self.calls: list[Callable[[], object]] = []
         self.flop = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function in PRODUCTS:
-            *_, a, b = operands = [like(arg) for arg in args]
-            self.flop += 2 * a.shape[0] * a.shape[1] * b.shape[1]
-            self.calls.append(partial(function, *operands))
-        return function(*args, **(kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        count = flop_registry.get(function.overloadpacket)
+        if count is not None:
+            self.flop += count(*args, **(kwargs or {}), out_val=result)
+            self.calls.append(partial(function, *tree_map(like, args), **(kwargs or {})))
+        return result
 
 
-def like(x: Tensor) -> Tensor:
-    """Random numbers with the shape and strides of x."""
+def like(x: Any) -> Any:
+    """Random numbers with the shape, the strides and the type of a tensor; what is none as it is."""
+    if not isinstance(x, Tensor):
+        return x
     return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).normal_()
