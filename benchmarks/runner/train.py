@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from benchmarks.common.seeds import seed_for
 from benchmarks.config.settings import Schedule, TrainingSettings
@@ -70,21 +71,32 @@ class Trainer:
         self.players = tuple(self.model.players(self.prior))
         self.optimisers = [optimiser(player, settings) for player in self.players]
         self.progress = Progress()
-        self.device = data.train.stored.device
+        self.device, self.saved = data.train.stored.device, time.monotonic()
 
     def run(self) -> Progress:
         """All epochs that are left, then the best weights; raises Diverged."""
         self.resume()
-        saved = time.monotonic()
         while not self.finished():
-            start, warm_up = time.monotonic(), self.warm_up()
+            start = time.monotonic()
             losses = self.epoch()
-            self.validate(losses)
-            self.progress.seconds += time.monotonic() - start
-            self.log(losses, warm_up)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS or self.finished():
-                self.checkpoint()
-                saved = time.monotonic()
+            self.end_epoch(losses, time.monotonic() - start)
+        return self.end()
+
+    def end_epoch(self, losses: dict[str, float], seconds: float) -> None:
+        """After an epoch that took so long: validation, a line of the history, and a checkpoint now and then. Raises
+        Diverged."""
+        start, warm_up = time.monotonic(), self.warm_up()
+        self.progress.epoch += 1
+        self.demand_finite(losses)
+        self.validate(losses)
+        self.progress.seconds += seconds + time.monotonic() - start
+        self.log(losses, warm_up)
+        if time.monotonic() - self.saved > CHECKPOINT_SECONDS or self.finished():
+            self.checkpoint()
+            self.saved = time.monotonic()
+
+    def end(self) -> Progress:
+        """After the last epoch: the best weights, in evaluation mode."""
         if self.progress.best:
             self.both.load_state_dict(self.progress.best)
         self.both.eval()
@@ -97,20 +109,24 @@ class Trainer:
 
     def epoch(self) -> dict[str, float]:
         """One pass over the training data; mean losses by player and part, nats an image."""
-        p, s = self.progress, self.settings
-        torch.manual_seed(seed_for(self.seed, "noise", p.epoch))
-        rate = s.lr * decay(s.schedule, p.epoch, s.epochs)
-        for player, adam in zip(self.players, self.optimisers, strict=True):
-            adam.param_groups[0]["lr"] = rate * (player.optimiser.lr or s.lr) / s.lr
-        self.both.train()
+        self.begin_epoch()
+        torch.manual_seed(self.noise_seed())
         totals: dict[str, Tensor] = {}
         for index in self.batches():
             for key, value in self.step(index).items():
                 totals[key] = totals.get(key, 0) + value * len(index)
-        p.epoch += 1
-        losses = {key: value.item() / len(self.data.train) for key, value in totals.items()}
-        self.demand_finite(losses)
-        return losses
+        return {key: value.item() / len(self.data.train) for key, value in totals.items()}
+
+    def begin_epoch(self) -> None:
+        """What the present epoch sets: learning rates, and training's mode."""
+        s, rate = self.settings, self.settings.lr * decay(self.settings.schedule, self.progress.epoch, self.settings.epochs)
+        for player, adam in zip(self.players, self.optimisers, strict=True):
+            adam.param_groups[0]["lr"] = rate * (player.optimiser.lr or s.lr) / s.lr
+        self.both.train()
+
+    def noise_seed(self) -> int:
+        """Of all that is drawn in the present epoch."""
+        return seed_for(self.seed, "noise", self.progress.epoch)
 
     def batches(self) -> Iterator[Tensor]:
         """Indices of this epoch's batches, in an order that depends on the run's seed and the epoch alone."""
@@ -193,7 +209,7 @@ class Trainer:
             "optimisers": [adam.state_dict() for adam in self.optimisers],
             "progress": vars(self.progress),
         }
-        self.record.save("checkpoint", state)
+        self.record.save("checkpoint", tree_map(apart, state))
 
     def resume(self) -> None:
         """Takes up the checkpoint, where there is one that can be read."""
@@ -208,6 +224,11 @@ class Trainer:
         for adam, saved in zip(self.optimisers, state["optimisers"], strict=True):
             adam.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
+
+
+def apart(value: Any) -> Any:
+    """A tensor without those that it shares memory with, which would be saved with it."""
+    return value.clone() if isinstance(value, Tensor) and value.numel() * value.itemsize < value.untyped_storage().nbytes() else value
 
 
 def optimiser(player: Player, settings: TrainingSettings) -> torch.optim.Optimizer:

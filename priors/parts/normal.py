@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor
 from torch.distributions import Distribution, constraints
 
 from priors import sizes
@@ -137,12 +138,13 @@ class NormalMixture:
         """Itself, or the same law in float64 where rounding may pass ROUNDING.
 
         Whether it does is a number on the device, so off the CPU it is not asked: the few products more are less than
-        a wait, which would also keep a training step out of a graph.
+        a wait, which would also keep a training step out of a graph. Nor is it asked where several mixtures are mapped
+        over (`torch.vmap`), each of which would have an answer of its own.
         """
         if self.mean.dtype == torch.float64:
             return self
-        on_host = self.mean.device.type == "cpu"
-        return self if on_host and not self.rounding > ROUNDING else self.double()
+        asked = self.mean.device.type == "cpu" and not is_batchedtensor(self.mean)
+        return self if asked and not self.rounding > ROUNDING else self.double()
 
     def double(self) -> NormalMixture:
         """The same law in float64."""

@@ -47,7 +47,6 @@ def interpolate(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def slope(critic: Critic, x: Tensor) -> Tensor:
-    """||grad_x D(x)||, (B,), with its own gradient in the critic's parameters."""
-    x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    """||grad_x D(x)||, (B,), with its own gradient in the critic's parameters, also where several are mapped over."""
+    gradient = torch.func.grad(lambda y: critic(y).sum())(x.detach())
     return (gradient.flatten(1).square().sum(1) + TINY).sqrt()

@@ -1,0 +1,98 @@
+"""One player's turn for all members at once: their losses and gradients, and a step of one Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from benchmarks.runner.ensemble.noise import Handed, Make, noted
+from benchmarks.runner.ensemble.recorded import Images, Recorded, Turned
+from benchmarks.runner.ensemble.stack import Stack
+from priors.base import Batch, Player
+
+TRIED = (0.625, 3)
+"""A warm-up and a step that a recorded turn is tried at: it was recorded at others."""
+
+TOLERANCE = 1e-4
+"""How much a loss may differ, relatively, from the one that a training alone has: more than rounding, less than any
+other computation would give."""
+
+
+class Turn:
+    """A player's turn. players: that of every member, the first of which computes for all."""
+
+    def __init__(self, stack: Stack, players: Sequence[Player], adam: Optimizer, own: Sequence[int], autocast: bool):
+        self.stack, self.players, self.adam, self.autocast = stack, players, adam, autocast
+        self.player, self.own = players[0], own
+        self.makes: dict[torch.Size, Sequence[Make]] = {}
+        self.recorded: dict[torch.Size, Recorded | None] = {}
+
+    def draws(self, images: Images) -> Sequence[Make]:
+        """What the loss of such a batch draws beyond it; noted when first asked for."""
+        shape = images.x.shape
+        if shape not in self.makes:
+            with self.stack.kept():
+                self.makes[shape] = noted(lambda: self.alone(0, images, 1.0, 0), images.x.device)
+        return self.makes[shape]
+
+    def alone(self, s: int, images: Images, warm_up: float, step: int) -> Tensor:
+        """One member's loss, as its own trainer computes it."""
+        with torch.autocast(images.x.device.type, torch.bfloat16, enabled=self.autocast):
+            return self.players[s].loss(images.of(s, warm_up, step))[0]
+
+    def each_alone(self, images: Images, noise: Sequence[Tensor]) -> Turned:
+        """Losses and gradients as every member computes them by itself, with this noise."""
+        losses, gradients = [], []
+        for s, player in enumerate(self.players):
+            with Handed([one[s] for one in noise]):
+                loss = self.alone(s, images, 1.0, 0)
+            losses.append(loss.detach())
+            gradients.append(torch.autograd.grad(loss, player.parameters))
+        return Turned(torch.stack(losses), {}, [torch.stack(same) for same in zip(*gradients, strict=True)])
+
+    def __call__(self, images: Images, noise: Sequence[Tensor], warm_up: float, step: int) -> Turned:
+        """All losses and gradients, by what was recorded of them where that can be."""
+        shape = images.x.shape
+        if shape not in self.recorded:
+            self.recorded[shape] = self.record(images, noise)
+        if recorded := self.recorded[shape]:
+            return recorded(self.stack.tensors, images, noise, warm_up, step)
+        return self.mapped(self.stack.tensors, images, noise, warm_up, step)
+
+    def mapped(
+        self,
+        tensors: Sequence[Tensor],
+        images: Images,
+        noise: Sequence[Tensor],
+        warm_up: float | Tensor,
+        step: int | Tensor,
+    ) -> Turned:
+        """All losses, by a map over the members, and their gradients."""
+
+        def one(tensors: list[Tensor], x: Tensor, grey: Tensor | None, noise: list[Tensor]) -> tuple[Tensor, dict]:
+            with self.stack.within(tensors), Handed(noise):
+                loss, parts = self.player.loss(Batch(x, warm_up, step, grey))  # type: ignore[arg-type]
+            return loss, dict(parts)
+
+        dims = (0, 0, None if images.grey is None else 0, 0)
+        with torch.autocast(images.x.device.type, torch.bfloat16, enabled=self.autocast):
+            losses, parts = torch.vmap(one, dims)([*tensors], images.x, images.grey, [*noise])
+        gradients = torch.autograd.grad(losses.sum(), [tensors[k] for k in self.own])
+        return Turned(losses.detach(), parts, gradients)
+
+    def record(self, images: Images, noise: Sequence[Tensor]) -> Recorded | None:
+        """The operations of `mapped` in a row, or None where they depend on what is computed: each then costs its
+        kernel alone, and neither the modules, nor the map, nor the gradient's way back are gone through again."""
+        tensors = self.stack.tensors
+        with self.stack.kept():
+            recorded = Recorded(self.mapped, tensors, images, noise)
+            with self.stack.kept():
+                wanted = self.mapped(tensors, images, noise, *TRIED)
+            found = recorded(tensors, images, noise, *TRIED)
+            if torch.allclose(wanted.losses, found.losses, rtol=TOLERANCE):
+                return recorded
+        return None
