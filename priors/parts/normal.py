@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -24,6 +26,20 @@ SIDE = 512
 
 ROUNDING = 0.01
 """Nats that rounding may take from or add to a mixture's log-density, before it is computed in float64 on a CPU."""
+
+_notes: ContextVar[list[Tensor] | None] = ContextVar("notes", default=None)
+
+
+@contextmanager
+def roundings() -> Iterator[list[Tensor]]:
+    """Within, mixtures that are mapped over (`torch.vmap`) stay in their type, and the list gets what rounding may
+    change in each, nats, scalars: where one nears ROUNDING, the next pass is to be without this, and in float64."""
+    notes: list[Tensor] = []
+    token = _notes.set(notes)
+    try:
+        yield notes
+    finally:
+        _notes.reset(token)
 
 
 def log_standard_normal(z: Tensor) -> Tensor:
@@ -138,13 +154,25 @@ class NormalMixture:
         """Itself, or the same law in float64 where rounding may pass ROUNDING.
 
         Whether it does is a number on the device, so off the CPU it is not asked: the few products more are less than
-        a wait, which would also keep a training step out of a graph. Nor is it asked where several mixtures are mapped
-        over (`torch.vmap`), each of which would have an answer of its own.
+        a wait, which would also keep a training step out of a graph. Nor is it where several mixtures are mapped over
+        (`torch.vmap`), each of which would have an answer of its own: these are in float64, unless `roundings` notes
+        what whoever maps over them asks afterwards.
         """
         if self.mean.dtype == torch.float64:
             return self
-        asked = self.mean.device.type == "cpu" and not is_batchedtensor(self.mean)
-        return self if asked and not self.rounding > ROUNDING else self.double()
+        if self.mean.device.type != "cpu":
+            return self.double()
+        if is_batchedtensor(self.mean):
+            return self.noted()
+        return self if not self.rounding > ROUNDING else self.double()
+
+    def noted(self) -> NormalMixture:
+        """One of several that are mapped over: itself with its rounding noted, where that is done, or in float64."""
+        notes = _notes.get()
+        if notes is None:
+            return self.double()
+        notes.append(self.rounding)
+        return self
 
     def double(self) -> NormalMixture:
         """The same law in float64."""

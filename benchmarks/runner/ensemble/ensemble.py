@@ -44,8 +44,8 @@ class Ensemble:
         stacked = [self.stack.tensors[i] for i in own]
         adam = optimiser(player._replace(parameters=tuple(stacked)), self.settings)  # type: ignore[arg-type]
         join(adam, stacked, [one.optimisers[k] for one in self.members])
-        precise = self.settings.precision != "bfloat16"
-        return Turn(self.stack, [one.players[k] for one in self.members], adam, own, not precise)
+        autocast = self.settings.precision == "bfloat16"
+        return Turn(self.stack, [one.players[k] for one in self.members], adam, own, autocast)
 
     # An epoch
 
@@ -117,8 +117,7 @@ class Ensemble:
             noise = drawn(turn.draws(images), self.streams)
             with self.stack.kept():
                 alone = turn.each_alone(images, noise)
-            with self.stack.kept():
-                together = turn.mapped(self.stack.tensors, images, noise, 1.0, 0)
+            together = turn.rehearsed(images, noise)
             demand_same("losses", together.losses, alone.losses, TOLERANCE)
             demand_same("gradients", norms(together.gradients), norms(alone.gradients), NORMS)
 

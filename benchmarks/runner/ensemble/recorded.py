@@ -12,8 +12,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from priors.base import Batch
 
-PASSED_ON = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
+aten = torch.ops.aten
+
+PASSED_ON = (aten.detach.default, aten.alias.default)
 """Operations that mean nothing where no gradient is recorded."""
+
+RESHAPED = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
+"""Operations that mean nothing where the shape is there already."""
 
 
 class Images(NamedTuple):
@@ -28,11 +33,15 @@ class Images(NamedTuple):
 
 
 class Turned(NamedTuple):
-    """What a turn gives: the losses (S,), their parts by name (S,), and the gradients of the player's parameters."""
+    """What a turn gives: the losses (S,), their parts by name (S,), and the gradients of the player's parameters.
+
+    rounding: what float32 may have changed in a density, nats, (S,); nothing where it cannot.
+    """
 
     losses: Tensor
     parts: dict[str, Tensor]
     gradients: Sequence[Tensor]
+    rounding: Sequence[Tensor] = ()
 
 
 Compute = Callable[[Sequence[Tensor], Images, Sequence[Tensor], Tensor, Tensor], Turned]
@@ -43,14 +52,14 @@ class Recorded:
     """A turn's computation for images of one shape. Raises where it depends on what it computes."""
 
     def __init__(self, compute: Compute, tensors: Sequence[Tensor], images: Images, noise: Sequence[Tensor]):
-        self.names: list[str] = []
+        self.names, self.count = list[str](), 0
 
         def flat(
             tensors: list[Tensor], images: list[Tensor], noise: list[Tensor], warm_up: Tensor, step: Tensor
         ) -> list[Tensor]:
             turned = compute(tensors, Images(*images), noise, warm_up, step)
-            self.names = [*turned.parts]
-            return [turned.losses, *turned.parts.values(), *turned.gradients]
+            self.names, self.count = [*turned.parts], len(turned.gradients)
+            return [turned.losses, *turned.parts.values(), *turned.gradients, *turned.rounding]
 
         self.graph = make_fx(flat)([*tensors], [one for one in images if one is not None], [*noise], *numbers(1.0, 0))
         shorten(self.graph.graph)
@@ -63,7 +72,8 @@ class Recorded:
         with torch.no_grad():
             losses, *rest = self.graph([*tensors], given, [*noise], *numbers(warm_up, step))
         parts = dict(zip(self.names, rest, strict=False))
-        return Turned(losses, parts, rest[len(parts) :])
+        end = len(parts) + self.count
+        return Turned(losses, parts, rest[len(parts) : end], rest[end:])
 
 
 def numbers(warm_up: float, step: int) -> tuple[Tensor, Tensor]:
@@ -72,21 +82,34 @@ def numbers(warm_up: float, step: int) -> tuple[Tensor, Tensor]:
 
 
 def shorten(graph: Graph) -> None:
-    """Takes out what gives its own input on."""
+    """Takes out what gives its own input on, and adds a dense layer's bias in its product, as the layer alone does."""
     for node in graph.nodes:
-        if node.target in PASSED_ON or is_same(node):
+        if node.target in PASSED_ON or (node.target in RESHAPED and shape_of(node) == shape_of(node.args[0])):
             node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    for node in graph.nodes:
+        if node.target is aten.add.Tensor and not node.kwargs and (found := bias_and_product(node)):
+            bias, product = found
+            with graph.inserting_before(node):
+                fused = graph.call_function(aten.baddbmm.default, (bias, *product.args))
+            node.replace_all_uses_with(fused)
             graph.erase_node(node)
     graph.eliminate_dead_code()
 
 
-def is_same(node: Node) -> bool:
-    """Is it a product by 1, or a view of the shape that is there?"""
-    if node.target is torch.ops.aten.mul.Scalar:
-        return node.args[1] == 1
-    if node.target is torch.ops.aten.view.default:
-        return shape_of(node) == shape_of(node.args[0])
-    return False
+def bias_and_product(node: Node) -> tuple[Any, Any] | None:
+    """The two terms of a sum, where one is a product that nothing else takes, and the other's shape is not larger."""
+    for bias, product in (node.args, node.args[::-1]):
+        if getattr(product, "target", None) is aten.bmm.default and len(product.users) == 1:
+            small, large = shape_of(bias), shape_of(product)
+            if small and len(small) == 3 and all(a in (1, b) for a, b in zip(small, large, strict=True)):
+                return (bias, product) if dtype_of(bias) == dtype_of(product) else None
+    return None
+
+
+def dtype_of(node: Any) -> Any:
+    """As it was when recorded."""
+    return node.meta["tensor_meta"].dtype
 
 
 def shape_of(node: Any) -> Any:

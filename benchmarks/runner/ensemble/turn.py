@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from benchmarks.runner.ensemble.noise import Handed, Make, noted
 from benchmarks.runner.ensemble.recorded import Images, Recorded, Turned
 from benchmarks.runner.ensemble.stack import Stack
 from priors.base import Batch, Player
+from priors.parts.normal import ROUNDING, roundings
 
 TRIED = (0.625, 3)
 """A warm-up and a step that a recorded turn is tried at: it was recorded at others."""
@@ -29,6 +31,7 @@ class Turn:
         self.stack, self.players, self.adam, self.autocast = stack, players, adam, autocast
         self.player, self.own = players[0], own
         self.makes: dict[torch.Size, Sequence[Make]] = {}
+        self.precise = False
         self.recorded: dict[torch.Size, Recorded | None] = {}
 
     def draws(self, images: Images) -> Sequence[Make]:
@@ -59,9 +62,18 @@ class Turn:
         shape = images.x.shape
         if shape not in self.recorded:
             self.recorded[shape] = self.record(images, noise)
-        if recorded := self.recorded[shape]:
-            return recorded(self.stack.tensors, images, noise, warm_up, step)
-        return self.mapped(self.stack.tensors, images, noise, warm_up, step)
+        compute = self.recorded[shape] or self.mapped
+        turned = compute(self.stack.tensors, images, noise, warm_up, step)
+        self.heed(turned)
+        return turned
+
+    def heed(self, turned: Turned) -> bool:
+        """Goes over to float64 for good where float32 has come near to what a training alone bears; did it?"""
+        if self.precise or not any(bool(one.max() > ROUNDING / 2) for one in turned.rounding):
+            return False
+        self.precise = True
+        self.recorded.clear()
+        return True
 
     def mapped(
         self,
@@ -73,26 +85,36 @@ class Turn:
     ) -> Turned:
         """All losses, by a map over the members, and their gradients."""
 
-        def one(tensors: list[Tensor], x: Tensor, grey: Tensor | None, noise: list[Tensor]) -> tuple[Tensor, dict]:
-            with self.stack.within(tensors), Handed(noise):
+        def one(tensors: list[Tensor], x: Tensor, grey: Tensor | None, noise: list[Tensor]) -> tuple[Any, Any, Any]:
+            with self.stack.within(tensors), Handed(noise), self.noted() as notes:
                 loss, parts = self.player.loss(Batch(x, warm_up, step, grey))  # type: ignore[arg-type]
-            return loss, dict(parts)
+            return loss, dict(parts), list(notes)
 
         dims = (0, 0, None if images.grey is None else 0, 0)
         with torch.autocast(images.x.device.type, torch.bfloat16, enabled=self.autocast):
-            losses, parts = torch.vmap(one, dims)([*tensors], images.x, images.grey, [*noise])
+            losses, parts, rounding = torch.vmap(one, dims)([*tensors], images.x, images.grey, [*noise])
         gradients = torch.autograd.grad(losses.sum(), [tensors[k] for k in self.own])
-        return Turned(losses.detach(), parts, gradients)
+        return Turned(losses.detach(), parts, gradients, rounding)
+
+    def noted(self) -> AbstractContextManager[list[Tensor]]:
+        """Notes what float32 may change, as long as it is used."""
+        return nullcontext([]) if self.precise else roundings()
+
+    def rehearsed(self, images: Images, noise: Sequence[Tensor]) -> Turned:
+        """All losses and gradients, by the map, at full weight; buffers stay as they are."""
+        with self.stack.kept():
+            turned = self.mapped(self.stack.tensors, images, noise, 1.0, 0)
+        return self.rehearsed(images, noise) if self.heed(turned) else turned
 
     def record(self, images: Images, noise: Sequence[Tensor]) -> Recorded | None:
         """The operations of `mapped` in a row, or None where they depend on what is computed: each then costs its
         kernel alone, and neither the modules, nor the map, nor the gradient's way back are gone through again."""
         tensors = self.stack.tensors
-        with self.stack.kept():
+        with suppress(Exception), self.stack.kept():
             recorded = Recorded(self.mapped, tensors, images, noise)
             with self.stack.kept():
                 wanted = self.mapped(tensors, images, noise, *TRIED)
             found = recorded(tensors, images, noise, *TRIED)
-            if torch.allclose(wanted.losses, found.losses, rtol=TOLERANCE):
+            if found.losses.dtype == wanted.losses.dtype and torch.allclose(wanted.losses, found.losses, TOLERANCE):
                 return recorded
         return None
