@@ -52,6 +52,7 @@ class Progress:
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    shared: bool = False  # some of its seconds are a share of those of several trainings, computed together
 
 
 class Trainer:
@@ -77,16 +78,15 @@ class Trainer:
         """All epochs that are left, then the best weights; raises Diverged."""
         self.resume()
         while not self.finished():
-            start = time.monotonic()
+            start, warm_up = time.monotonic(), self.warm_up()
             losses = self.epoch()
-            self.end_epoch(losses, time.monotonic() - start)
+            self.end_epoch(losses, time.monotonic() - start, warm_up)
         return self.end()
 
-    def end_epoch(self, losses: dict[str, float], seconds: float) -> None:
+    def end_epoch(self, losses: dict[str, float], seconds: float, warm_up: float) -> None:
         """After an epoch that took so long: validation, a line of the history, and a checkpoint now and then. Raises
         Diverged."""
-        start, warm_up = time.monotonic(), self.warm_up()
-        self.progress.epoch += 1
+        start = time.monotonic()
         self.demand_finite(losses)
         self.validate(losses)
         self.progress.seconds += seconds + time.monotonic() - start
@@ -115,11 +115,13 @@ class Trainer:
         for index in self.batches():
             for key, value in self.step(index).items():
                 totals[key] = totals.get(key, 0) + value * len(index)
+        self.progress.epoch += 1
         return {key: value.item() / len(self.data.train) for key, value in totals.items()}
 
     def begin_epoch(self) -> None:
         """What the present epoch sets: learning rates, and training's mode."""
-        s, rate = self.settings, self.settings.lr * decay(self.settings.schedule, self.progress.epoch, self.settings.epochs)
+        s = self.settings
+        rate = s.lr * decay(s.schedule, self.progress.epoch, s.epochs)
         for player, adam in zip(self.players, self.optimisers, strict=True):
             adam.param_groups[0]["lr"] = rate * (player.optimiser.lr or s.lr) / s.lr
         self.both.train()
@@ -227,8 +229,9 @@ class Trainer:
 
 
 def apart(value: Any) -> Any:
-    """A tensor without those that it shares memory with, which would be saved with it."""
-    return value.clone() if isinstance(value, Tensor) and value.numel() * value.itemsize < value.untyped_storage().nbytes() else value
+    """A tensor that is a part of a larger one as a copy: otherwise all of that is saved with it."""
+    part = isinstance(value, Tensor) and value.numel() * value.itemsize < value.untyped_storage().nbytes()
+    return value.clone() if part else value
 
 
 def optimiser(player: Player, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset, Options, load
@@ -14,6 +14,9 @@ from benchmarks.metrics.evaluated import Tell, silent
 from benchmarks.runner.record import Record
 from models.base import Autoencoder
 from priors.base import Prior
+
+Stack = Literal["auto", "on", "off"]
+"""Whether seeds of a method are trained together: where it is faster, wherever it can be, or never."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Workspace:
     inception: Path | None = None
     seconds: float = 0.0
     """The longest that a run may take; 0: as long as it does."""
+    stack: Stack = "off"
+    """See `benchmarks.runner.together`."""
 
     @property
     def on_cpu(self) -> Workspace:

@@ -61,6 +61,8 @@ class Ensemble:
         for index in map(torch.stack, zip(*(one.batches() for one in self.members), strict=True)):
             for key, value in self.step(index).items():
                 totals[key] = totals.get(key, 0) + value * index.shape[1]
+        for one in self.members:
+            one.progress.epoch += 1
         means = {key: (value.double() / len(self.data.train)).tolist() for key, value in totals.items()}
         return [{key: value[s] for key, value in means.items()} for s in range(len(self.members))]
 

@@ -118,11 +118,11 @@ class Draws(TorchFunctionMode):
 
     def __enter__(self) -> Self:
         Draws.entered.append(self)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
         Draws.entered.pop()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
@@ -149,7 +149,7 @@ class From(Draws):
 
     def draw(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
         make = KINDS[func].make(*args, **kwargs)
-        return KINDS[func].use(make and make(self.stream), *args, **kwargs) if make else func(*args, **kwargs)
+        return func(*args, **kwargs) if make is None else KINDS[func].use(make(self.stream), *args, **kwargs)
 
     def whole(self, function: Callable[[], Tensor]) -> Tensor:
         return function()

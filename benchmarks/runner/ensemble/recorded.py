@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.fx import Graph, Node
+from torch.fx import Graph
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from priors.base import Batch
@@ -83,6 +83,7 @@ def numbers(warm_up: float, step: int) -> tuple[Tensor, Tensor]:
 
 def shorten(graph: Graph) -> None:
     """Takes out what gives its own input on, and adds a dense layer's bias in its product, as the layer alone does."""
+    node: Any
     for node in graph.nodes:
         if node.target in PASSED_ON or (node.target in RESHAPED and shape_of(node) == shape_of(node.args[0])):
             node.replace_all_uses_with(node.args[0])
@@ -97,7 +98,7 @@ def shorten(graph: Graph) -> None:
     graph.eliminate_dead_code()
 
 
-def bias_and_product(node: Node) -> tuple[Any, Any] | None:
+def bias_and_product(node: Any) -> tuple[Any, Any] | None:
     """The two terms of a sum, where one is a product that nothing else takes, and the other's shape is not larger."""
     for bias, product in (node.args, node.args[::-1]):
         if getattr(product, "target", None) is aten.bmm.default and len(product.users) == 1:

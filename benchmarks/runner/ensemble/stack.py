@@ -90,11 +90,16 @@ class Stack:
                     values[key] = row.copy_(value)
 
 
-def demand_alike(members: Sequence[nn.Module]) -> None:
-    """Unstackable for modules that are not of one structure, or that are not worth it."""
-    for one in members[0].modules():
+def refuse_slow(*modules: nn.Module) -> None:
+    """Unstackable for what is slower together."""
+    for one in (part for module in modules for part in module.modules()):
         if isinstance(one, SLOW):
             raise Unstackable(f"{type(one).__name__} is not stacked")
+
+
+def demand_alike(members: Sequence[nn.Module]) -> None:
+    """Unstackable for modules that are not of one structure, or that are not worth it."""
+    refuse_slow(members[0])
     shapes = [{name: (v.shape, v.dtype, v.is_contiguous()) for name, v in named(one).items()} for one in members]
     if any(shape != shapes[0] for shape in shapes):
         raise Unstackable("the members' parameters differ in shape")
@@ -135,7 +140,7 @@ def same(now: Sequence[Any], before: Sequence[Any]) -> bool:
     if len(now) != len(before):
         return False
     pairs = zip(now, before, strict=True)
-    return all(k == l and m == n and (a is b or _equal(a, b)) for (k, a, m), (l, b, n) in pairs)
+    return all(one[::2] == two[::2] and (one[1] is two[1] or _equal(one[1], two[1])) for one, two in pairs)
 
 
 def _equal(a: Any, b: Any) -> bool:
