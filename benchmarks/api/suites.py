@@ -45,7 +45,7 @@ def run_suite(
     name_or_path: a suite that `priorbench list` tells, or a TOML file. methods, datasets, seeds: only these; the table
     keeps the suite's others, whose status is "not-computed" until they are asked for. overrides: settings by their
     dotted keys, which make it a trial. preset: a smaller budget that the suite offers. plugins: files that register
-    parts. stack: train seeds of a method together, as `--stack` has it. progress: show how far the runs are; nothing is printed otherwise.
+    parts. stack: train seeds of a method together, "auto", "on" or "off". progress: show how far the runs are.
 
     Finished runs are never done again, by whichever of this and the command they were. A run that fails has a row that
     says why, and raises nothing. Damaged or older records are told by a warning.
