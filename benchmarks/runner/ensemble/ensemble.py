@@ -126,7 +126,7 @@ class Ensemble:
 
 def norms(gradients: Sequence[Tensor]) -> Tensor:
     """Of every member's gradients, (S,)."""
-    each = [torch.linalg.vector_norm(one.flatten(1), dim=1) for one in gradients]
+    each = [torch.linalg.vector_norm(one.reshape(len(one), -1), dim=1) for one in gradients]
     return torch.linalg.vector_norm(torch.stack(each), dim=0)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ class Turn:
             return loss, dict(parts), list(notes)
 
         dims = (0, 0, None if images.grey is None else 0, 0)
-        with torch.autocast(images.x.device.type, torch.bfloat16, enabled=self.autocast):
+        with quiet(), torch.autocast(images.x.device.type, torch.bfloat16, enabled=self.autocast):
             losses, parts, rounding = torch.vmap(one, dims)([*tensors], images.x, images.grey, [*noise])
         gradients = torch.autograd.grad(losses.sum(), [tensors[k] for k in self.own])
         return Turned(losses.detach(), parts, gradients, rounding)
@@ -118,3 +119,11 @@ class Turn:
             if found.losses.dtype == wanted.losses.dtype and torch.allclose(wanted.losses, found.losses, TOLERANCE):
                 return recorded
         return None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within, torch does not tell which operations it maps one by one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop")
+        yield
