@@ -61,6 +61,10 @@ class Command(Selection):
     executor: Annotated[str, named("NAME")] = "local"
     """local: a process a run, several at once. serial: everything in this process, one run after another. Or one that
     a plug-in registers."""
+    stack: Literal["auto", "on", "off"] = "auto"
+    """Whether seeds of a method are trained together, which spares what lies between a small network's operations:
+    auto where it is faster (dense networks; on a CPU those without a layer of more than 65,536 weights, and trainings
+    of 1000 steps or more), on wherever it can be, off for one after another."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
     skip_missing: bool = False
@@ -102,7 +106,7 @@ def run_suite(command: Command, console: Console) -> int:
     check_numbers(command)
     chosen, request = suite.read(command.suite), command.request()
     usual, seconds = workspace_of(command, command.inception_weights), 60 * (command.minutes_a_run or 0)
-    workspace = replace(usual, seconds=seconds, capture=command.compile)
+    workspace = replace(usual, seconds=seconds, stack=command.stack, capture=command.compile)
     runs = suite.expand(chosen, request)
     check_writable(command.results)
     target = command.results / command.output(chosen)

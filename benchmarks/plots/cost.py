@@ -39,8 +39,10 @@ def cost(results: Results) -> Iterator[Drawing]:
 
 def caption(results: Results) -> str:
     devices = {results.record(run).read("env.json")["device"] for run in results.runs}
+    shared = "wall-clock+shared" in set(results.estimates["estimator"])
+    share = " Of seeds that were trained together each has an equal share." if shared else ""
     return (
         f"Quality against the seconds of training on {results.datasets[0]} (wall clock, {', '.join(sorted(devices))}), "
         "means over seeds with standard errors. Hollow: the prior's density is an estimate or a bound. Seconds are "
         "those of one machine under one load; early stopping is part of them, what is fitted afterwards is not."
-    )
+    ) + share

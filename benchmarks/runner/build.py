@@ -7,6 +7,7 @@ import torch
 from benchmarks.common.seeds import seed_for
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset
+from benchmarks.runner.ensemble.noise import whole
 from benchmarks.runner.workspace import Workspace
 from models import registry as models
 from models.base import Autoencoder
@@ -29,6 +30,7 @@ def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     torch.manual_seed(seed_for(run.seed, "model"))
     model = models.make(data.shape, data.bounded, step=data.step, **run.model.model_dump()).to(device)
 
+    @whole
     def examples(n: int) -> torch.Tensor:
         order = torch.randperm(len(data.train), device=device)  # drawn there: a copy would be waited for at every step
         return data.train.batch(order[torch.arange(n, device=device) % len(data.train)])

@@ -98,10 +98,8 @@ def fast(graph: Flat, given: list[Tensor]) -> Flat:
 
 
 def compiled(graph: Flat, given: list[Tensor]) -> Flat:
-    """By `torch.compile`, whose cache serves every later process on this machine. Draws stay torch's own."""
-    torch._inductor.config.compile_threads = 1  # it would start a process a core for what one does in seconds
-    options: dict[str, Any] = {"fallback_random": True, "cpp.threads": 1}
-    call = torch.compile(graph, dynamic=False, options=options)
+    """By the compiler, at once: it may refuse."""
+    call = joined(graph)
 
     def replay(given: list[Tensor]) -> list[Tensor]:
         with torch.no_grad():
@@ -110,6 +108,13 @@ def compiled(graph: Flat, given: list[Tensor]) -> Flat:
 
     replay(given)
     return replay
+
+
+def joined(graph: Callable[..., Any]) -> Callable[..., Any]:
+    """By `torch.compile`, whose cache serves every later process on this machine. Draws stay torch's own."""
+    torch._inductor.config.compile_threads = 1  # it would start a process a core for what one does in seconds
+    options: dict[str, Any] = {"fallback_random": True, "cpp.threads": 1}
+    return torch.compile(graph, dynamic=False, options=options)
 
 
 def recorded(graph: Flat, given: list[Tensor]) -> Flat:

@@ -13,8 +13,14 @@ from priors.base import parameter_count
 
 
 def cost(both: nn.Module, progress: Progress, device: torch.device) -> list[Estimate]:
-    """What training took; but for the parameters it differs from machine to machine and from time to time."""
-    memory, clock = Estimator("process" if device.type == "cpu" else "device"), Estimator("wall-clock")
+    """What training took; but for the parameters it differs from machine to machine and from time to time.
+
+    Of a training that was computed together with others, "shared": its seconds are an equal share of theirs, and the
+    memory is that of all.
+    """
+    how = "shared" if progress.shared else ""
+    memory = Estimator("process" if device.type == "cpu" else "device", variant=how)
+    clock = Estimator("wall-clock", variant=how)
     return [
         Estimate("parameters", Estimator("exact"), parameter_count(both), "count", "lower"),
         Estimate("training_time", clock, round(progress.seconds, 3), "s", "lower"),

@@ -32,12 +32,7 @@ def perform(run: Run, workspace: Workspace, record: Record) -> str:
     heal(record, wrong)
     if workspace.done(run) and made_with(record, data):
         return ""
-    record.remove("done", *(path.name for path in record.folder.glob("*.png")))
-    sweep(record.folder)
-    record.report(stage="starting")
-    begin(run, record, data)
-    record.write("config.json", run.model_dump(mode="json"))
-    record.write("env.json", environment(workspace.device))
+    take_up(run, workspace, record, data)
     try:
         if run.prior is None:
             record.write("training.json", {"status": "ok", "note": "", "cost": [], "files": {}})
@@ -59,6 +54,16 @@ def perform(run: Run, workspace: Workspace, record: Record) -> str:
     record.write("done", {"evaluation": run.evaluation, "metrics": workspace.computable(run), "files": files})
     record.remove("checkpoint")
     return told(wrong)
+
+
+def take_up(run: Run, workspace: Workspace, record: Record, data: Dataset) -> None:
+    """Makes a record ready for what is still to be done, and notes what it is made with."""
+    record.remove("done", *(path.name for path in record.folder.glob("*.png")))
+    sweep(record.folder)
+    record.report(stage="starting")
+    begin(run, record, data)
+    record.write("config.json", run.model_dump(mode="json"))
+    record.write("env.json", environment(workspace.device))
 
 
 def made_with(record: Record, data: Dataset) -> bool:

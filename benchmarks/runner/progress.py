@@ -30,6 +30,9 @@ LINE_SECONDS = 60.0
 SILENCE_SECONDS = 300.0
 """After which a run may hang: few epochs or steps of an evaluation take longer."""
 
+TRAINED = "trained"
+"""The stage of a run that was trained together with others, and waits to be evaluated."""
+
 MARKS = {
     "ok": ("done", "green"),
     "unsupported": ("unsupported", "yellow"),
@@ -133,6 +136,8 @@ def share(status: dict[str, Any]) -> float:
     """How much of a run is over: training counts for 90 %."""
     if status["stage"] == "training":
         return 0.9 * status["epoch"] / max(1, status["epochs"])
+    if status["stage"] == TRAINED:
+        return 0.9
     if status["stage"] == "evaluating":
         return 0.9 + 0.1 * status["done"] / max(1, status["of"])
     return 0.0
@@ -140,7 +145,7 @@ def share(status: dict[str, Any]) -> float:
 
 def describe(status: dict[str, Any]) -> str:
     """How far a run is, and since when nothing was heard of it where that is long ago."""
-    silent = status.get("silent", 0)
+    silent = 0 if status["stage"] == TRAINED else status.get("silent", 0)  # it waits for a worker
     return stage(status) + (f"; nothing heard for {duration(silent)}" if silent > SILENCE_SECONDS else "")
 
 

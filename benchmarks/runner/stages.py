@@ -20,7 +20,7 @@ from benchmarks.metrics import METRICS, Material
 from benchmarks.runner.cost import cost
 from benchmarks.runner.machine import reset_peak_memory
 from benchmarks.runner.record import Record
-from benchmarks.runner.train import Diverged, Trainer
+from benchmarks.runner.train import Diverged, Progress, Trainer
 from benchmarks.runner.turns import Capture
 from benchmarks.runner.weights import keep, recall_weights
 from benchmarks.runner.workspace import Workspace
@@ -36,20 +36,28 @@ def train(
     ended = record.read("training.json")
     if ended is None or ended["status"] == "unsupported":
         reset_peak_memory(data.train.stored.device)
-        ended = {"status": "ok", "note": ""}
+        trainer = Trainer(model, prior, data, run.training, run.seed, record, capture)
         try:
-            trainer = Trainer(model, prior, data, run.training, run.seed, record, capture)
-            progress = trainer.run()
-            keep(both.state_dict(), record, "weights.safetensors")
-            ended |= {"epochs": progress.epoch, "best_epoch": progress.best_epoch}
-            ended["turns"] = trainer.how()
-            ended["cost"] = [estimate.as_dict() for estimate in cost(both, progress, data.train.stored.device)]
+            ended = conclude(trainer, trainer.run())
         except Diverged as reason:
-            ended = {"status": "diverged", "note": str(reason)}
-        record.write("training.json", {**ended, "files": record.vouch("weights.safetensors", "history.csv")})
+            ended = conclude(trainer, reason)
     elif ended["status"] == "ok":
         recall_weights(both, record)
     both.eval()
+    return ended
+
+
+def conclude(trainer: Trainer, how: Progress | Diverged) -> dict[str, Any]:
+    """Keeps the weights of a training that has ended, and how it did."""
+    record = trainer.record
+    if isinstance(how, Diverged):
+        ended: dict[str, Any] = {"status": "diverged", "note": str(how)}
+    else:
+        keep(trainer.both.state_dict(), record, "weights.safetensors")
+        ended = {"status": "ok", "note": "", "epochs": how.epoch, "best_epoch": how.best_epoch}
+        ended["turns"] = trainer.how()
+        ended["cost"] = [estimate.as_dict() for estimate in cost(trainer.both, how, trainer.device)]
+    record.write("training.json", {**ended, "files": record.vouch("weights.safetensors", "history.csv")})
     return ended
 
 

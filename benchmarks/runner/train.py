@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from benchmarks.common.seeds import seed_for
 from benchmarks.config.settings import Schedule, TrainingSettings
@@ -53,6 +54,7 @@ class Progress:
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    shared: bool = False  # some of its seconds are a share of those of several trainings, computed together
 
 
 class Trainer:
@@ -78,21 +80,31 @@ class Trainer:
             Turns(player, settings.precision, self.both, capture, steps * player.turns, tell) for player in self.players
         ]
         self.progress = Progress()
-        self.device = data.train.stored.device
+        self.device, self.saved = data.train.stored.device, time.monotonic()
 
     def run(self) -> Progress:
         """All epochs that are left, then the best weights; raises Diverged."""
         self.resume()
-        saved = time.monotonic()
         while not self.finished():
             start, warm_up = time.monotonic(), self.warm_up()
             losses = self.epoch()
-            self.validate(losses)
-            self.progress.seconds += time.monotonic() - start
-            self.log(losses, warm_up)
-            if time.monotonic() - saved > CHECKPOINT_SECONDS or self.finished():
-                self.checkpoint()
-                saved = time.monotonic()
+            self.end_epoch(losses, time.monotonic() - start, warm_up)
+        return self.end()
+
+    def end_epoch(self, losses: dict[str, float], seconds: float, warm_up: float) -> None:
+        """After an epoch that took so long: validation, a line of the history, and a checkpoint now and then. Raises
+        Diverged."""
+        start = time.monotonic()
+        self.demand_finite(losses)
+        self.validate(losses)
+        self.progress.seconds += seconds + time.monotonic() - start
+        self.log(losses, warm_up)
+        if time.monotonic() - self.saved > CHECKPOINT_SECONDS or self.finished():
+            self.checkpoint()
+            self.saved = time.monotonic()
+
+    def end(self) -> Progress:
+        """After the last epoch: the best weights, in evaluation mode."""
         if self.progress.best:
             self.both.load_state_dict(self.progress.best)
         self.both.eval()
@@ -109,22 +121,28 @@ class Trainer:
 
     def epoch(self) -> dict[str, float]:
         """One pass over the training data; mean losses by player and part, nats an image."""
-        p, s = self.progress, self.settings
-        torch.manual_seed(seed_for(self.seed, "noise", p.epoch))
-        rate = s.lr * decay(s.schedule, p.epoch, s.epochs)
+        self.begin_epoch()
+        torch.manual_seed(self.noise_seed())
+        totals: dict[str, Tensor] = {}
+        for index in self.batches():
+            for key, value in self.step(index).items():
+                totals[key] = totals.get(key, 0) + value * len(index)
+        self.progress.epoch += 1
+        return {key: value.item() / len(self.data.train) for key, value in totals.items()}
+
+    def begin_epoch(self) -> None:
+        """What the present epoch sets: learning rates, and training's mode."""
+        s = self.settings
+        rate = s.lr * decay(s.schedule, self.progress.epoch, s.epochs)
         for player, adam in zip(self.players, self.optimisers, strict=True):
             adam.param_groups[0]["lr"] = rate * (player.optimiser.lr or s.lr) / s.lr
         self.both.train()
         for turn in self.turns:
             turn.renew()
-        totals: dict[str, Tensor] = {}
-        for index in self.batches():
-            for key, value in self.step(index).items():
-                totals[key] = totals.get(key, 0) + value * len(index)
-        p.epoch += 1
-        losses = {key: value.item() / len(self.data.train) for key, value in totals.items()}
-        self.demand_finite(losses)
-        return losses
+
+    def noise_seed(self) -> int:
+        """Of all that is drawn in the present epoch."""
+        return seed_for(self.seed, "noise", self.progress.epoch)
 
     def batches(self) -> Iterator[Tensor]:
         """Indices of this epoch's batches, in an order that depends on the run's seed and the epoch alone."""
@@ -205,7 +223,7 @@ class Trainer:
             "optimisers": [adam.state_dict() for adam in self.optimisers],
             "progress": vars(self.progress),
         }
-        self.record.save("checkpoint", state)
+        self.record.save("checkpoint", tree_map(apart, state))
 
     def resume(self) -> None:
         """Takes up the checkpoint, where there is one that can be read."""
@@ -220,6 +238,12 @@ class Trainer:
         for adam, saved in zip(self.optimisers, state["optimisers"], strict=True):
             adam.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
+
+
+def apart(value: Any) -> Any:
+    """A tensor that is a part of a larger one as a copy: otherwise all of that is saved with it."""
+    part = isinstance(value, Tensor) and value.numel() * value.itemsize < value.untyped_storage().nbytes()
+    return value.clone() if part else value
 
 
 def optimiser(player: Player, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -60,15 +60,19 @@ class Turns:
         tell: Callable[[], object] = lambda: None,
     ):
         self.written, self.both, self.tell = as_written(player, precision), both, tell
-        self.wanted = capture == "on" or (capture == "auto" and self.worth(count))
+        self.capture, self.count = capture, count
+        self.wanted = self.worth()
         self.how = "as written"
         self.replay: Turn | None = None
         self.shape: torch.Size | None = None
         self.bound: list[int] = []
 
-    def worth(self, count: int) -> bool:
-        """A graph is recorded within milliseconds, a compiler takes its time."""
-        return count >= WORTH or next(self.both.parameters()).device.type == "cuda"
+    def worth(self, trainings: int = 1) -> bool:
+        """Are they to be captured, of one or several trainings at once? A graph is recorded within milliseconds, a
+        compiler takes its time."""
+        if self.capture == "auto":
+            return self.count * trainings >= WORTH or next(self.both.parameters()).device.type == "cuda"
+        return self.capture == "on"
 
     def __call__(self, batch: Batch) -> Result:
         if self.wanted and self.shape is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset, Options, load
@@ -15,6 +15,9 @@ from benchmarks.runner.record import Record
 from benchmarks.runner.turns import Capture
 from models.base import Autoencoder
 from priors.base import Prior
+
+Stack = Literal["auto", "on", "off"]
+"""Whether seeds of a method are trained together: where it is faster, wherever it can be, or never."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Workspace:
     """The longest that a run may take; 0: as long as it does."""
     capture: Capture = "auto"
     """Whether a training's turns are captured (`turns`)."""
+    stack: Stack = "off"
+    """See `benchmarks.runner.together`."""
 
     @property
     def on_cpu(self) -> Workspace:

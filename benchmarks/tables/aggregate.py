@@ -19,7 +19,7 @@ from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import former, standings
 from benchmarks.tables.collect import Cell, Ended, Kept, cells
 from benchmarks.tables.ledger import Ledger
-from benchmarks.tables.means import over_seeds
+from benchmarks.tables.means import of_one_kind, over_seeds
 from benchmarks.tables.standings import Row
 from benchmarks.tables.table import COLUMNS, OWN
 
@@ -233,7 +233,7 @@ def only_published(suite: Suite, rows: Sequence[Row]) -> list[Row]:
 def cost_rows(cell: Cell) -> Iterable[Row]:
     """Costs of training and evaluation."""
     good = cell.having("ok")
-    for estimates in zip(*(one.costs() for one in good), strict=True):
+    for estimates in of_one_kind(one.costs() for one in good):
         yield mean_row(estimates, cell)
     if good:
         yield mean_row([evaluation_time(one) for one in good], cell)

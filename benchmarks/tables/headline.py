@@ -16,8 +16,11 @@ from benchmarks.tables.console import ARROWS, alarm, how, mark, value
 from benchmarks.tables.console import UNRANKED as UNRELIABLE
 from benchmarks.tables.notes import text
 
-COST = ("training_time", Estimator("wall-clock"))
-"""The row of the table of costs that the headline has."""
+COSTS = {
+    "cost": ("", "training a run, by the clock"),
+    "shared cost": ("shared", "training a run, by the clock: its share of the seeds that were trained together"),
+}
+"""What the headline has of the table of costs: the estimator's variant, and what it means."""
 
 ALARM = "!"
 """Mark of an estimate that is unreliable or impossible with some of its seeds."""
@@ -98,8 +101,9 @@ def headlines(frame: pd.DataFrame, costs: pd.DataFrame | None = None) -> list[He
 
 def _headline(dataset: str, rows: Sequence[Row]) -> Headline:
     methods = tuple(dict.fromkeys(row["method"] for row in rows))
-    meanings = {**QUESTIONS, "cost": "training a run, by the clock"}
-    found = {**answering(rows), "cost": COST}
+    meanings = {**QUESTIONS, **{name: meaning for name, (_, meaning) in COSTS.items()}}
+    costs = {name: ("training_time", Estimator("wall-clock", variant=variant)) for name, (variant, _) in COSTS.items()}
+    found = {**answering(rows), **costs}
     answers = [_answer(name, meanings[name], *of, rows) for name, of in found.items()]
     return Headline(dataset, methods, tuple(one for one in answers if one))
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.estimators.estimate import Estimate
+
+
+def of_one_kind(seeds: Iterable[Iterable[Estimate]]) -> list[list[Estimate]]:
+    """The estimates of all seeds in the groups that may be averaged: of one metric by one estimator."""
+    groups: dict[tuple[str, str], list[Estimate]] = {}
+    for one in (estimate for of_seed in seeds for estimate in of_seed):
+        groups.setdefault((one.metric, str(one.estimator)), []).append(one)
+    return list(groups.values())
 
 
 def over_seeds(estimates: Sequence[Estimate]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.estimators.estimate import Estimate
 from benchmarks.tables.ledger import Entry, Ledger
-from benchmarks.tables.means import over_seeds
+from benchmarks.tables.means import of_one_kind, over_seeds
 from benchmarks.tables.table import COLUMNS
 
 
@@ -24,6 +24,6 @@ def spent(ledger: Ledger) -> pd.DataFrame:
 
 
 def _rows(cell: tuple[str, str], entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    costs = zip(*(map(Estimate.from_dict, one.training["cost"]) for one in entries), strict=False)
+    costs = of_one_kind(map(Estimate.from_dict, one.training["cost"]) for one in entries)
     dataset, method = cell
     return [{"dataset": dataset, "method": method, "status": "ok", **over_seeds(of_seeds)} for of_seeds in costs]

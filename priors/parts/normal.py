@@ -21,9 +21,6 @@ SampleShape = torch.Size | list[int] | tuple[int, ...]
 SIDE = 512
 """Codes, and components, whose pairs are computed at a time on a CPU where they are many: 2 MiB, what a cache holds."""
 
-ROUNDING = 0.01
-"""Nats that rounding may take from or add to a mixture's log-density, before it is computed in float64 on a CPU."""
-
 
 def log_standard_normal(z: Tensor) -> Tensor:
     """ln N(z | 0, I) in nats, (..., D) -> (...)."""
@@ -83,8 +80,8 @@ class NormalMixture:
     B codes under K components is two products of (B, D) by (D, K): no (B, K, D) tensor exists. The expansion subtracts
     numbers of the size m' diag(a) m from each other, which in float32 costs whole nats where components are narrow and
     far apart: a training would then descend its own rounding, below any bound. Codes are therefore centred at the
-    means' average, and `log_prob` goes over to float64: on a CPU where that size times the precision passes ROUNDING,
-    elsewhere always, since there the host would wait for the device to know.
+    means' average, and `log_prob` is in float64, whatever the mixture's own type: whether float32 would do is a number
+    that a step would have to wait for, and the two products are few beside a network's.
 
     mean, log_variance: (K, D). log_weight: (K,), normalised.
     """
@@ -102,7 +99,8 @@ class NormalMixture:
 
     @property
     def rounding(self) -> Tensor:
-        """What rounding may change in ln p(z), nats, at codes near their component, a scalar."""
+        """What rounding in the mixture's own type may change in `joint`, nats, at codes near their component, a
+        scalar."""
         return torch.finfo(self.mean.dtype).eps * self.size.detach().sum(-1).max()
 
     def joint(self, z: Tensor, some: slice = slice(None)) -> Tensor:
@@ -114,12 +112,12 @@ class NormalMixture:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """ln p(z) in nats, (..., D) -> (...)."""
-        value = self.precise().joint(z.reshape(-1, z.shape[-1])).logsumexp(-1).reshape(z.shape[:-1])
+        value = self.double().joint(z.reshape(-1, z.shape[-1])).logsumexp(-1).reshape(z.shape[:-1])
         return value.to(torch.promote_types(z.dtype, self.mean.dtype))
 
     def log_prob_in_chunks(self, z: Tensor) -> Tensor:
         """`log_prob` in the mixture's type, some codes under some components at a time, (..., D) -> (...)."""
-        law = self.precise()
+        law = self.double()
         side = math.isqrt(sizes.rows(z.device, 1, SIDE**2))
         parts = z.reshape(-1, z.shape[-1]).to(law.mean.dtype).split(side)
         total = [part.new_full((len(part),), -math.inf) for part in parts]
@@ -133,16 +131,10 @@ class NormalMixture:
         k = torch.multinomial(self.log_weight.exp(), n, replacement=True)
         return DiagonalNormal(self.mean[k], self.log_variance[k]).sample()
 
-    def precise(self) -> NormalMixture:
-        """Itself, or the same law in float64 where rounding may pass ROUNDING.
-
-        Whether it does is a number on the device, so off the CPU it is not asked: the few products more are less than
-        a wait, which would also keep a training step out of a graph.
-        """
-        return self if self.mean.dtype == torch.float64 else self.double()
-
     def double(self) -> NormalMixture:
-        """The same law in float64."""
+        """The same law in float64; itself where it is in float64 already."""
+        if self.mean.dtype == torch.float64:
+            return self
         return NormalMixture(self.mean.double(), self.log_variance.double(), self.log_weight.double())
 
 

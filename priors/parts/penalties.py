@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor
 
 TINY = 1e-12
 """What is added under a root, so that its derivative at zero stays finite."""
@@ -47,7 +48,11 @@ def interpolate(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def slope(critic: Critic, x: Tensor) -> Tensor:
-    """||grad_x D(x)||, (B,), with its own gradient in the critic's parameters."""
-    x = x.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    """||grad_x D(x)||, (B,), with its own gradient in the critic's parameters, also where several are mapped over."""
+    x = x.detach()
+    if is_batchedtensor(x):  # autograd's own call is not to be had within `torch.vmap`
+        gradient = torch.func.grad(lambda y: critic(y).sum())(x)
+    else:
+        x = x.requires_grad_()
+        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return (gradient.flatten(1).square().sum(1) + TINY).sqrt()

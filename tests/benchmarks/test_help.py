@@ -9,7 +9,9 @@ import pytest
 from benchmarks.__main__ import COMMANDS
 
 CALLS = {name: (one.module, one.words) for name, one in COMMANDS.items()}
-CALLS |= {f"speed.{name}": (f"benchmarks.speed.{name}", ()) for name in ("evaluation", "priors", "vampprior")}
+CALLS |= {
+    f"speed.{name}": (f"benchmarks.speed.{name}", ()) for name in ("evaluation", "priors", "scaling", "vampprior")
+}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -13,7 +13,7 @@ from benchmarks.config.declared import declared
 
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "zuko", "optuna", "sqlalchemy")
 
-SPEED = ("evaluation", "priors", "vampprior")
+SPEED = ("evaluation", "priors", "scaling", "vampprior")
 CALLS = {
     "priorbench": ("benchmarks", "--help"),
     **{name: ("benchmarks", name, "--help") for name in COMMANDS},

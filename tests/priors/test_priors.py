@@ -13,7 +13,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from largest import Largest
 from priors import registry
 from priors.base import Density, Host, Player, Prior, Unsupported, density, parameter_count
-from priors.parts.normal import ROUNDING, DiagonalNormal, NormalMixture
+from priors.parts.normal import DiagonalNormal, NormalMixture
 from priors.testing import toy_host
 
 PRIORS = registry.PRIORS
@@ -158,19 +158,9 @@ def test_normal_mixture_of_narrow_components_is_not_rounded_away(sd):
         torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4 * other.abs().max().item())
 
 
-def test_normal_mixture_stays_in_float32_where_that_is_enough(monkeypatch):
-    monkeypatch.delattr(NormalMixture, "double")
-    law, _, z = narrow_mixture(sd=0.3, spread=1.0)
-    assert law.rounding < ROUNDING / 4
-    reference = mixture_reference(law.mean.double(), law.log_variance.double(), law.log_weight.double())
-    assert (law.log_prob(z) - reference.log_prob(z.double())).abs().max() < ROUNDING
-
-
-def test_normal_mixture_in_float64_is_as_precise_as_it_gets(monkeypatch):
-    """Nothing is asked of its numbers then: off the CPU the host would wait for the answer."""
+def test_normal_mixture_in_float64_is_itself():
     law = narrow_mixture(sd=1e-9, spread=3.0)[0].double()
-    monkeypatch.delattr(NormalMixture, "rounding")
-    assert law.precise() is law
+    assert law.double() is law
 
 
 def test_normal_mixture_draws_components_by_weight():

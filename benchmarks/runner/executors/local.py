@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.config.settings import Run
 from benchmarks.runner.execute import Outcome, failed
 from benchmarks.runner.executors.base import EXECUTORS
+from benchmarks.runner.executors.job import Job, jobs
 from benchmarks.runner.executors.known import refuse_unknown
 from benchmarks.runner.executors.nursery import Ended, Lost, Nursery
 from benchmarks.runner.workspace import Workspace
@@ -40,7 +41,8 @@ def carry_out(runs: Sequence[Run], workspace: Workspace, workers: int) -> Iterat
         chosen = suspects[:1] or list(left.values())
         try:
             with Nursery(workspace) as nursery:
-                for ended in nursery.raise_all(chosen, 1 if suspects else workers):
+                at_once = 1 if suspects else workers
+                for ended in nursery.raise_all(jobs(chosen, workspace, at_once), at_once):
                     del left[ended.run.name]
                     yield ended
         except Lost as lost:
@@ -48,13 +50,14 @@ def carry_out(runs: Sequence[Run], workspace: Workspace, workers: int) -> Iterat
                 suspects = lost.under_way
                 continue
             del left[chosen[0].name]
-            yield Ended(chosen[0], None, -signal.SIGKILL, 0.0)
+            yield Ended(Job((chosen[0],)), None, -signal.SIGKILL, 0.0)
         suspects = suspects[1:]
 
 
 def outcome(ended: Ended, workspace: Workspace) -> Outcome:
     """The run's own word on how it ended, or what its process's end says."""
-    return ended.outcome or failed(ended.run, workspace, why(ended, workspace), ended.seconds)
+    said = ended.said if isinstance(ended.said, Outcome) else None
+    return ended.job.told(said or failed(ended.run, workspace, why(ended, workspace), ended.seconds))
 
 
 def why(ended: Ended, workspace: Workspace) -> str:

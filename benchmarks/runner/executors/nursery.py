@@ -1,4 +1,4 @@
-"""A process that holds the data and forks one process a run, so that whatever a run does to its process, it does to its
+"""A process that holds the data and forks one process a job, so that whatever a run does to its process, it does to its
 own: exit, crash, other defaults, another folder.
 
 Starting Python with torch takes seconds and loading images minutes; a fork has both at once, and shares the memory. The
@@ -24,7 +24,8 @@ from typing import NamedTuple
 
 from benchmarks.config.settings import Run
 from benchmarks.datasets.vision import torchvision
-from benchmarks.runner.execute import Outcome, execute, failed
+from benchmarks.runner.execute import Outcome
+from benchmarks.runner.executors.job import Job
 from benchmarks.runner.machine import commit, device_of, prepare_worker
 from benchmarks.runner.sources import own_sources
 from benchmarks.runner.workspace import Workspace
@@ -39,19 +40,24 @@ PATIENCE = 3.0
 
 
 class Begun(NamedTuple):
-    """A run's process at its start, which leads a group of its own."""
+    """A job's process at its start, which leads a group of its own."""
 
     name: str
     pid: int
 
 
 class Ended(NamedTuple):
-    """A run's process at its end: what the run said, if it came to say it, and how the process ended."""
+    """A job's process at its end: what the job said, if it came to say it, and how the process ended."""
 
-    run: Run
-    outcome: Outcome | None
+    job: Job
+    said: Outcome | str | None
     exit_code: int
     seconds: float
+
+    @property
+    def run(self) -> Run:
+        """That of a job of one."""
+        return self.job.runs[0]
 
     @property
     def signal(self) -> int:
@@ -92,27 +98,33 @@ class Nursery:
         for leader in self.groups.values():
             end_group(leader)
 
-    def raise_all(self, runs: Sequence[Run], workers: int) -> Iterator[Ended]:
-        """Every run, at most `workers` at once, as they end; each of several has a number. Raises Lost."""
-        waiting, free = list(reversed(runs)), [*range(workers)]
-        under_way: dict[str, tuple[Run, int]] = {}
+    def raise_all(self, jobs: Sequence[Job], workers: int) -> Iterator[Ended]:
+        """Every job, at most `workers` at once, and the ends of runs as they come; each of several jobs has a number.
+        Runs that were trained together come next. Raises Lost."""
+        waiting, free = list(reversed(jobs)), [*range(workers)]
+        under_way: dict[str, tuple[Job, int]] = {}
         try:
             while waiting or under_way:
                 while waiting and free:
-                    run, number = waiting.pop(), free.pop(0)
-                    under_way[run.name] = run, number
-                    self.pipe.send((run, number, workers))
+                    job, number = waiting.pop(), free.pop(0)
+                    under_way[job.name] = job, number
+                    self.pipe.send((job, number, workers))
                 ended = self.next_end()
-                free.append(under_way.pop(ended.run.name)[1])
-                yield ended
+                job, number = under_way.pop(ended.job.name)
+                free.append(number)
+                if job.together:
+                    why = ended.said if isinstance(ended.said, str) else "their process was ended"
+                    waiting += reversed(job.parts(why, self.workspace))
+                else:
+                    yield ended
         except (EOFError, OSError):
-            raise Lost([run for run, _ in under_way.values()]) from None
+            raise Lost([run for job, _ in under_way.values() for run in job.runs]) from None
 
     def next_end(self) -> Ended:
-        """Waits for a run's end, and notes those that begin."""
+        """Waits for a job's end, and notes those that begin."""
         while isinstance(told := self.pipe.recv(), Begun):
             self.groups[told.name] = told.pid
-        del self.groups[told.run.name]
+        del self.groups[told.job.name]
         return told
 
 
@@ -121,17 +133,17 @@ class Nursery:
 
 @dataclass
 class Child:
-    """A run's process, and the pipe through which it says how the run ended."""
+    """A job's process, and the pipe through which it says how the job ended."""
 
-    run: Run
+    job: Job
     pid: int
     pipe: Connection
-    said: Outcome | None = None
+    said: Outcome | str | None = None
     listening: bool = True
     start: float = field(default_factory=time.monotonic)
 
     def listen(self) -> None:
-        """Takes what the run says at its end; a process that ended without a word has closed its end."""
+        """Takes what the job says at its end; a process that ended without a word has closed its end."""
         with suppress(Exception):
             self.said = self.pipe.recv()
         self.listening = False
@@ -145,11 +157,11 @@ class Child:
             self.listen()
         end_group(self.pid)
         self.pipe.close()
-        return Ended(self.run, self.said, os.waitstatus_to_exitcode(status), time.monotonic() - self.start)
+        return Ended(self.job, self.said, os.waitstatus_to_exitcode(status), time.monotonic() - self.start)
 
 
 def nurse(command: Connection, workspace: Workspace) -> None:
-    """Forks a process for every run that the command sends, and tells how it ended; ends with the command.
+    """Forks a process for every job that the command sends, and tells how it ended; ends with the command.
 
     Ends are looked for, not waited for at the pipe: what a run has forked may hold the pipe open.
     """
@@ -163,10 +175,10 @@ def nurse(command: Connection, workspace: Workspace) -> None:
             pipes: dict[object, Child] = {child.pipe: child for child in children if child.listening}
             for ready in wait([command, *(child.pipe for child in pipes.values())], LOOK_SECONDS):
                 if ready is command:
-                    run, number, workers = command.recv()
-                    child = begin(run, number, workers, workspace, [command, *(child.pipe for child in children)])
+                    job, number, workers = command.recv()
+                    child = begin(job, number, workers, workspace, [command, *(child.pipe for child in children)])
                     children.append(child)
-                    command.send(Begun(child.run.name, child.pid))
+                    command.send(Begun(child.job.name, child.pid))
                 else:
                     pipes[ready].listen()
             for child in [*children]:
@@ -187,27 +199,27 @@ def warm_up() -> None:
             step()
 
 
-def begin(run: Run, number: int, workers: int, workspace: Workspace, others: Sequence[Connection]) -> Child:
+def begin(job: Job, number: int, workers: int, workspace: Workspace, others: Sequence[Connection]) -> Child:
     """Forks. The data are loaded before, so that all runs on them share one copy.
 
-    number: of the run among those under way, which decides on its GPU where there are several.
+    number: of the job among those under way, which decides on its GPU where there are several.
     """
     with suppress(Exception):  # the run meets the same error, and tells it
-        workspace.on_cpu.dataset(run)
+        workspace.on_cpu.dataset(job.runs[0])
     ours, theirs = get_context("fork").Pipe()
     pid = os.fork()
     if pid == 0:
         for pipe in (ours, *others):
             pipe.close()
-        live(run, replace(workspace, device=device_of(workspace.device, number)), workers, theirs)
+        live(job, replace(workspace, device=device_of(workspace.device, number)), workers, theirs)
     theirs.close()
     with suppress(OSError):  # here as well as in the child: whoever comes first
         os.setpgid(pid, pid)
-    return Child(run, pid, ours)
+    return Child(job, pid, ours)
 
 
-def live(run: Run, workspace: Workspace, workers: int, nursery: Connection) -> None:
-    """The life of a run's process, one of so many at once, which never returns."""
+def live(job: Job, workspace: Workspace, workers: int, nursery: Connection) -> None:
+    """The life of a job's process, one of so many at once, which never returns."""
     code = 1
     try:
         with suppress(OSError):
@@ -215,23 +227,23 @@ def live(run: Run, workspace: Workspace, workers: int, nursery: Connection) -> N
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
         prepare_worker(workspace.device, workers)
-        nursery.send(execute(run, workspace))
+        nursery.send(job.carry_out(workspace))
         code = 0
     except BaseException as error:  # a Ctrl-C of its own making: the command's does not come here
-        nursery.send(failed(run, workspace, in_one_line(error), details=traceback.format_exc()))
+        nursery.send(job.failed(workspace, in_one_line(error), traceback.format_exc()))
     finally:
         os._exit(code)
 
 
 def end_with(nursery: Connection) -> None:
-    """Ends the run once the nursery is gone, which has nothing to say: a killed command leaves nothing running."""
+    """Ends the job once the nursery is gone, which has nothing to say: a killed command leaves nothing running."""
     with suppress(EOFError, OSError):
         nursery.recv()
     end_group(os.getpid())
 
 
 def end_group(leader: int) -> None:
-    """Ends a run's process with all that it has started."""
+    """Ends a job's process with all that it has started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 

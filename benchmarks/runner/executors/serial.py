@@ -11,8 +11,9 @@ from contextlib import contextmanager
 import torch
 
 from benchmarks.config.settings import Run
-from benchmarks.runner.execute import Outcome, execute
+from benchmarks.runner.execute import Outcome
 from benchmarks.runner.executors.base import EXECUTORS
+from benchmarks.runner.executors.job import jobs
 from benchmarks.runner.machine import prepare_worker
 from benchmarks.runner.workspace import Workspace
 
@@ -22,10 +23,16 @@ def serial(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Itera
     """`workers` is there for the common signature. What ends the process itself, ends the command with it."""
     prepare_worker(workspace.device)
     with alarms_raised():
-        for run in runs:
+        where = workspace.absolute()
+        waiting = jobs(runs, where, 1)[::-1]
+        while waiting:
+            job = waiting.pop()
             with put_back(workspace):
-                outcome = execute(run, workspace.absolute())
-            yield outcome
+                said = job.carry_out(where)
+            if isinstance(said, Outcome):
+                yield job.told(said)
+            else:
+                waiting += job.parts(said, where)[::-1]
 
 
 @contextmanager
