@@ -67,8 +67,8 @@ class Turns:
         self.shape: torch.Size | None = None
         self.bound: list[int] = []
 
-    def worth(self, trainings: int = 1) -> bool:
-        """Are they to be captured, of one or several trainings at once? A graph is recorded within milliseconds, a
+    def worth(self, trainings: float = 1) -> bool:
+        """Are they to be captured, of so many trainings at once? A graph is recorded within milliseconds, a
         compiler takes its time."""
         if self.capture == "auto":
             return self.count * trainings >= WORTH or next(self.both.parameters()).device.type == "cuda"

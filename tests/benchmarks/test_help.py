@@ -7,11 +7,10 @@ from importlib import import_module
 import pytest
 
 from benchmarks.__main__ import COMMANDS
+from benchmarks.speed.__main__ import WHAT
 
 CALLS = {name: (one.module, one.words) for name, one in COMMANDS.items()}
-CALLS |= {
-    f"speed.{name}": (f"benchmarks.speed.{name}", ()) for name in ("evaluation", "priors", "scaling", "vampprior")
-}
+CALLS |= {f"speed {name}": ("benchmarks.speed.__main__", (name,)) for name in WHAT}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -8,16 +8,16 @@ import sys
 import pytest
 
 from benchmarks.__main__ import COMMANDS
+from benchmarks.speed.__main__ import WHAT
 from benchmarks.config import catalogue
 from benchmarks.config.declared import declared
 
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "zuko", "optuna", "sqlalchemy")
 
-SPEED = ("evaluation", "priors", "scaling", "vampprior")
 CALLS = {
     "priorbench": ("benchmarks", "--help"),
     **{name: ("benchmarks", name, "--help") for name in COMMANDS},
-    **{f"speed {name}": (f"benchmarks.speed.{name}", "--help") for name in SPEED},
+    **{f"speed {name}": ("benchmarks.speed", name, "--help") for name in WHAT},
     "what there is": ("benchmarks", "list"),
     "papers": ("benchmarks", "list", "papers"),
 }

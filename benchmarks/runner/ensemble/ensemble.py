@@ -45,7 +45,8 @@ class Ensemble:
         adam = optimiser(player._replace(parameters=tuple(stacked)), self.settings)  # type: ignore[arg-type]
         join(adam, stacked, [one.optimisers[k] for one in self.members])
         autocast = self.settings.precision == "bfloat16"
-        compiled = self.first.turns[k].worth(len(self.members)) and self.first.device.type == "cpu"
+        left = 1 - self.first.progress.epoch / max(1, self.settings.epochs)  # where a seed has left, the rest is new
+        compiled = self.first.turns[k].worth(len(self.members) * left) and self.first.device.type == "cpu"
         return Turn(self.stack, [one.players[k] for one in self.members], adam, own, autocast, compiled)
 
     # An epoch
