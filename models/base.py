@@ -65,6 +65,10 @@ class Autoencoder(nn.Module, ABC):
         """ln p(x|z) in nats, x (B, *data_shape), z (..., B, D) -> (..., B)."""
         return self.likelihood.log_prob(x, self.parameters_of_x(z))
 
+    def score(self, x: Tensor, z: Tensor) -> Tensor:
+        """`log_likelihood` where nobody asks for its gradient: the same up to rounding, and faster on a CPU."""
+        return self.likelihood.score(x, self.parameters_of_x(z))
+
     def host(self, data_shape: tuple[int, ...], count: int, bounded: bool, examples: Callable[[int], Tensor]) -> Host:
         """This model as a prior or a regulariser sees it. count: N, training examples."""
         return Host(

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.bits import log_prob_of_bits
 from priors.parts.normal import LOG_2PI
 from priors.registry import Registry, subclass_of
 
@@ -61,6 +62,10 @@ class Likelihood(nn.Module, ABC):
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         """ln p(x|z) in nats, x (B, *data_shape), out (..., B, P, *data_shape) -> (..., B)."""
 
+    def score(self, x: Tensor, out: Tensor) -> Tensor:
+        """`log_prob` where nobody asks for its gradient: the same up to rounding, and faster where a law knows how."""
+        return self.log_prob(x, out)
+
     @abstractmethod
     def mean(self, out: Tensor) -> Tensor:
         """E[x|z], (..., P, *data_shape) -> (..., *data_shape)."""
@@ -98,6 +103,11 @@ class Bernoulli(Likelihood):
     def log_prob(self, x: Tensor, out: Tensor) -> Tensor:
         (logits,) = self.split(out)
         return self.total(torch.addcmul(-F.softplus(logits), x, logits))
+
+    def score(self, x: Tensor, out: Tensor) -> Tensor:
+        (logits,) = self.split(out)
+        value = log_prob_of_bits(x.flatten(-len(self.data_shape)), logits.flatten(-len(self.data_shape)))
+        return self.log_prob(x, out) if value is None else value
 
     def mean(self, out: Tensor) -> Tensor:
         return self.split(out)[0].sigmoid()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
+
+TOGETHER = 16
+"""Files that wait for the disk at once."""
 
 
 def digest_of(path: Path) -> str:
@@ -16,20 +20,42 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """The file under its name once all of it is on the disk; a reader or a crash never meets half of it."""
+def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> None:
+    """The file under its name once all of it is written; a reader never meets half of it, whoever is killed when.
+
+    durable: and once it is on the disk, so that a crash of the machine does not lose it. `settle` does so for many.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(part, 0o644)
         os.replace(part, path)
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def settle(paths: Iterable[Path]) -> None:
+    """Files that were written are on the disk from now on. Asked for together, most of them share one wait for it."""
+    with ThreadPoolExecutor(TOGETHER) as threads:
+        list(threads.map(settle_one, paths))
+
+
+def settle_one(path: Path) -> None:
+    """One of them, unless somebody has taken it away."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sweep(folder: Path) -> None:

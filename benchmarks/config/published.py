@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import scipy
 from pydantic import Field, field_validator
-from scipy import special
 
 from benchmarks.common.rows import records
 from benchmarks.common.settings import Settings
@@ -128,7 +128,7 @@ class Published(Settings):
         rounding = 10.0 ** -number["decimals"] / math.sqrt(12)
         error, freedom = welch(row["std"], row["n"], number["std"], self.runs, rounding)
         deviation = (row["mean"] - number["value"]) / error
-        within = abs(deviation) <= special.stdtrit(freedom, 1 - LEVEL / 2)
+        within = abs(deviation) <= scipy.special.stdtrit(freedom, 1 - LEVEL / 2)
         verdict = REPRODUCED if within else DIFFERS
         return {"deviation": deviation, "verdict": verdict, "verdict_label": verdict}
 

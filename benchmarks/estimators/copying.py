@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+import scipy
 import torch
-from scipy.stats import hypergeom
 from torch import Tensor
 
 from benchmarks.estimators.neighbours import Neighbours, nearest
@@ -71,7 +71,7 @@ def excess_p(a: Tensor, b: Tensor) -> float:
     of one Markov chain are not independent. Twice the mean of several runs' p is a p-value too (Rüschendorf 1982).
     """
     n, m, k, both = len(a), len(b), int(a.sum()), int(a.sum() + b.sum())
-    return float(hypergeom.sf(k - 1, n + m, both, n))
+    return float(scipy.stats.hypergeom.sf(k - 1, n + m, both, n))
 
 
 def least_share(n: int, m: int, level: float = 0.01) -> float:

@@ -165,7 +165,7 @@ class Evaluated(Material):
             return importance_sampling(
                 self.data.test,
                 self.q[:count],
-                self.model.log_likelihood,
+                self.model.score,
                 density(self.prior).frozen(),
                 self.protocol.samples,
                 seed=lambda i: seed_for(self.seed, "likelihood", i),

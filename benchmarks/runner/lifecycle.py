@@ -51,7 +51,9 @@ def perform(run: Run, workspace: Workspace, record: Record) -> str:
         record.write("training.json", {"status": "unsupported", "note": str(reason), "files": {}})
     record.report(stage="done")
     files = record.vouch("config.json", "env.json", "*.png")
+    record.settle(whole=True)
     record.write("done", {"evaluation": run.evaluation, "metrics": workspace.computable(run), "files": files})
+    record.settle()
     record.remove("checkpoint")
     return told(wrong)
 

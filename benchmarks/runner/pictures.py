@@ -69,7 +69,7 @@ def write_grid(path: Path, images: Tensor) -> None:
     picture = Image.fromarray(pixels)
     scale = max(1, WIDTH // picture.width)
     picture = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-    write_atomically(path, lambda file: picture.save(file, format="PNG"))
+    write_atomically(path, lambda file: picture.save(file, format="PNG"), durable=False)  # until "done" is
 
 
 def write_scatter(path: Path, clouds: dict[str, Tensor]) -> None:

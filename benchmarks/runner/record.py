@@ -9,9 +9,12 @@ vouches for. `checkpoint` exists while training goes on;
 the means of, image by image. `done` is written last and names what was evaluated; whatever is there without it is taken
 up again.
 
-Every file appears whole or not at all (write, fsync, rename). JSON carries a seal of its content, its name and its
-run's, a checkpoint the digest of its bytes, and `training.json`, `metrics.json` and `done` vouch for the files written
-before them: what was cut, edited or taken from another run is noticed (`damage.py` says what is then done).
+Every file appears whole or not at all (write, rename), so that whoever is killed loses nothing that was written. On the
+disk, where a crash of the machine leaves them, all files are before `done` is written, and others at most SETTLED
+seconds before the next one: waiting for the disk file by file took a quarter of a short run. JSON carries a seal of its
+content, its name and its run's, a checkpoint the digest of its bytes, and `training.json`, `metrics.json` and `done`
+vouch for the files written before them: what was cut, edited or taken from another run is noticed (`damage.py` says
+what is then done).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import io
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -31,12 +35,27 @@ import torch
 from filelock import FileLock
 
 from benchmarks.common.errors import UsageError
-from benchmarks.common.files import digest_of, write_atomically
+from benchmarks.common.files import digest_of, settle, write_atomically
 from benchmarks.common.started import program
 from benchmarks.config.settings import Run
 
 SEAL = ',\n "seal": "'
 """What stands between a JSON file's content and its seal."""
+
+SETTLED = 2.0
+"""Seconds after which files wait for the disk, with the next one that is written."""
+
+TOLD = 0.3
+"""Seconds between two words of one stage to the display, at least."""
+
+_unsettled: dict[Path, set[Path]] = {}
+"""Files of a run that need not be on the disk yet."""
+
+_settled: dict[Path, float] = {}
+"""When all of a run's were."""
+
+_told: dict[Path, tuple[str, float]] = {}
+"""A run's last word to the display: its stage, and when."""
 
 _claims: dict[Path, int] = {}
 """The process that holds a run, of this process and those that it was forked from."""
@@ -87,12 +106,14 @@ class Record:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.make_way(".lock")
         with FileLock(self.folder / ".lock", timeout=timeout):
-            _claims[self.folder] = os.getpid()
+            _claims[self.folder], _settled[self.folder] = os.getpid(), time.monotonic()
             try:
                 yield
             finally:
                 self.leave_to_its_owner()
-                del _claims[self.folder]
+                self.settle()
+                for known in (_claims, _settled, _unsettled, _told):
+                    known.pop(self.folder, None)
 
     def leave_to_its_owner(self) -> None:
         """Ends a copy of the process that holds the run: what a run forks does not go on with it a second time."""
@@ -183,7 +204,18 @@ class Record:
         """The file whole or not at all, from the process that holds the run."""
         self.leave_to_its_owner()
         self.make_way(name)
-        write_atomically(self.folder / name, write)
+        held = self.folder in _claims
+        write_atomically(self.folder / name, write, durable=not held)
+        if held:
+            _unsettled.setdefault(self.folder, set()).add(self.folder / name)
+            if time.monotonic() - _settled[self.folder] > SETTLED:
+                self.settle()
+
+    def settle(self, whole: bool = False) -> None:
+        """All that this process put here is on the disk from now on. whole: and what an earlier one left."""
+        files = {path for path in self.folder.rglob("*") if path.is_file()} if whole else set()
+        settle(_unsettled.pop(self.folder, set()) | files)
+        _settled[self.folder] = time.monotonic()
 
     def remove(self, *names: str) -> None:
         for name in names:
@@ -210,8 +242,13 @@ class Record:
     # What a person sees
 
     def report(self, **status: Any) -> None:
-        """What the display shows of this run. Not fsynced, and not missed: it is of no use after a crash."""
+        """What the display shows of this run, a few times a second at most. Of no use after a crash: never settled."""
         self.leave_to_its_owner()
+        stage, last = str(status.get("stage")), _told.get(self.folder)
+        if last and last[0] == stage and time.monotonic() - last[1] < TOLD:
+            return
+        if self.folder in _claims:
+            _told[self.folder] = stage, time.monotonic()
         part = self.folder / "status.part"
         with suppress(OSError):
             part.write_text(json.dumps(status), encoding="utf-8")

@@ -14,12 +14,16 @@ from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset
 from benchmarks.runner.blame import advice, place
 from benchmarks.runner.build import build
+from benchmarks.runner.limited import Large, Limited
 from models.base import Autoencoder
 from priors.base import Prior, Unsupported
 from priors.wording import in_one_line
 
 COPIES = 4
 """Of the weights that training needs: themselves, their gradients and Adam's two moments."""
+
+SMALL = 64
+"""Of the machine's memory, the part that networks may take without being weighed first."""
 
 GROUP = Path("/sys/fs/cgroup/memory.max")
 """What a container may take, on Linux."""
@@ -42,13 +46,23 @@ def built(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     A constructor may be anyone's, and raise anything.
     """
     where = f"{run.suite} ({run.method} on {run.dataset})"
-    refuse_oversized(run, data, where)
     try:
-        return build(run, data)
-    except Unsupported:
+        return built_within(run, data, where)
+    except (Unsupported, UsageError):
         raise
     except (Exception, SystemExit) as error:
         raise UsageError(f"{where}: {told(error).rstrip('.')}{place(error, run)}.{advice(run)}") from None
+
+
+def built_within(run: Run, data: Dataset, where: str) -> tuple[Autoencoder, Prior]:
+    """Model and prior, which are weighed first where they are not small.
+
+    Without numbers torch computes only after it has imported its compiler, which takes two seconds.
+    """
+    with suppress(Large), Limited(memory() / SMALL):
+        return build(run, data)
+    refuse_oversized(run, data, where)
+    return build(run, data)
 
 
 def told(error: BaseException) -> str:

@@ -30,7 +30,7 @@ such products measured beside it, all in float32, or each in its own precision. 
 NOTES = f"""
 By convention: {EIGH} F^3 operations for eigenvectors and {EIGVALSH:.2f} F^3 for eigenvalues alone (frechet), which are
 products in part only. Each of its two covariances takes 2 N F^2, and each of its two other products 2 F^3.
-Not counted: the encoder; exponentials, one a pixel and draw (nll), one a code and component (nll-vampprior,
+Not counted: the encoder; draws; exponentials, one a pixel and draw (nll), one a code and component (nll-vampprior,
 aggregate); the differences of candidates (neighbours).\
 """
 
@@ -43,6 +43,8 @@ class Settings:
     """Folder that holds MNIST; without it images are random, which costs the likelihood and neighbours as much."""
     jobs: tuple[Name, ...] = get_args(Name)
     """What to measure: the likelihood under two priors, ln q(z), nearest neighbours, the Frechet distance."""
+    backbone: Literal["dense", "mlp"] = "dense"
+    """The likelihood's networks, 300-300: with ReLUs, or gated, which doubles the products of hidden layers."""
     images: int = 1000
     """Images of the likelihood (a full test set of 10,000 takes ten times as long)."""
     samples: int = 5000

@@ -25,7 +25,7 @@ from benchmarks.speed import EIGH, EIGVALSH
 from models import registry as models
 from priors import registry as priors
 from priors.base import density
-from priors.parts.normal import NormalMixture, NormalMixtureDensity
+from priors.parts.normal import Frozen, NormalMixture
 
 if TYPE_CHECKING:
     from benchmarks.speed.evaluation import Name, Settings
@@ -79,7 +79,7 @@ def nll(settings: Settings, prior: str) -> Job:
         SHAPE,
         bounded=True,
         type="vae",
-        backbone="dense",
+        backbone=settings.backbone,
         widths=(300, 300),
         latent_dim=LATENT,
         posterior="normal",
@@ -89,13 +89,13 @@ def nll(settings: Settings, prior: str) -> Job:
     layers = [one for one in model.decoder.modules() if isinstance(one, nn.Linear)]
     draws, sizes = len(x) * samples, f"{len(x):,} images, {samples:,} draws each"
     work = [product(draws, layer.in_features, layer.out_features) for layer in layers]
-    if isinstance(p, NormalMixtureDensity):
-        components = len(p.law().mean)
-        work += [product(draws, LATENT, components, torch.float64)] * 2
+    q, log_prior = model.encode_all(x), p.frozen()
+    if isinstance(log_prior, Frozen):
+        components = len(log_prior.constant)
+        work.append(product(draws, 2 * LATENT, components, log_prior.dtype))
         sizes += f", K = {components}"
     seed = partial(seed_for, 0, "likelihood")
-    q, log_prior = model.encode_all(x), p.frozen()
-    return Job(partial(importance_sampling, x, q, model.log_likelihood, log_prior, (samples,), seed), sizes, work)
+    return Job(partial(importance_sampling, x, q, model.score, log_prior, (samples,), seed), sizes, work)
 
 
 def binary_images(settings: Settings) -> Tensor:

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special, stats
 
 from benchmarks.estimators.estimate import Direction
 
@@ -88,7 +88,7 @@ def paired_t(a: ArrayLike, b: ArrayLike) -> PairedTest:
         return PairedTest("paired t", math.nan, math.nan, n, why)
     difference = summarise(a - b)
     t = difference.mean / difference.error
-    return PairedTest("paired t", t, 2 * stats.t.sf(abs(t), n - 1).item(), n)
+    return PairedTest("paired t", t, 2 * scipy.stats.t.sf(abs(t), n - 1).item(), n)
 
 
 def rounding(a: np.ndarray, b: np.ndarray) -> float:
@@ -106,8 +106,8 @@ def detectable(error: float, n: int, level: float = PAIR_LEVEL, power: float = P
     """
     if n < 2:
         return math.nan
-    quantile = stats.t.isf(level / 2, n - 1)
-    return special.nctdtrinc(n - 1, 1 - power, quantile).item() * error
+    quantile = scipy.stats.t.isf(level / 2, n - 1)
+    return scipy.special.nctdtrinc(n - 1, 1 - power, quantile).item() * error
 
 
 def wilcoxon(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> PairedTest:
@@ -120,8 +120,8 @@ def wilcoxon(a: ArrayLike, b: ArrayLike, level: float = LEVEL) -> PairedTest:
     a, b = numbers(a=a, b=b)
     d = (a - b)[a != b]
     n = len(d)
-    statistic = (np.sign(d) * stats.rankdata(abs(d))).sum().item()
-    p = stats.wilcoxon(d).pvalue.item() if n else 1.0
+    statistic = (np.sign(d) * scipy.stats.rankdata(abs(d))).sum().item()
+    p = scipy.stats.wilcoxon(d).pvalue.item() if n else 1.0
     notes = [f"left out {len(a) - n} of {len(a)} seeds, without a difference"] if n < len(a) else []
     notes += [too_few(n, level)] if least_p(n) > level else []
     return PairedTest("Wilcoxon", statistic, p, n, "; ".join(notes))
@@ -247,7 +247,7 @@ def bold(means: ArrayLike, stds: ArrayLike, n: ArrayLike, direction: Direction, 
     n = np.broadcast_to(n, means.shape)
     if n.min() < 2:
         raise ValueError(f"n must be at least 2 for every method, not {n.min()}: one run has no spread")
-    p = stats.ttest_ind_from_stats(means, stds, n, means[best], stds[best], n[best], equal_var=False).pvalue
+    p = scipy.stats.ttest_ind_from_stats(means, stds, n, means[best], stds[best], n[best], equal_var=False).pvalue
     return ~(p < level)
 
 

@@ -10,8 +10,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from benchmarks.estimators.estimate import Direction
 from benchmarks.statistics.paired import LEVEL, sign
@@ -42,9 +42,9 @@ def friedman(scores: ArrayLike, direction: Direction) -> Friedman:
     datasets, methods = scores[~missing].shape
     if datasets < 2 or methods < 3:
         raise ValueError(f"scores must be of 2 complete data sets and 3 methods at least, not of {datasets}, {methods}")
-    ranks = stats.rankdata(-sign(direction) * scores[~missing], axis=1)
+    ranks = scipy.stats.rankdata(-sign(direction) * scores[~missing], axis=1)
     chi2, f = statistics(ranks - (methods + 1) / 2)
-    p = stats.f.sf(f, methods - 1, (methods - 1) * (datasets - 1)).item()
+    p = scipy.stats.f.sf(f, methods - 1, (methods - 1) * (datasets - 1)).item()
     least = math.exp((1 - datasets) * math.lgamma(methods + 1))
     return Friedman(ranks.mean(axis=0), chi2, f, max(p, least), datasets, tuple(np.flatnonzero(missing).tolist()))
 
@@ -68,7 +68,7 @@ def critical_difference(methods: int, datasets: int, level: float = LEVEL) -> fl
     q is the studentised range's upper quantile, infinite degrees of freedom, over sqrt 2; it holds all k (k - 1) / 2
     pairs together. It follows a Friedman test that rejects.
     """
-    q = stats.studentized_range.ppf(1 - level, methods, np.inf).item() / math.sqrt(2)
+    q = scipy.stats.studentized_range.ppf(1 - level, methods, np.inf).item() / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 

@@ -9,7 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 import pandas as pd
-from scipy import stats
+import scipy
 
 from benchmarks.common.rows import records
 from benchmarks.tables import LEVEL, table
@@ -139,7 +139,7 @@ def tolerance(old: Row, new: Row, level: float) -> float:
     has too lie closer to it still.
     """
     n, many = new["n"], old["n"]
-    t = stats.t.isf(level / 2, min(many - 1, TAILS))
+    t = scipy.stats.t.isf(level / 2, min(many - 1, TAILS))
     rounding = ROUNDING * max(abs(old["mean"]), abs(new["mean"]))
     step = STEPS.get(new["unit"], 0.0) / n if old["std"] <= rounding else 0.0
     return t * old["std"] * math.sqrt(1 / n + 1 / many) + rounding + step

@@ -21,6 +21,9 @@ from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import aggregate, table
 from benchmarks.tables.ledger import Ledger
 
+APART = 5.0
+"""Seconds between two tables that are written while runs end."""
+
 
 def whole_table(
     chosen: Suite, request: Request, wanted: list[Run], workspace: Workspace, ledger: Ledger
@@ -79,7 +82,7 @@ def write_tables(
 
 
 class Paced:
-    """Writes again and again, but takes a tenth of the time at most."""
+    """Writes again and again, but takes a tenth of the time at most, and not oftener than every APART seconds."""
 
     def __init__(self, write: Callable[[], tuple[pd.DataFrame, pd.DataFrame]]):
         self.write, self.next = write, 0.0
@@ -91,7 +94,7 @@ class Paced:
     def now(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         start = time.monotonic()
         written = self.write()
-        self.next = time.monotonic() + 9 * (time.monotonic() - start)
+        self.next = time.monotonic() + max(APART, 9 * (time.monotonic() - start))
         return written
 
     @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
@@ -132,23 +133,47 @@ def ais(
 ) -> Tensor:
     """Annealed importance sampling (Neal 2001): log weights (n,), float64, with E[weight] = Z, the integral of f.
 
-    The chains go through f_b = f0^(1 - b) f^b with one HMC proposal at every temperature b but 0 and the last.
+    The chains go through f_b = f0^(1 - b) f^b with one HMC proposal at every temperature b but 0 and the last:
+    `leapfrog` gradients of ln f a temperature and one before them, each with its value.
 
     z: (n, D), draws from f0. log_start: ln f0, normalised. temperatures: from 0 to 1. With z from f / Z and
     temperatures from 1 to 0 the path is walked back, and E[weight] = 1/Z.
     """
-    log_weight = torch.zeros(len(z), dtype=torch.float64, device=z.device)
+    at, log_weight = ends(log_start, log_f, z), torch.zeros(len(z), dtype=torch.float64, device=z.device)
     for b, next_b in pairwise(temperatures):
         if b > 0:
-            z, _ = moved(between(log_start, log_f, b), z, 1, step_size, leapfrog)
-        with torch.no_grad():
-            log_weight += (next_b - b) * (log_f(z) - log_start(z)).double()
+            measure = partial(ends, log_start, log_f)
+            at, _ = proposed(at, measure, partial(Ends.value, b=b), partial(Ends.slope, b=b), step_size, leapfrog)
+        log_weight += (next_b - b) * (at.end - at.start).double()
     return log_weight
 
 
-def between(log_start: LogDensity, log_end: LogDensity, b: float) -> LogDensity:
-    """ln f_b = (1 - b) log_start + b log_end, (n, D) -> (n,)."""
-    return lambda z: (1 - b) * log_start(z) + b * log_end(z)
+class Ends(NamedTuple):
+    """Chains at z (n, D), with both ends of the path there: ln f0 and ln f (n,), and their gradients in z (n, D).
+
+    Kept apart, they give value and gradient of every density on the path, so that none is computed again when the
+    temperature changes.
+    """
+
+    z: Tensor
+    start: Tensor
+    end: Tensor
+    start_slope: Tensor
+    end_slope: Tensor
+
+    def value(self, b: float) -> Tensor:
+        """ln f_b = (1 - b) ln f0 + b ln f, (n,)."""
+        return (1 - b) * self.start + b * self.end
+
+    def slope(self, b: float) -> Tensor:
+        """Its gradient in z, (n, D)."""
+        return (1 - b) * self.start_slope + b * self.end_slope
+
+
+def ends(log_start: LogDensity, log_end: LogDensity, z: Tensor) -> Ends:
+    """What both ends of the path are at z."""
+    (start, start_slope), (end, end_slope) = value_and_gradient(log_start, z), value_and_gradient(log_end, z)
+    return Ends(z, start, end, start_slope, end_slope)
 
 
 def value_and_gradient(log_f: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:

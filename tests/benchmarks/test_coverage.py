@@ -268,7 +268,7 @@ def test_likelihood_of_binary_images_by_quadrature():
 
     def repeat(seed: int) -> Found:
         x = torch.from_numpy(every)[torch.multinomial(torch.from_numpy(p), 100, replacement=True)]
-        model = SimpleNamespace(log_likelihood=log_likelihood)
+        model = SimpleNamespace(score=log_likelihood)
         made = Evaluated(
             SimpleNamespace(test=x), ProtocolSettings(samples=(2000,)), seed, model=model, prior=shifted(0.1)
         )

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.text import Text
+from torch import Tensor
 
 import benchmarks.runner.workspace
 from benchmarks import cli, run, tune
@@ -31,6 +33,7 @@ from benchmarks.plots import critic, gallery
 from benchmarks.report import __main__ as report
 from benchmarks.runner import rehearsal
 from benchmarks.runner.execute import Outcome
+from benchmarks.runner.limited import Large, Limited
 from benchmarks.runner.progress import Display
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import formats, paper, table
@@ -291,7 +294,27 @@ def test_networks_larger_than_memory_are_not_tried(
     )
     bench.suite(TINY.replace(line, instead).replace('"gaussian", ', ""))
     bench.refuses("vampprior on onehot", "GiB", "smaller", of=bench())
-    assert built == ["meta"]
+    assert built == ["cpu", "meta"]  # stopped at the first large tensor, then weighed
+
+
+def test_small_networks_are_not_weighed(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """That would import torch's compiler, for two seconds."""
+    chosen, workspace = suite.read(bench.suite(TINY)), Workspace(bench.results, bench.folder)
+    monkeypatch.setattr(rehearsal, "weight", None)
+    for one in suite.expand(chosen):
+        assert rehearsal.built(one, workspace.dataset(one))
+
+
+@pytest.mark.parametrize("make", [torch.empty, torch.zeros, torch.randn, torch.arange])
+def test_memory_is_refused_before_it_is_taken(make: Callable[..., Tensor]):
+    with Limited(4000):
+        assert make(900).shape == (900,)
+        with pytest.raises(Large):
+            make(10**15)
+    with Limited(4000), pytest.raises(Large):
+        torch.zeros((10**9, 10**6))
+    with Limited(4000), pytest.raises(Large):
+        torch.empty(size=(10**9, 10**6))
 
 
 def test_the_weight_is_that_of_what_is_built(bench: Bench):

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from benchmarks.__main__ import COMMANDS
-from benchmarks.speed.__main__ import WHAT
 from benchmarks.config import catalogue
 from benchmarks.config.declared import declared
+from benchmarks.speed.__main__ import WHAT
 
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "zuko", "optuna", "sqlalchemy")
 

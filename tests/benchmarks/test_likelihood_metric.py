@@ -156,11 +156,28 @@ def test_other_images_change_nothing():
     pca = PCA(images=12)
     q = pca.mean_field()
     done: list[int] = []
-    together = pca.estimate(q, (10, 100), rows=20, progress=done.append)  # 3 images a block
+    together = pca.estimate(q, (10, 100), rows=5, progress=done.append)  # 3 images a block
     assert done == [3, 6, 9, 12]
     alone = pca.estimate(q[7:8], (10, 100), x=pca.x[7:8], seed=lambda i: seed_for(0, 7 + i))
     equal(together, alone, lambda values: values[7:8])
     equal(together, pca.estimate(q[:5], (10, 100), x=pca.x[:5]), lambda values: values[:5])
+
+
+def test_few_draws_share_their_decoding_with_other_images_and_change_nothing():
+    """As many images as fill the rows are decoded together, each from its own stream."""
+    pca = PCA(images=7)
+    q, sizes = pca.mean_field(), []
+
+    def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
+        sizes.append(tuple(z.shape[:2]))
+        return pca.log_likelihood(x, z)
+
+    alone = pca.estimate(q, (10, 20), rows=20)
+    together = importance_sampling(
+        pca.x, q, log_likelihood, log_standard_normal, (10, 20), seed=lambda i: seed_for(0, i), rows=65
+    )
+    assert sizes == [(20, 3), (20, 3), (20, 1)]
+    equal(alone, together)
 
 
 def test_every_k_takes_the_first_draws_of_one_stream():

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from benchmarks.common.files import sweep, write_atomically
 from benchmarks.config import suite
 from benchmarks.config.suite import Request
+from benchmarks.runner import record as records
 from benchmarks.runner.record import Record
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,7 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path):
 HOLD = """
 import sys
 from pathlib import Path
+from benchmarks.runner import record as records
 from benchmarks.runner.record import Record
 
 with Record(Path(sys.argv[1])).claim():
@@ -140,3 +142,51 @@ def test_what_is_written_is_read_again(tmp_path: Path):
     assert record.reported() == {"stage": "training", "epoch": 1}
     record.remove("checkpoint", "never there")
     assert names(tmp_path) == ["status.json", "training.json"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the names of open files are asked of Linux")
+def test_what_is_put_waits_for_the_disk_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nothing is fsynced file by file; all is, with what a killed process left, when `settle` is called or the run let
+    go; and without a claim at once."""
+    waited: list[Path] = []
+    original = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (waited.append(Path(os.readlink(f"/proc/self/fd/{file}"))), original(file))
+    )
+    record = Record(tmp_path / "run")
+    (record.folder / "values").mkdir(parents=True)
+    left = record.folder / "values" / "left.safetensors"
+    left.write_bytes(b"by a killed process")
+    with record.claim():
+        for n in range(5):
+            record.write("metrics.json", {"n": n})
+        assert waited == []
+        record.settle(whole=True)
+        assert {record.folder / "metrics.json", left} <= {*waited}
+        waited.clear()
+        record.write("done", {})
+        assert waited == []
+    assert waited == [record.folder / "done"]
+    record.write("later.json", {})
+    assert len(waited) == 2
+
+
+def test_a_long_run_does_not_wait_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    record = Record(tmp_path / "run")
+    monkeypatch.setattr(records, "SETTLED", 0.0)
+    asked: list[set[Path]] = []
+    monkeypatch.setattr(records, "settle", lambda paths: asked.append({*paths}))
+    with record.claim():
+        record.write("training.json", {})
+        assert asked == [{record.folder / "training.json"}]
+
+
+def test_the_display_is_told_a_few_times_a_second(tmp_path: Path):
+    """A new stage at once, more of the same one not before TOLD seconds."""
+    record = Record(tmp_path / "run")
+    with record.claim():
+        for epoch in range(3):
+            record.report(stage="training", epoch=epoch)
+        assert record.reported() == {"stage": "training", "epoch": 0}
+        record.report(stage="done")
+        assert record.reported() == {"stage": "done"}

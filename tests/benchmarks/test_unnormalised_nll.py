@@ -57,7 +57,7 @@ def made() -> tuple[Evaluated, Tensor, float]:
         exact.append(trapezoid(log_likelihood(x, grid[:, None]) + log_f[:, None], steps) - log_z[-1])
     torch.testing.assert_close(exact[0], exact[1], rtol=0, atol=1e-10)
     prior.fit(Codes(lambda: q))
-    model = SimpleNamespace(log_likelihood=log_likelihood)
+    model = SimpleNamespace(score=log_likelihood)
     subject = Evaluated(
         SimpleNamespace(test=x), ProtocolSettings(samples=(100, 5000)), seed=0, model=model, prior=prior
     )

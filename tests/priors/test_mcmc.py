@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -147,6 +148,28 @@ def test_ais_from_another_start():
     """Where the start is the target up to a constant, every weight is that constant."""
     weights = ais(log_f, TARGET.sample((50,)), ladder(5), 0.2, log_start=TARGET.log_prob)
     torch.testing.assert_close(weights, torch.full((50,), 7.0, dtype=torch.float64))
+
+
+def test_ais_computes_nothing_twice():
+    """One gradient a leapfrog step and one before the first; weights and draws are those of a move by itself."""
+    count = 0
+
+    def counted(z: Tensor) -> Tensor:
+        nonlocal count
+        count += 1
+        return log_f(z)
+
+    z, steps = TARGET.sample((20,)), ladder(8)
+    torch.manual_seed(1)
+    found = ais(counted, z, steps, 0.2, leapfrog=3)
+    assert count == 1 + 3 * 6  # of 7 temperatures but the first; each had 4 gradients and a value when it moved alone
+    torch.manual_seed(1)
+    expected = torch.zeros(20, dtype=torch.float64)
+    for b, after in pairwise(steps):
+        if b > 0:
+            z, _ = hmc(lambda z, b=b: (1 - b) * log_standard_normal(z) + b * log_f(z), z, 1, 0.2, 3)
+        expected += (after - b) * (log_f(z) - log_standard_normal(z))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
 def ladder(temperatures: int) -> list[float]:
