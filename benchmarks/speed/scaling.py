@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from benchmarks.cli import DATA, STOPPED, parse, status
+from benchmarks.cli import DATA, STOPPED, named, parse, status
 
 if TYPE_CHECKING:
     from benchmarks.config.settings import Run
@@ -29,7 +29,7 @@ class Settings:
     """Whose networks and settings are taken."""
     dataset: str = "digits"
     """One of its data sets."""
-    method: tuple[str, ...] = ()
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Only these methods (default: all of the suite)."""
     seeds: int = 5
     """Seeds of each method."""
