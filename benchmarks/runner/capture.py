@@ -184,7 +184,7 @@ def compare(expected: Result, found: Result) -> None:
 def undone(both: nn.Module) -> Iterator[None]:
     """Buffers and random states are as before afterwards."""
     kept = [(one, one.clone()) for one in both.buffers()]
-    devices = {one.device for one in both.parameters() if one.device.type == "cuda"}
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     try:
         with torch.random.fork_rng(devices):
             yield

@@ -30,7 +30,7 @@ def dispatch(given: Sequence[str]) -> int:
         print(f"usage: {program('speed')} WHAT [options]; each has --help\n")
         print("\n".join(f"  {name:12} {text}" for name, text in WHAT.items()))
         print("\nTime on an idle machine: ratios within one measurement count, seconds hardly.")
-        return 0 if first else 2
+        raise SystemExit(0 if first else 2)
     if first not in WHAT:
         raise unknown("measurement", first, WHAT)
     code: int = import_module(f"benchmarks.speed.{first}").main(rest)

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from benchmarks.cli import DATA, STOPPED, parse, status
+from benchmarks.cli import DATA, STOPPED, named, parse, status
 from benchmarks.common.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class Settings:
     """Whose networks and settings are taken."""
     dataset: str = "digits"
     """One of its data sets."""
-    method: tuple[str, ...] = ()
+    method: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Only these methods (default: all of the suite)."""
     seeds: tuple[int, ...] = (5,)
     """How many seeds of each method."""
-    sweep: str = ""
-    """A setting and its values, KEY=A,B,C: a row each."""
+    sweep: Annotated[str, named("KEY=A,B,C")] = ""
+    """A setting and its values, a row each."""
     compile: Literal["on", "off"] = "on"
     """Time compiled turns too."""
     workers: int = 2

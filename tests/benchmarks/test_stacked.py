@@ -115,7 +115,8 @@ def test_every_method_is_trained_as_alone(method: str, members: Members):
     assert beside(stacked).keys() == {*range(S)}
     tolerance = LOOSE.get(method, ROUNDING)
     assert max(map(gap, solo, stacked)) < tolerance
-    close: Any = {"rtol": 10 * tolerance, "atol": 10 * tolerance, "equal_nan": True}
+    rate = solo[0].settings.lr  # of which Adam takes a step, however small a gradient is, also one of rounding's size
+    close: Any = {"rtol": tolerance, "atol": rate, "equal_nan": True}
     for a, b in zip(solo, stacked, strict=True):
         torch.testing.assert_close(a.progress.best, b.progress.best, **close)
 
