@@ -110,7 +110,8 @@ class TrainingSettings(Settings):
     patience: epochs without a better validation loss after which training ends (0: never).
     keep: the weights of the best validation loss, or the last (for adversarial training, whose loss ranks nothing).
     clip: largest norm of a player's gradient (0: no clipping).
-    precision: of the networks' products while training; bfloat16 is up to twice as fast. Evaluation is never in it.
+    precision: of the networks' products while training; bfloat16 is up to twice as fast, and so is tf32 on a GPU.
+        Evaluation is always in float32.
     """
 
     epochs: int = Field(100, ge=0)
@@ -121,7 +122,7 @@ class TrainingSettings(Settings):
     patience: int = Field(0, ge=0)
     keep: Literal["best", "last"] = "best"
     clip: float = Field(0.0, ge=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
 
 
 class Run(Settings):

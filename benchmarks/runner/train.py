@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_map
 from benchmarks.common.seeds import seed_for
 from benchmarks.config.settings import Schedule, TrainingSettings
 from benchmarks.datasets import Dataset
+from benchmarks.runner import arithmetic
 from benchmarks.runner.record import Damaged, Record
 from benchmarks.runner.turns import Capture, Turns
 from models.base import Autoencoder
@@ -70,6 +71,7 @@ class Trainer:
         record: Record,
         capture: Capture = "off",
     ):
+        arithmetic.demand(settings.precision, data.train.stored.device)
         self.both, self.model, self.prior = nn.ModuleDict({"model": model, "prior": prior}), model, prior
         self.data, self.settings, self.seed, self.record = data, settings, seed, record
         self.players = tuple(self.model.players(self.prior))

@@ -17,6 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from benchmarks.runner import arithmetic
 from priors.base import Batch, Player
 
 Capture = Literal["auto", "on", "off"]
@@ -36,7 +37,7 @@ def as_written(player: Player, precision: str) -> Turn:
     """The turn that computes the player's loss anew each time. precision: of the products, as in the settings."""
 
     def turn(batch: Batch) -> Result:
-        with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with arithmetic.within(precision, batch.x.device):
             loss, parts = player.loss(batch)
         return loss.detach(), parts, torch.autograd.grad(loss, player.parameters)
 

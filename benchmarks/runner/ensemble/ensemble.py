@@ -44,10 +44,9 @@ class Ensemble:
         stacked = [self.stack.tensors[i] for i in own]
         adam = optimiser(player._replace(parameters=tuple(stacked)), self.settings)  # type: ignore[arg-type]
         join(adam, stacked, [one.optimisers[k] for one in self.members])
-        autocast = self.settings.precision == "bfloat16"
         left = 1 - self.first.progress.epoch / max(1, self.settings.epochs)  # where a seed has left, the rest is new
-        compiled = self.first.turns[k].worth(len(self.members) * left) and self.first.device.type == "cpu"
-        return Turn(self.stack, [one.players[k] for one in self.members], adam, own, autocast, compiled)
+        compiled = self.first.turns[k].worth(len(self.members) * left)
+        return Turn(self.stack, [one.players[k] for one in self.members], adam, own, self.settings.precision, compiled)
 
     # An epoch
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from benchmarks.runner import arithmetic
 from benchmarks.runner.ensemble.noise import Handed, Make, noted
 from benchmarks.runner.ensemble.recorded import Images, Recorded, Turned
 from benchmarks.runner.ensemble.stack import Stack
@@ -34,10 +35,10 @@ class Turn:
         players: Sequence[Player],
         adam: Optimizer,
         own: Sequence[int],
-        autocast: bool,
+        precision: str,
         join: bool = False,
     ):
-        self.stack, self.players, self.adam, self.autocast, self.join = stack, players, adam, autocast, join
+        self.stack, self.players, self.adam, self.precision, self.join = stack, players, adam, precision, join
         self.player, self.own = players[0], own
         self.makes: dict[torch.Size, Sequence[Make]] = {}
         self.recorded: dict[torch.Size, Recorded | None] = {}
@@ -52,7 +53,7 @@ class Turn:
 
     def alone(self, s: int, images: Images, warm_up: float, step: int) -> Tensor:
         """One member's loss, as its own trainer computes it."""
-        with torch.autocast(images.x.device.type, torch.bfloat16, enabled=self.autocast):
+        with arithmetic.within(self.precision, images.x.device):
             return self.players[s].loss(images.of(s, warm_up, step))[0]
 
     def each_alone(self, images: Images, noise: Sequence[Tensor]) -> Turned:
@@ -89,7 +90,7 @@ class Turn:
             return loss, dict(parts)
 
         dims = (0, 0, None if images.grey is None else 0, 0)
-        with quiet(), torch.autocast(images.x.device.type, torch.bfloat16, enabled=self.autocast):
+        with quiet(), arithmetic.within(self.precision, images.x.device):
             losses, parts = torch.vmap(one, dims)([*tensors], images.x, images.grey, [*noise])
         gradients = torch.autograd.grad(losses.sum(), [tensors[k] for k in self.own])
         return Turned(losses.detach(), parts, gradients)
