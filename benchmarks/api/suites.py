@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 import torch
@@ -18,9 +18,16 @@ from benchmarks.cli import DATA, Selection, check_least, check_writable, workspa
 from benchmarks.common.errors import unknown
 from benchmarks.common.screen import Screen
 from benchmarks.config import suite
-from benchmarks.runner.workspace import Stack
+from benchmarks.runner.turns import When
 from benchmarks.tables import table
 from benchmarks.tables.fill import Order, fill
+
+
+class How(NamedTuple):
+    """How trainings are computed, which changes rounding alone."""
+
+    stack: When
+    compile: When
 
 
 def run_suite(
@@ -36,7 +43,8 @@ def run_suite(
     device: str = "auto",
     workers: int = 0,
     executor: str = "local",
-    stack: Stack = "auto",
+    stack: When = "auto",
+    compile: When = "auto",
     plugins: str | Path | Iterable[str | Path] = (),
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -45,7 +53,8 @@ def run_suite(
     name_or_path: a suite that `priorbench list` tells, or a TOML file. methods, datasets, seeds: only these; the table
     keeps the suite's others, whose status is "not-computed" until they are asked for. overrides: settings by their
     dotted keys, which make it a trial. preset: a smaller budget that the suite offers. plugins: files that register
-    parts. stack: train seeds of a method together, "auto", "on" or "off". progress: show how far the runs are.
+    parts. stack: train seeds of a method together, and compile: join a step's operations, each "auto",
+    "on" or "off". progress: show how far the runs are.
 
     Finished runs are never done again, by whichever of this and the command they were. A run that fails has a row that
     says why, and raises nothing. Damaged or older records are told by a warning.
@@ -66,17 +75,18 @@ def run_suite(
     which: dict[str, Any] = {"dataset": several(datasets), "method": several(methods), "seeds": several(seeds)}
     where: dict[str, Any] = {"data": Path(data), "results": Path(results), "plugin": paths(plugins), "device": device}
     selection = Selection(str(name_or_path), **which, preset=preset, set=override_texts(overrides), **where)
-    target = fill_table(selection, executor, workers, stack, progress)
+    target = fill_table(selection, executor, workers, How(stack, compile), progress)
     return table.read(target.with_name(f"{target.name}.csv"), "run the suite again")[0]
 
 
-def fill_table(selection: Selection, executor: str, workers: int, stack: Stack, progress: bool) -> Path:
+def fill_table(selection: Selection, executor: str, workers: int, how: How, progress: bool) -> Path:
     """Carries out the runs; the table's path without its ending."""
     chosen, request = suite.read(selection.suite), selection.request()
     runs = suite.expand(chosen, request)
-    if stack not in get_args(Stack):
-        raise unknown("stack", stack, get_args(Stack))
-    workspace = replace(workspace_of(selection), stack=stack)
+    for name, value in how._asdict().items():
+        if value not in get_args(When):
+            raise unknown(name, value, get_args(When))
+    workspace = replace(workspace_of(selection), stack=how.stack, capture=how.compile)
     check_writable(selection.results)
     target = selection.results / selection.output(chosen)
     order = Order(chosen, request, runs, workspace, target, executor, workers)

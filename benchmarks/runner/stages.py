@@ -21,7 +21,7 @@ from benchmarks.runner.cost import cost
 from benchmarks.runner.machine import reset_peak_memory
 from benchmarks.runner.record import Record
 from benchmarks.runner.train import Diverged, Progress, Trainer
-from benchmarks.runner.turns import Capture
+from benchmarks.runner.turns import When
 from benchmarks.runner.weights import keep, recall_weights
 from benchmarks.runner.workspace import Workspace
 from models.base import Autoencoder
@@ -29,7 +29,7 @@ from priors.base import Codes, Prior, Unsupported
 
 
 def train(
-    run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record, capture: Capture = "off"
+    run: Run, model: Autoencoder, prior: Prior, data: Dataset, record: Record, capture: When = "off"
 ) -> dict[str, Any]:
     """Puts the trained weights into model and prior, and tells how training ended, and how turns were computed."""
     both = nn.ModuleDict({"model": model, "prior": prior})

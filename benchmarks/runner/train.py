@@ -24,7 +24,7 @@ from benchmarks.config.settings import Schedule, TrainingSettings
 from benchmarks.datasets import Dataset
 from benchmarks.runner import arithmetic
 from benchmarks.runner.record import Damaged, Record
-from benchmarks.runner.turns import Capture, Turns
+from benchmarks.runner.turns import Turns, When
 from models.base import Autoencoder
 from priors import sizes
 from priors.base import Batch, Codes, IndexedDistribution, Player, Prior
@@ -69,7 +69,7 @@ class Trainer:
         settings: TrainingSettings,
         seed: int,
         record: Record,
-        capture: Capture = "off",
+        capture: When = "off",
     ):
         arithmetic.demand(settings.precision, data.train.stored.device)
         self.both, self.model, self.prior = nn.ModuleDict({"model": model, "prior": prior}), model, prior

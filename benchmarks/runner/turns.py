@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from benchmarks.runner import arithmetic
 from priors.base import Batch, Player
 
-Capture = Literal["auto", "on", "off"]
-"""Whether turns are captured: where it is worth it, wherever it can be done, or never."""
+When = Literal["auto", "on", "off"]
+"""Whether what makes trainings faster is done: where it is worth it, wherever it can be, or never."""
 
 WORTH = 10_000
 """Turns of a training from which on a CPU's capture earns what it costs: a second or two from a cache, and 5 to 30 the
@@ -56,7 +56,7 @@ class Turns:
         player: Player,
         precision: str,
         both: nn.Module,
-        capture: Capture,
+        capture: When,
         count: int,
         tell: Callable[[], object] = lambda: None,
     ):

@@ -5,19 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset, Options, load
 from benchmarks.metrics import METRICS, DataOnly, Evaluated
 from benchmarks.metrics.evaluated import Tell, silent
 from benchmarks.runner.record import Record
-from benchmarks.runner.turns import Capture
+from benchmarks.runner.turns import When
 from models.base import Autoencoder
 from priors.base import Prior
-
-Stack = Literal["auto", "on", "off"]
-"""Whether seeds of a method are trained together: where it is faster, wherever it can be, or never."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +29,10 @@ class Workspace:
     inception: Path | None = None
     seconds: float = 0.0
     """The longest that a run may take; 0: as long as it does."""
-    capture: Capture = "auto"
+    capture: When = "auto"
     """Whether a training's turns are captured (`turns`)."""
-    stack: Stack = "off"
-    """See `benchmarks.runner.together`."""
+    stack: When = "off"
+    """Whether seeds of a method are trained together (`together`)."""
 
     @property
     def on_cpu(self) -> Workspace:

@@ -19,7 +19,7 @@ from benchmarks.common.errors import UsageError
 if TYPE_CHECKING:
     from benchmarks.config.settings import Run
     from benchmarks.runner.train import Trainer
-    from benchmarks.runner.turns import Capture
+    from benchmarks.runner.turns import When
     from benchmarks.runner.workspace import Workspace
 
 WAYS = ("in turn", "in turn, compiled", "together", "together, compiled")
@@ -95,7 +95,7 @@ def compare(runs: Sequence[Run], workspace: Workspace, settings: Settings) -> Ro
 
     row: Row = {}
     ways: dict[str, Callable[[], object]] = {}
-    captures: tuple[Capture, ...] = ("off", "on") if settings.compile == "on" else ("off",)
+    captures: tuple[When, ...] = ("off", "on") if settings.compile == "on" else ("off",)
     for capture in captures:
         suffix = ", compiled" if capture == "on" else ""
         solo = members(runs, workspace, capture)
@@ -114,7 +114,7 @@ def compare(runs: Sequence[Run], workspace: Workspace, settings: Settings) -> Ro
     return row
 
 
-def members(runs: Sequence[Run], workspace: Workspace, capture: Capture) -> list[Trainer]:
+def members(runs: Sequence[Run], workspace: Workspace, capture: When) -> list[Trainer]:
     """A trainer of every seed."""
     from benchmarks.runner.build import build
     from benchmarks.runner.train import Trainer
