@@ -81,7 +81,8 @@ def test_memory_is_what_the_call_had_at_once_beyond_what_was_there(measured, exp
 
 
 @pytest.mark.long
-def test_a_row_a_job(monkeypatch, capsys):
+def test_a_row_a_job(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["evaluation", "--quick", "--jobs", "neighbours"])
     assert main() == 0
     (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("neighbours"))
