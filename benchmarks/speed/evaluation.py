@@ -1,6 +1,6 @@
 """How near the large estimates of an evaluation come to the speed of their matrix products alone.
 
-    python -m benchmarks.speed.evaluation [--data DIR]
+    python -m benchmarks.speed evaluation [--data DIR]
 
 Every job runs in a process of its own, on one thread. Before and after it the same process times products of the job's
 shapes, in float32 and in the precisions of the job, so that a share compares two speeds of one machine at one time.
@@ -10,7 +10,6 @@ Seconds are the processor's: waiting for it on a machine with other work does no
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +48,8 @@ class Settings:
     """Images of the likelihood (a full test set of 10,000 takes ten times as long)."""
     samples: int = 5000
     """Importance samples an image."""
+    results: Path = Path("results")
+    """Folder for speed-evaluation.json and its figure."""
     quick: bool = False
     """Divide every size by 20 but those of the networks and of the prior: a first look; the shares then mean little."""
 
@@ -57,20 +58,20 @@ class Settings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return status(lambda: show(parse(Settings, arguments, "speed.evaluation")), STOPPED)
+    return status(lambda: show(parse(Settings, arguments, "speed evaluation")), STOPPED)
 
 
 def show(settings: Settings) -> int:
     from benchmarks.speed.jobs import results  # with torch, for which --help need not wait
+    from benchmarks.speed.kept import keep
 
+    found = {}
     print(EXPLANATION)
     print(f"{'job':14} {'sizes':40} {'seconds':>8} {'GFLOP':>7} {'float32':>8} {'own':>5} {'peak MiB':>9}")
     for name, one in zip(settings.jobs, results(settings), strict=True):
         measured = f"{one.seconds:8.2f} {one.gflop:7.1f} {one.float32:8.0%} {one.own:5.0%} {one.memory:9.0f}"
         print(f"{name:14} {one.sizes:40} {measured}", flush=True)
+        found[name] = one._asdict()
     print(NOTES)
+    keep("evaluation", settings, found, settings.results, ("float32", "own"), "share of the products' rate")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

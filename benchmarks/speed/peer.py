@@ -1,6 +1,6 @@
 """Training and likelihood beside pythae's, on the same networks, images and machine, in turns.
 
-    pip install pythae; python -m benchmarks.speed.peer [--data DIR]
+    pip install pythae; python -m benchmarks.speed peer [--data DIR]
 
 Both train gated networks 784-300-300-40 by Adam on the same images of MNIST, drawn once as 0 and 1, in batches of 100;
 pythae by its own trainer's step over its own loader, ours by the training loop's. For the likelihood both have the same
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +46,8 @@ class Settings:
     """Importance samples an image."""
     rounds: int = 7
     """Turns of each."""
+    results: Path = Path("results")
+    """Folder for speed-peer.json and its figure."""
 
 
 class Compared(NamedTuple):
@@ -104,18 +105,24 @@ def timed(call: Callable[[], float]) -> tuple[float, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return status(lambda: show(measure(parse(Settings, arguments, "speed.peer"))), STOPPED)
+    return status(lambda: run(parse(Settings, arguments, "speed peer")), STOPPED)
 
 
-def show(found: Mapping[str, Compared]) -> int:
+def run(settings: Settings) -> int:
+    from benchmarks.speed.kept import keep
+
+    found = measure(settings)
+    show(found)
+    rows = {name: one._asdict() for name, one in found.items()}
+    name = "peer" if settings.precision == "float32" else f"peer-{settings.precision}"
+    keep(name, settings, rows, settings.results, ("ratio",), "times as fast as pythae")
+    return 0
+
+
+def show(found: Mapping[str, Compared]) -> None:
     print("Beside pythae: gated networks 784-300-300-40, batch 100, K = 500, one thread, processor seconds a turn")
     print(f"{'job':24} {'ours':>8} {'pythae':>8} {'times as fast':>14} {'nats, ours':>11} {'pythae':>9} {'error':>6}")
     for name, one in found.items():
         a, b = one.values
         values = f" {a:11.2f} {b:9.2f} {one.error:6.2f}" if "likelihood" in name else ""
         print(f"{name:24} {one.ours:8.3f} {one.theirs:8.3f} {one.ratio:14.2f}{values}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

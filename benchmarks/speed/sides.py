@@ -132,10 +132,10 @@ class Theirs:
 
     @torch.no_grad()
     def evaluate(self) -> float:
-        """Mean ln p(x) of the first test images."""
+        """Mean ln p(x) of the first test images, in the batches that pythae takes unless it is told others."""
         self.model.eval()
         with silence():
-            return float(self.model.get_nll(self.x, self.samples, batch_size=500))
+            return float(self.model.get_nll(self.x, self.samples))
 
     def take(self, ours: Ours) -> None:
         """Our weights."""
