@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from benchmarks.cli import STOPPED, named, parse, status
 from benchmarks.speed import EIGH, EIGVALSH
@@ -65,7 +65,7 @@ def show(settings: Settings) -> int:
     from benchmarks.speed.jobs import results  # with torch, for which --help need not wait
     from benchmarks.speed.kept import keep
 
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     print(EXPLANATION)
     print(f"{'job':14} {'sizes':40} {'seconds':>8} {'GFLOP':>7} {'float32':>8} {'own':>5} {'peak MiB':>9}")
     for name, one in zip(settings.jobs, results(settings), strict=True):
