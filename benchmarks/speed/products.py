@@ -37,4 +37,5 @@ def like(x: Any) -> Any:
     """Random numbers with the shape, the strides and the type of a tensor; what is none as it is."""
     if not isinstance(x, Tensor):
         return x
-    return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype).normal_()
+    reach = 1 + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
+    return torch.randn(reach).to(x.dtype).as_strided(x.shape, x.stride())

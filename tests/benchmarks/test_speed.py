@@ -32,6 +32,8 @@ def test_operands_keep_their_layout():
     x = torch.randn(4, 6).T
     assert like(x).stride() == x.stride()
     assert like(x).shape == x.shape
+    expanded = torch.randn(3).expand(5, 3)
+    assert like(expanded).stride() == (0, 1)
 
 
 @pytest.mark.long
