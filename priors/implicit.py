@@ -13,7 +13,7 @@ from priors.base import Batch, Host, OptimiserSettings, Player, Unsupported
 from priors.parts.checks import at_least, layered
 from priors.parts.energy import Energy
 from priors.parts.importance import rows
-from priors.parts.networks import mlp
+from priors.parts.networks import dropout, mlp
 from priors.parts.normal import log_standard_normal
 from priors.registry import register
 from priors.space import Float, Int
@@ -92,7 +92,7 @@ class Implicit(Energy):
 
     def log_ratio(self, z: Tensor, drop: float = 0.0) -> Tensor:
         """T(z), (..., D) -> (...)."""
-        return self.last(F.dropout(self.hidden(z), drop)).squeeze(-1)
+        return self.last(dropout(self.hidden(z), drop)).squeeze(-1)
 
     def log_f(self, z: Tensor) -> Tensor:
         return log_standard_normal(z) + self.log_ratio(z)

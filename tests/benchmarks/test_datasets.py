@@ -25,6 +25,7 @@ from PIL import Image
 
 from benchmarks import datasets
 from benchmarks.datasets import DataError, Options, cifar10, digits, freyfaces, gaussian, moons, vision
+from benchmarks.datasets.base import drawn
 
 ANY = Options(any_checksum=True)
 RNG = np.random.default_rng(0)
@@ -819,3 +820,13 @@ def test_real_faces_are_upright() -> None:
     face = datasets.load("freyfaces", Path(DATA)).train.batch(slice(None)).mean(0)[0]
     assert face[2:5, 5:15].mean() > face[6:9, 5:15].mean() + 0.1  # forehead and eyes
     assert face[:8, 5:15].mean() > face[:8, [0, 19]].mean() + 0.1  # face and background
+
+
+def test_draws_are_bernoullis():
+    """0 and 1 stay, and a grey of a quarter is 1 a quarter of the time: within five standard errors of 40,000 draws."""
+    grey = torch.tensor([0.0, 1.0, 0.25]).repeat(40_000, 1)
+    x = drawn(grey)
+    assert x.unique().tolist() == [0, 1]
+    zero, one, quarter = x.mean(0).tolist()
+    assert (zero, one) == (0, 1)
+    assert quarter == pytest.approx(0.25, abs=5 * (0.25 * 0.75 / 40_000) ** 0.5)
