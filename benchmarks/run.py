@@ -71,6 +71,9 @@ class Command(Selection):
     """Leave out data sets that are not there, instead of refusing to start."""
     minutes_a_run: Annotated[float | None, named("MINUTES")] = None
     """End a run that takes longer, as failed (default: no limit)."""
+    retries: Annotated[int, named("N")] = 1
+    """How often a run is tried again, by itself, whose process the system ended, as for its memory. What fails by an
+    exception or a crash of its own is not: the next command tries it again."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Join a training step's operations once and replay them, up to twice as fast: auto where it is worth it, on
     wherever it can be done, off never. Estimates change by rounding."""
@@ -107,6 +110,7 @@ def run_suite(command: Command, console: Console) -> int:
     chosen, request = suite.read(command.suite), command.request()
     usual, seconds = workspace_of(command, command.inception_weights), 60 * (command.minutes_a_run or 0)
     workspace = replace(usual, seconds=seconds, stack=command.stack, capture=command.compile)
+    workspace = replace(workspace, retries=command.retries)
     runs = suite.expand(chosen, request)
     check_writable(command.results)
     target = command.results / command.output(chosen)
@@ -131,7 +135,7 @@ def former(frame: pd.DataFrame) -> list[str]:
 
 def check_numbers(command: Command) -> None:
     """Raises UsageError for numbers that cannot be."""
-    check_least(command, 0, "workers", "limit")
+    check_least(command, 0, "workers", "limit", "retries")
     if command.minutes_a_run is not None and not 0 < command.minutes_a_run < math.inf:
         raise UsageError(f"--minutes-a-run {command.minutes_a_run}: it is larger than 0.")
 

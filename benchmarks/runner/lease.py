@@ -174,16 +174,30 @@ def create(path: Path, text: bytes) -> int:
         os.write(descriptor, text)
         os.chmod(part, 0o644)
         os.link(part, path)
+        return descriptor
     except (FileExistsError, FileNotFoundError):  # whoever came first has swept ours away
         os.close(descriptor)
-        found = find(path)
-        raise Held(found and found.holder) from None
-    except BaseException:
+        raise held(path) from None
+    except OSError:
         os.close(descriptor)
-        raise
+        return create_without_links(path, text)
     finally:
         Path(part).unlink(missing_ok=True)
+
+
+def create_without_links(path: Path, text: bytes) -> int:
+    """The same where the file system has no second names: for a moment others find it empty, which is held, too."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        raise held(path) from None
+    os.write(descriptor, text)
     return descriptor
+
+
+def held(path: Path) -> Held:
+    found = find(path)
+    return Held(found and found.holder)
 
 
 def withdraw(path: Path, token: str) -> None:
