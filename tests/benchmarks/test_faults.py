@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from test_run import Bench, bench, descendants, end, forget_plugins, long_command, processes, start, wait_for
+from test_run import Bench, bench, end, forget_plugins, long_command, start, wait_for
 
 from benchmarks.runner import log
-from workbench import write
+from workbench import descendants, processes, write
 
 __all__ = ["bench", "forget_plugins"]  # fixtures
 
