@@ -182,6 +182,19 @@ def test_a_lease_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     held.release()
 
 
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    held = take(tmp_path)
+    assert held.own()
+    with pytest.raises(Held, match=f"process {os.getpid()}"):
+        take(tmp_path)
+    held.release()
+    assert [path.name for path in tmp_path.iterdir()] == [lease.GUARD]
+
+
 def late(record: Record) -> None:
     """What a holder does that was taken over."""
     with record.claim():
