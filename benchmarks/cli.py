@@ -67,7 +67,8 @@ def hint(default: str) -> str:
 
 
 def status(work: Callable[[], int], stopped: str = "Stopped. The same command goes on from here.") -> int:
-    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM.
+    """The exit status of a command's work: 2 with one sentence for a user's mistake, 130 for Ctrl-C, 143 for SIGTERM,
+    129 for SIGHUP.
 
     1 with one sentence where the system refuses a file, as on a full disk, and without any where nobody reads on.
     """
@@ -89,7 +90,8 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
         print(f"error: {refused(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print(f"\n{stopped}", file=sys.stderr)
+        with suppress(OSError):  # of a terminal that was closed
+            print(f"\n{stopped}", file=sys.stderr)
         return exit_status(stop)
 
 

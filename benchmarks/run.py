@@ -16,6 +16,7 @@ import tyro
 from rich.console import Console
 
 from benchmarks.cli import (
+    DATA,
     Selection,
     Several,
     check_least,
@@ -45,7 +46,8 @@ class Command(Selection):
 
     Other commands: `python -m benchmarks.run list [SECTION [NAME]]` (what there is, one in full),
     `python -m benchmarks.run validate [SUITE ...]` (checks suites without running them),
-    `python -m benchmarks.run show --suite NAME` (each seed's numbers and what made them) and
+    `python -m benchmarks.run show --suite NAME` (each seed's numbers and what made them),
+    `python -m benchmarks.run verify` (whether results are as they were written) and
     `python -m benchmarks.run table --suite NAME` (a table as Markdown, LaTeX or CSV for a paper).
 
     For example:
@@ -71,6 +73,9 @@ class Command(Selection):
     """Leave out data sets that are not there, instead of refusing to start."""
     minutes_a_run: Annotated[float | None, named("MINUTES")] = None
     """End a run that takes longer, as failed (default: no limit)."""
+    retries: Annotated[int, named("N")] = 1
+    """How often a run is tried again, by itself, whose process the system ended, as for its memory. What fails by an
+    exception or a crash of its own is not: the next command tries it again."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Join a training step's operations once and replay them, up to twice as fast: auto where it is worth it, on
     wherever it can be done, off never. Estimates change by rounding."""
@@ -107,6 +112,7 @@ def run_suite(command: Command, console: Console) -> int:
     chosen, request = suite.read(command.suite), command.request()
     usual, seconds = workspace_of(command, command.inception_weights), 60 * (command.minutes_a_run or 0)
     workspace = replace(usual, seconds=seconds, stack=command.stack, capture=command.compile)
+    workspace = replace(workspace, retries=command.retries)
     runs = suite.expand(chosen, request)
     check_writable(command.results)
     target = command.results / command.output(chosen)
@@ -131,7 +137,7 @@ def former(frame: pd.DataFrame) -> list[str]:
 
 def check_numbers(command: Command) -> None:
     """Raises UsageError for numbers that cannot be."""
-    check_least(command, 0, "workers", "limit")
+    check_least(command, 0, "workers", "limit", "retries")
     if command.minutes_a_run is not None and not 0 < command.minutes_a_run < math.inf:
         raise UsageError(f"--minutes-a-run {command.minutes_a_run}: it is larger than 0.")
 
@@ -265,14 +271,18 @@ class ShowCommand:
     """Shows the runs behind a table one by one: every seed's estimates in full, and what made them.
 
     It reads RESULTS/NAME.runs.csv and NAME.runs.json, which stand beside every table: the runs themselves need not be
-    on this disk.
+    on this disk. With a RUN it tells all that its folder has: settings, machine, versions, sources, data, how training
+    went and was computed, every estimate to the last digit, and files with their hashes.
 
     For example:
+      python -m benchmarks.run show results/runs/quickstart/digits-vampprior-s0-1a2b3c4d
       python -m benchmarks.run show --suite quickstart --metric nll
       python -m benchmarks.run show --suite quickstart --method vampprior --seeds 0 --against results/reference
     """
 
-    suite: Annotated[str, named("NAME")]
+    run: Annotated[str, tyro.conf.Positional, named("RUN")] = ""
+    """Folder of one run, or its name."""
+    suite: Annotated[str, named("NAME")] = ""
     """Name of the table's file below RESULTS, without its ending."""
     dataset: Annotated[tuple[str, ...], named("NAME ...")] = ()
     """Only these data sets."""
@@ -295,6 +305,14 @@ class ShowCommand:
 def show_runs(arguments: Sequence[str], console: Console) -> int:
     """The runs behind a table, and what made them."""
     command = parse(ShowCommand, arguments, "run show")
+    if bool(command.run) == bool(command.suite):
+        raise UsageError("run show: name a table with --suite, or one run by its folder or its name.")
+    if command.run:
+        from benchmarks.common.screen import unbounded
+        from benchmarks.tables import provenance
+
+        provenance.told(unbounded(console), provenance.located(command.run, command.results))
+        return 0
     from benchmarks.tables.shown import Request, told
 
     fields = ("dataset", "method", "seeds", "metric", "estimator", "settings")
@@ -303,7 +321,47 @@ def show_runs(arguments: Sequence[str], console: Console) -> int:
     return 0
 
 
-COMMANDS = {"list": list_everything, "show": show_runs, "table": print_table, "validate": validate}
+@dataclass(frozen=True)
+class VerifyCommand:
+    """Checks what lies in a folder of results, to the last byte: every finished run's files by their hashes, its
+    settings by its name, and each suite's table and ledger by what the records give. Exit status 1, and a line a fault.
+
+    For example:
+      python -m benchmarks.run verify
+      python -m benchmarks.run verify --suite quickstart --results results/reference
+    """
+
+    suite: Annotated[tuple[str, ...], named("NAME ...")] = ()
+    """Only these suites, by name or TOML file; all that have results otherwise."""
+    results: Path = Path("results")
+    """Folder of the results."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file that registers parts of the runs. May be repeated."""
+
+
+def verify(arguments: Sequence[str], console: Console) -> int:
+    """Holds records, tables and ledgers against each other."""
+    command = parse(VerifyCommand, arguments, "run verify")
+    from benchmarks.config.suite import Request
+    from benchmarks.runner.workspace import Workspace
+    from benchmarks.tables import verify as verified
+
+    request, where = Request(plugins=load_plugins(command.plugin)), Workspace(command.results, DATA)
+    well = True
+    for name in verified.chosen_suites(command.suite, command.results):
+        count, faults, left_out = verified.faults(name, request, where)
+        warn(console, faults)
+        well = well and not faults
+        how = f"{len(faults)} faults" if faults else "fine"
+        told = "; ".join(filter(None, (f"{Path(name).stem}: {count} runs, {how}", left_out)))
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+    return 0 if well else 1
+
+
+COMMANDS = {
+    **{"list": list_everything, "show": show_runs, "table": print_table},
+    **{"validate": validate, "verify": verify},
+}
 
 
 if __name__ == "__main__":

@@ -76,3 +76,25 @@ def write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def descendants(pid: int) -> set[int]:
+    """Processes that `pid` started, and those that these started, and so on, that still live."""
+    parents = {child: parent for child, (parent, _) in processes().items()}
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """(parent, state) of every process by its number."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state not in "ZX":
+            found[int(path.parent.name)] = (int(parent), state)
+    return found

@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 TOGETHER = 16
 """Files that wait for the disk at once."""
+
+PATIENCE = 20.0
+"""Seconds for which a lock is waited for that nobody holds for long: whoever has it longer was stopped."""
 
 
 def digest_of(path: Path) -> str:
@@ -62,3 +68,14 @@ def sweep(folder: Path) -> None:
     """Removes what a killed process left half written."""
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Keeps out other processes, of other machines too, while files are written that belong together; for so long only
+    as PATIENCE says, and not where the file system has no locks. What is within must be safe without, if not as tidy.
+    """
+    with ExitStack() as held:
+        with suppress(Timeout, NotImplementedError, OSError):
+            held.enter_context(FileLock(lock, timeout=PATIENCE, poll_interval=0.01))
+        yield

@@ -1,4 +1,5 @@
-"""Ctrl-C, and the SIGTERM of `kill`, of a scheduler (scancel) or of a machine that is shut down, are one sentence.
+"""Ctrl-C, the SIGTERM of `kill`, of a scheduler (scancel) or of a machine that is shut down, and the SIGHUP of a
+terminal that is closed, are one sentence.
 
 While modules are imported, which takes seconds, the process ends at once: nothing is half done then, and an exception
 from the middle of somebody's import may be swallowed there. Otherwise the signal raises, so that what is under way is
@@ -12,7 +13,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -25,15 +26,23 @@ LATE = "Stopped."
 class Terminated(KeyboardInterrupt):
     """SIGTERM came: all that is ready for Ctrl-C is ready for it."""
 
+    number = signal.SIGTERM
 
-RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
-USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+class HungUp(Terminated):
+    """SIGHUP came: nobody may be there to read what is said."""
+
+    number = signal.SIGHUP
+
+
+RAISED = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated, signal.SIGHUP: HungUp}
+USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
 """What Python does of itself. Another handler is somebody else's: `nohup` and a shell's `&` have signals ignored."""
 
 
 def exit_status(stop: KeyboardInterrupt) -> int:
     """As shells have it: 128 and the signal's number."""
-    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+    return 128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT)
 
 
 def be_ready() -> None:
@@ -44,7 +53,7 @@ def be_ready() -> None:
 
 @contextmanager
 def raised(sentence: str) -> Iterator[None]:
-    """Within, a signal raises KeyboardInterrupt or Terminated. sentence: what is said where it cannot raise."""
+    """Within, a signal raises KeyboardInterrupt, Terminated or HungUp. sentence: what is said where it cannot raise."""
     before = _handle(_Raising(sentence))
     try:
         yield
@@ -69,7 +78,8 @@ class _Ending:
         self.sentence = sentence
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        os.write(2, f"\n{self.sentence}\n".encode())
+        with suppress(OSError):
+            os.write(2, f"\n{self.sentence}\n".encode())
         os._exit(128 + number)
 
 
@@ -83,7 +93,7 @@ class _Raising(_Ending):
 
 
 def _handle(handler: _Ending) -> dict[int, Any]:
-    """Has both signals handled, unless somebody else does; the handlers before. Only a main thread may change them."""
+    """Has the signals handled, unless somebody else does; the handlers before. Only a main thread may change them."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number, usual in USUAL.items():

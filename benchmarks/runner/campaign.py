@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 
@@ -10,8 +11,9 @@ from benchmarks.config.settings import Run
 from benchmarks.datasets import DataError
 from benchmarks.features import inception
 from benchmarks.metrics import METRICS
-from benchmarks.runner.execute import Outcome
-from benchmarks.runner.executors import EXECUTORS
+from benchmarks.runner.elsewhere import Met, look, met
+from benchmarks.runner.execute import AGAIN, Outcome
+from benchmarks.runner.executors import EXECUTORS, Executor
 from benchmarks.runner.machine import default_workers
 from benchmarks.runner.progress import Display
 from benchmarks.runner.rehearsal import rehearse
@@ -65,13 +67,39 @@ def carry_out(
     """All of the runs that were prepared, and how they ended, in the order in which they did.
 
     executor: a name of EXECUTORS. workers: processes at once; 0: as many as suit the device. ended: is handed every
-    outcome as it comes.
+    outcome as it comes. Runs that other commands carry out are come back to when the others are through: once they have
+    ended there, or were left unfinished and are carried out here.
     """
     count, outcomes = workers or default_workers(workspace.device), []
     view = Display(console, runs, workspace, count)
     with view.watch():
-        for outcome in EXECUTORS[executor](runs, workspace, count):
+        for outcome in each(runs, workspace, EXECUTORS[executor], count, view.back):
+            if outcome.status == "elsewhere":
+                view.met(outcome)
+                continue
             view.ended(outcome)
             ended(outcome)
             outcomes.append(outcome)
     return outcomes
+
+
+def each(
+    runs: Sequence[Run],
+    workspace: Workspace,
+    executor: Executor,
+    workers: int,
+    back: Callable[[Sequence[Run]], object] = lambda runs: None,
+) -> Iterator[Outcome]:
+    """Every run's end, after a word on those that other processes hold. back: is told which of these are no longer."""
+    left, held = list(runs), list[Met]()
+    while left or held:
+        for outcome in executor(left, workspace, workers) if left else ():
+            if outcome.status == "elsewhere":
+                held.append(met(outcome.run, workspace))
+            yield outcome
+        seen = look(held, workspace)
+        yield from seen.ended
+        left, held = seen.free, seen.held
+        back(left)
+        if held and not left:
+            time.sleep(AGAIN)

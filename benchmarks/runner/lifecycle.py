@@ -13,7 +13,7 @@ import torch
 from benchmarks.common.files import sweep
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset
-from benchmarks.runner import pictures
+from benchmarks.runner import log, pictures
 from benchmarks.runner.build import build, register
 from benchmarks.runner.damage import clear, damages, heal, told
 from benchmarks.runner.machine import environment
@@ -62,6 +62,7 @@ def take_up(run: Run, workspace: Workspace, record: Record, data: Dataset) -> No
     """Makes a record ready for what is still to be done, and notes what it is made with."""
     record.remove("done", *(path.name for path in record.folder.glob("*.png")))
     sweep(record.folder)
+    log.sweep(record.folder)
     record.report(stage="starting")
     begin(run, record, data)
     record.write("config.json", run.model_dump(mode="json"))

@@ -33,7 +33,7 @@ SILENCE_SECONDS = 300.0
 TRAINED = "trained"
 """The stage of a run that was trained together with others, and waits to be evaluated."""
 
-MARKS = {
+MARKS: dict[str, tuple[str, str]] = {
     "ok": ("done", "green"),
     "unsupported": ("unsupported", "yellow"),
     "diverged": ("diverged", "red"),
@@ -48,7 +48,7 @@ class Display:
         self.console, self.workspace, self.workers = console, workspace, workers
         self.left = {run.name: run for run in runs}
         self.total, self.start, self.began = len(runs), time.monotonic(), time.time()
-        self.count = 0
+        self.count, self.elsewhere = 0, set[str]()
 
     @contextmanager
     def watch(self) -> Iterator[None]:
@@ -60,17 +60,35 @@ class Display:
         with periodically(self.narrate, LINE_SECONDS):
             yield
 
+    def met(self, outcome: Outcome) -> None:
+        """Notes a run that another process carries out."""
+        self.elsewhere.add(outcome.run.name)
+
+    def back(self, runs: Sequence[Run]) -> None:
+        """Notes runs that no other process holds any longer."""
+        self.elsewhere -= {run.name for run in runs}
+
+    def others(self) -> str:
+        """`3 runs elsewhere`: those that other processes were met at and that have not ended; empty without any."""
+        n = len(self.elsewhere & self.left.keys())
+        return f"{n} run{'s' * (n > 1)} elsewhere" if n else ""
+
     def narrate(self) -> None:
+        if others := self.others():
+            self.console.print(Text(others))
         for run, status in self.running():
             line = f"{run.method} on {run.dataset}, seed {run.seed}: {describe(status)}"
             self.console.print(Text(in_line(line)), soft_wrap=True)
 
     def running(self) -> list[tuple[Run, dict[str, Any]]]:
-        return [(run, status) for run in list(self.left.values()) if (status := self.status(run))]
+        """Those of this command."""
+        own = [run for name, run in list(self.left.items()) if name not in self.elsewhere]
+        return [(run, status) for run in own if (status := self.status(run))]
 
     def ended(self, outcome: Outcome) -> None:
         """A line a run, above the live view or alone."""
         self.left.pop(outcome.run.name, None)
+        self.elsewhere.discard(outcome.run.name)
         self.count += 1
         run, note = outcome.run, outcome.note
         line = Text.assemble(
@@ -96,6 +114,8 @@ class Display:
         grid.add_column(no_wrap=True, overflow="ellipsis")
         so_far = f"{self.count}/{self.total} runs, {duration(elapsed)} so far, about {left} left"
         grid.add_row(Text("suite", "bold"), ProgressBar(self.total, done, width=24), so_far)
+        if others := self.others():
+            grid.add_row(Text(others, "dim"), "", "")
         for run, status in running:
             name = Text(in_line(f"{run.method} on {run.dataset}, seed {run.seed}"))
             grid.add_row(name, ProgressBar(1.0, share(status), width=24), Text(in_line(describe(status))))

@@ -5,7 +5,8 @@
 
 `made.json` says with what data and by what sources the run is made, and `plugin/` has a plug-in's own files, which it
 vouches for. `checkpoint` exists while training goes on;
-`training.json` says that it has ended and how. `metrics.json` grows metric by metric; `values` has what estimates are
+`lease.json` says who carries the run out now (`lease.py`),
+`training.json` that training has ended and how. `metrics.json` grows metric by metric; `values` has what estimates are
 the means of, image by image. `done` is written last and names what was evaluated; whatever is there without it is taken
 up again.
 
@@ -32,12 +33,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import torch
-from filelock import FileLock
 
 from benchmarks.common.errors import UsageError
 from benchmarks.common.files import digest_of, settle, write_atomically
 from benchmarks.common.started import program
 from benchmarks.config.settings import Run
+from benchmarks.runner import lease
+from benchmarks.runner.lease import Lease, Lost
 
 SEAL = ',\n "seal": "'
 """What stands between a JSON file's content and its seal."""
@@ -57,8 +59,8 @@ _settled: dict[Path, float] = {}
 _told: dict[Path, tuple[str, float]] = {}
 """A run's last word to the display: its stage, and when."""
 
-_claims: dict[Path, int] = {}
-"""The process that holds a run, of this process and those that it was forked from."""
+_claims: dict[Path, Lease] = {}
+"""The lease of a run that is held by this process, or by one that it was forked from."""
 
 
 class Damaged(UsageError):
@@ -98,27 +100,47 @@ class Record:
         return marker is not None and marker["evaluation"] == run.evaluation and {*metrics} <= {*marker["metrics"]}
 
     @contextmanager
-    def claim(self, timeout: float = -1) -> Iterator[None]:
-        """Holds the run for this process; the system lets go of it however the process ends.
-
-        timeout: seconds to wait for another process (below 0: for ever), then filelock's Timeout.
-        """
+    def claim(self) -> Iterator[None]:
+        """Holds the run for this process, until it ends however it does. Raises lease.Held at once where another has
+        it, and Lost later, where it was taken over by another while this process was stopped."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.make_way(".lock")
-        with FileLock(self.folder / ".lock", timeout=timeout):
-            _claims[self.folder], _settled[self.folder] = os.getpid(), time.monotonic()
-            try:
-                yield
-            finally:
-                self.leave_to_its_owner()
-                self.settle()
-                for known in (_claims, _settled, _unsettled, _told):
-                    known.pop(self.folder, None)
+        for name in (lease.FILE, lease.GUARD):
+            self.make_way(name)
+        held = lease.take(self.folder)
+        _claims[self.folder], _settled[self.folder] = held, time.monotonic()
+        try:
+            yield
+        except Exception as error:
+            if self.lost():
+                raise Lost(str(error)) from error  # what it missed was taken away by the new holder
+            raise
+        finally:
+            self.leave_to_its_owner()
+            self.settle()
+            for known in (_claims, _settled, _unsettled, _told):
+                known.pop(self.folder, None)
+            held.release()
+
+    def holder(self) -> str | None:
+        """`process 123 on node7`: who carries the run out now, if somebody does."""
+        found = lease.holder(self.folder) if self.folder.is_dir() else None
+        return str(found.holder or "another process") if found else None
+
+    def lost(self) -> bool:
+        """Was the run taken over from this process, which held it?"""
+        held = _claims.get(self.folder)
+        return held is not None and not held.own()
 
     def leave_to_its_owner(self) -> None:
         """Ends a copy of the process that holds the run: what a run forks does not go on with it a second time."""
-        if _claims.get(self.folder, os.getpid()) != os.getpid():
+        held = _claims.get(self.folder)
+        if held and held.process != os.getpid():
             os._exit(0)
+
+    def check_hold(self) -> None:
+        """Raises Lost where this process held the run and another does now."""
+        if held := _claims.get(self.folder):
+            held.check()
 
     # JSON
 
@@ -205,7 +227,12 @@ class Record:
         self.leave_to_its_owner()
         self.make_way(name)
         held = self.folder in _claims
-        write_atomically(self.folder / name, write, durable=not held)
+
+        def write_held(file: BinaryIO) -> None:
+            write(file)
+            self.check_hold()  # last of all, as it may have taken long
+
+        write_atomically(self.folder / name, write_held, durable=not held)
         if held:
             _unsettled.setdefault(self.folder, set()).add(self.folder / name)
             if time.monotonic() - _settled[self.folder] > SETTLED:
@@ -218,6 +245,7 @@ class Record:
         _settled[self.folder] = time.monotonic()
 
     def remove(self, *names: str) -> None:
+        self.check_hold()
         for name in names:
             path = self.folder / name
             if path.is_dir() and not path.is_symlink():
@@ -231,6 +259,7 @@ class Record:
 
     def put_aside(self, name: str) -> None:
         """Keeps a file out of the way, in the folder `damaged`, in the place of an earlier one of its name."""
+        self.check_hold()
         aside = self.folder / "damaged" / name
         if not (self.folder / "damaged").is_dir():
             self.remove("damaged")
@@ -244,6 +273,8 @@ class Record:
     def report(self, **status: Any) -> None:
         """What the display shows of this run, a few times a second at most. Of no use after a crash: never settled."""
         self.leave_to_its_owner()
+        if (held := _claims.get(self.folder)) and held.lost:
+            held.check()
         stage, last = str(status.get("stage")), _told.get(self.folder)
         if last and last[0] == stage and time.monotonic() - last[1] < TOLD:
             return
@@ -269,6 +300,13 @@ class Record:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self.folder / "error.txt", lambda file: file.write(f"{note}\n\n{details}".encode()))
             self.report(stage="failed", note=note)
+
+    def failed_at(self) -> int | None:
+        """The time of the last failure, by the disk's clock; None where it has not failed."""
+        try:
+            return (self.folder / "error.txt").stat().st_mtime_ns
+        except OSError:
+            return None
 
     def failure(self) -> str | None:
         """Why the run has failed, if it has."""

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
-from filelock import Timeout
-
 from benchmarks.config.settings import Run
 from benchmarks.runner.damage import clear, damages, heal, told
+from benchmarks.runner.lease import Held
 from benchmarks.runner.lifecycle import made_with
 from benchmarks.runner.record import Record
 from benchmarks.runner.sources import maker
@@ -26,7 +25,7 @@ def mend(runs: Sequence[Run], workspace: Workspace) -> list[str]:
     lines = []
     for record in map(workspace.record, runs):
         if record.folder.is_dir() and damages(record):
-            with suppress(Timeout), record.claim(timeout=0):
+            with suppress(Held), record.claim():
                 if wrong := damages(record):
                     heal(record, wrong)
                     lines.append(f"damaged: {record.label}: {told(wrong)}")
@@ -74,10 +73,13 @@ def differences(by: Sequence[dict[str, str]], now: dict[str, str]) -> str:
 
 
 def discard(runs: Sequence[Run], workspace: Workspace) -> None:
-    """Takes away all that these runs' estimates depend on."""
-    for record in map(workspace.record, runs):
-        with record.claim():
-            clear(record)
+    """Takes away all that these runs' estimates depend on, unless another process makes them anew now or has done so
+    since they were looked at."""
+    for run in runs:
+        record = workspace.record(run)
+        with suppress(Held), record.claim():
+            if stale([run], workspace):
+                clear(record)
 
 
 def unreadable(records: Sequence[Record]) -> list[str]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 import torch
-from filelock import Timeout
 from torch import nn
 
 from benchmarks.common.errors import Stop
@@ -23,6 +22,7 @@ from benchmarks.runner.ensemble.course import train
 from benchmarks.runner.ensemble.refusal import Unstackable
 from benchmarks.runner.ensemble.stack import refuse_slow
 from benchmarks.runner.execute import alarm
+from benchmarks.runner.lease import Held, Lost
 from benchmarks.runner.lifecycle import made_with, take_up
 from benchmarks.runner.machine import reset_peak_memory
 from benchmarks.runner.progress import TRAINED
@@ -98,6 +98,8 @@ def train_together(runs: Sequence[Run], workspace: Workspace) -> str:
         with ExitStack() as held, alarm(len(runs) * workspace.seconds):
             register(workspace)
             train(trainers(claimed(runs, workspace, held), workspace), leave)
+    except Lost as reason:
+        return in_one_line(reason)
     except (KeyboardInterrupt, Stop):
         raise
     except Unstackable as reason:
@@ -112,8 +114,8 @@ def claimed(runs: Sequence[Run], workspace: Workspace, held: ExitStack) -> list[
     found = []
     for run in runs:
         record = workspace.record(run)
-        with suppress(Timeout, Damaged):
-            held.enter_context(record.claim(timeout=0))
+        with suppress(Held, Damaged):
+            held.enter_context(record.claim())
             untrained = record.read("training.json") is None and not damages(record)
             if untrained and made_with(record, workspace.dataset(run)):
                 found.append(run)

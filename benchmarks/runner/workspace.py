@@ -29,6 +29,8 @@ class Workspace:
     inception: Path | None = None
     seconds: float = 0.0
     """The longest that a run may take; 0: as long as it does."""
+    retries: int = 1
+    """How often a run is tried again whose process the system ended."""
     capture: When = "auto"
     """Whether a training's turns are captured (`turns`)."""
     stack: When = "off"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from benchmarks.common.errors import find
+from benchmarks.common.errors import UsageError, find
+from benchmarks.common.files import one_at_a_time
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.runner import campaign, survey
@@ -17,6 +19,7 @@ from benchmarks.runner.executors import EXECUTORS
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import ledger
 from benchmarks.tables.collect import trouble
+from benchmarks.tables.ledger import Ledger
 from benchmarks.tables.upkeep import Paced, set_aside, whole_table, write_tables
 
 
@@ -59,19 +62,37 @@ def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) 
     find(EXECUTORS, order.executor)
     chosen, workspace, target = order.chosen, order.workspace, order.target
     wanted, missing = campaign.prepare(order.runs, workspace, order.skip_missing)
-    before = ledger.read(target)
+    lock = workspace.results / "runs" / f".{target.name}.lock"
+    with one_at_a_time(lock):
+        before = ledger.read(target)
     everything, lost = whole_table(chosen, order.request, wanted, workspace, before)
     warn(set_aside(target, before, workspace, chosen))
     warn([*survey.mend(wanted, workspace), *survey.age(wanted, workspace, order.stale)])
     warn(survey.unreadable(lost))
     left = [run for run in wanted if not survey.finished(run, workspace)]
     console.print(f"{chosen.title}: {len(wanted)} runs, {len(wanted) - len(left)} already done", highlight=False)
-    write = Paced(lambda: write_tables(chosen, everything, workspace, target, before))
+
+    def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+        with one_at_a_time(lock):
+            return write_tables(chosen, everything, workspace, target, before)
+
+    write = Paced(tables)
     with write.at_the_latest():
         outcomes = campaign.carry_out(
             left[: order.limit], workspace, console, order.executor, order.workers, lambda _: write.soon()
         )
-    frame, costs = write.now()
-    ledger.write(ledger.entries(everything, workspace, before), target)
+    with one_at_a_time(lock):
+        frame, costs = write_all(order, wanted, before)
     failed = any(one.status == "failed" for one in outcomes)
     return Filled(frame, costs, missing, not failed and not trouble(wanted, workspace))
+
+
+def write_all(order: Order, wanted: list[Run], before: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables and their ledger, with the rows that other commands have added in the meantime."""
+    chosen, workspace, target = order.chosen, order.workspace, order.target
+    with suppress(UsageError):
+        before = ledger.read(target) or before
+    everything, _ = whole_table(chosen, order.request, wanted, workspace, before)
+    written = write_tables(chosen, everything, workspace, target, before)
+    ledger.write(ledger.entries(everything, workspace, before), target)
+    return written

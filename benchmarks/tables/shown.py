@@ -167,7 +167,14 @@ def versions(packages: Mapping[str, Any]) -> str:
 
 
 def listed(console: Console, runs: Ledger) -> None:
-    """A line a run: when it ended and what its weights are."""
+    """A line a run: when it ended, what its weights are, and how its training's turns were computed."""
     for name, entry in runs.items():
         weights = f", weights {entry.weights[:16]}" if entry.weights else ""
-        console.print(f"  {entry.ended}  {name}{weights}", highlight=False, markup=False, soft_wrap=True)
+        turns = f", turns {how_computed(entry)}" if "turns" in entry.training else ""
+        console.print(f"  {entry.ended}  {name}{weights}{turns}", highlight=False, markup=False, soft_wrap=True)
+
+
+def how_computed(entry: Entry) -> str:
+    """As written, captured, or why not; by player where they have different answers."""
+    turns = entry.training["turns"]
+    return ", ".join(dict.fromkeys(map(str, turns.values()))) if isinstance(turns, Mapping) else str(turns)

@@ -41,8 +41,13 @@ DIGITS = 8
 
 def write(frame: pd.DataFrame, path: Path) -> None:
     """The CSV, whole or not at all."""
-    text = cells(frame).to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n")
-    write_atomically(path, lambda file: file.write(text.encode()))
+    content = text(frame)
+    write_atomically(path, lambda file: file.write(content.encode()))
+
+
+def text(frame: pd.DataFrame) -> str:
+    """What the CSV has."""
+    return str(cells(frame).to_csv(index=False, float_format=f"%.{DIGITS}g", lineterminator="\n"))
 
 
 def read(path: Path, remedy: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

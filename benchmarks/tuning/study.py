@@ -27,7 +27,7 @@ from benchmarks.config.labels import Called
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import Dataset
-from benchmarks.runner.execute import execute
+from benchmarks.runner.execute import execute_at_last
 from benchmarks.runner.rehearsal import built
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tuning.objective import OBJECTIVES
@@ -218,7 +218,7 @@ class Study:
 
     def estimates(self, run: Run, workspace: Workspace) -> list[dict[str, Any]]:
         """The first estimate of each objective's metric on the validation images; Failed where one is missing."""
-        outcome = execute(run, workspace)
+        outcome = execute_at_last(run, workspace)
         if outcome.full:  # no trial's fault: the study goes on with it once there is room
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if outcome.status != "ok":

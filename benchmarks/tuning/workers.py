@@ -51,7 +51,7 @@ def _work(tuning: Study, worker: int = 0, workers: int = 1) -> None:
 
 def start_worker(parent: int) -> None:
     """What a process of several begins with."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the command ends it
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the command ends it
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

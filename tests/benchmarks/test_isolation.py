@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_run import Bench, descendants, end, finish, forget_plugins, processes, start, wait_for
+from test_run import Bench, end, finish, forget_plugins, start, wait_for
 
 from benchmarks.run import main
-from workbench import TINY, write
+from workbench import TINY, descendants, processes, write
 
 pytestmark = pytest.mark.long
 

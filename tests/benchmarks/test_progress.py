@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.config import suite
+from benchmarks.runner.execute import Outcome
 from benchmarks.runner.progress import Display, describe
 from benchmarks.runner.workspace import Workspace
 
@@ -42,3 +43,26 @@ def test_a_run_that_hangs_is_told(tmp_path: Path):
     assert view.status(run) is None
     (record.folder / "status.json").write_text("[1, 2")
     assert view.status(run) is None
+
+
+def test_runs_that_others_carry_out_are_counted(tmp_path: Path):
+    """And their stages are not told as those of this command."""
+    runs = suite.expand(suite.read("smoke"))[:3]
+    workspace = Workspace(tmp_path, tmp_path)
+    view = Display(Console(file=io.StringIO(), width=100), runs, workspace, 1)
+    for run in runs:
+        workspace.record(run).folder.mkdir(parents=True, exist_ok=True)
+        workspace.record(run).report(stage="starting")
+    assert view.others() == ""
+    for run in runs[:2]:
+        view.met(Outcome(run, "elsewhere"))
+    assert view.others() == "2 runs elsewhere"
+    view.narrate()
+    told = view.console.file.getvalue()
+    assert told.startswith("2 runs elsewhere\n")
+    assert told.count("starting") == 1
+    view.console.print(view.view())
+    assert "2 runs elsewhere" in view.console.file.getvalue()[len(told) :]
+    view.back(runs[:1])
+    view.ended(Outcome(runs[1], "ok", "by another command"))
+    assert view.others() == ""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock, Timeout
 
 from benchmarks.common.files import sweep, write_atomically
 from benchmarks.config import suite
@@ -83,34 +82,6 @@ def test_a_crash_while_writing_leaves_the_old_file(tmp_path: Path):
     assert path.read_bytes() == b"old"
     sweep(tmp_path)
     assert names(tmp_path) == ["history.csv", "metrics.json"]
-
-
-HOLD = """
-import sys
-from pathlib import Path
-from benchmarks.runner import record as records
-from benchmarks.runner.record import Record
-
-with Record(Path(sys.argv[1])).claim():
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.mark.long
-def test_claim_keeps_another_process_out(tmp_path: Path):
-    """Until the holder ends, even by kill -9."""
-    record = Record(tmp_path / "run")
-    with python(HOLD, record.folder) as process:
-        assert process.stdout.readline() == "held\n"
-        with pytest.raises(Timeout), FileLock(record.folder / ".lock", timeout=0.2):
-            pytest.fail("two processes hold the same run")
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait(60)
-    with record.claim(), pytest.raises(Timeout), FileLock(record.folder / ".lock", timeout=0):
-        pytest.fail("the claim locks nothing")
-    with FileLock(record.folder / ".lock", timeout=0):
-        pass  # the claim has been let go of
 
 
 def test_done_means_these_figures_of_this_evaluation(tmp_path: Path):

@@ -32,7 +32,7 @@ from benchmarks.tables import console
 from benchmarks.tables.table import COLUMNS
 from models.regularisers import REGULARISERS
 from priors.registry import PRIORS, unchanged
-from workbench import TINY, Answer, Workbench, write
+from workbench import TINY, Answer, Workbench, descendants, processes, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -195,28 +195,6 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 60) ->
     while not condition():
         assert time.monotonic() < limit, f"{what}: not within {seconds} s"
         time.sleep(0.005)
-
-
-def descendants(pid: int) -> set[int]:
-    """Processes that `pid` started, and those that these started, and so on, that still live."""
-    parents = {child: parent for child, (parent, _) in processes().items()}
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {pid}
-
-
-def processes() -> dict[int, tuple[int, str]]:
-    """(parent, state) of every process by its number."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state not in "ZX":
-            found[int(path.parent.name)] = (int(parent), state)
-    return found
 
 
 # The real command line

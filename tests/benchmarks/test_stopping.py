@@ -18,7 +18,7 @@ from workbench import write
 
 ROOT = Path(__file__).parents[2]
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 PROGRAM = """
 import signal, sys
@@ -60,10 +60,12 @@ def test_a_program_of_others_is_left_alone(tmp_path: Path):
 
 @pytest.fixture
 def heeded() -> Iterator[None]:
-    """A shell's `&` has Ctrl-C ignored by the tests themselves."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A shell's `&` has Ctrl-C ignored by the tests themselves, and `nohup` SIGHUP."""
+    before = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, usual) for number, usual in before.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("heeded")

@@ -548,16 +548,16 @@ def test_a_long_name_of_a_study_is_cut(bench: Bench, monkeypatch: pytest.MonkeyP
 def test_a_full_disk_costs_no_trial(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     """It is no fault of the settings: exit status 1 with one sentence, and the study goes on with the same trial."""
     toy(monkeypatch, nll=squares)
-    usual = study.execute
+    usual = study.execute_at_last
 
     def full(one: Run, workspace: Workspace) -> Outcome:
         return Outcome(one, "failed", "OSError: [Errno 28] No space left on device", full=True)
 
-    monkeypatch.setattr(study, "execute", full)
+    monkeypatch.setattr(study, "execute_at_last", full)
     answer = bench.bowl("--trials", "1")
     assert (answer.status, answer.err.count("\n")) == (1, 1)
     assert answer.err.startswith("error: A file cannot be read or written: No space left on device")
-    monkeypatch.setattr(study, "execute", usual)
+    monkeypatch.setattr(study, "execute_at_last", usual)
     assert bench.bowl("--trials", "1").status == 0
     assert bench.table()["status"].tolist() == ["ok"]
 

@@ -10,7 +10,8 @@ from benchmarks.runner.workspace import Workspace
 from priors.registry import Registry
 
 Executor = Callable[[Sequence[Run], Workspace, int], Iterator[Outcome]]
-"""Carries out runs in a workspace with so many workers, and yields outcomes as they come."""
+"""Carries out runs in a workspace with so many workers, and yields outcomes as they come. A run that another process
+holds has the outcome "elsewhere" at once: who called comes back with it."""
 
 EXECUTORS: Registry[Executor] = Registry(
     "executor",

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 
 from benchmarks.config.settings import Run
+from benchmarks.runner import log
 from benchmarks.runner.execute import Outcome, failed
 from benchmarks.runner.executors.base import EXECUTORS
 from benchmarks.runner.executors.job import Job, jobs
@@ -13,23 +14,27 @@ from benchmarks.runner.executors.known import refuse_unknown
 from benchmarks.runner.executors.nursery import Ended, Lost, Nursery
 from benchmarks.runner.workspace import Workspace
 
+PASSING = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+"""What ends a process from outside, and may not come again. Exceptions, crashes and exits of the code's own would."""
+
 
 @EXECUTORS.register("local")
 def local(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
     """Outcomes in the order in which runs end.
 
-    A run whose process is killed, for its memory as a rule, is tried once more when it has the machine to itself.
-    Raises UsageError for runs with a part that this process alone knows.
+    A run whose process the system ended, for its memory as a rule, is tried again when it has the machine to itself, as
+    often as the workspace says. Raises UsageError for runs with a part that this process alone knows.
     """
     refuse_unknown(runs, workspace)
-    killed: list[Run] = []
-    for ended in carry_out(runs, workspace, workers):
-        if ended.signal == signal.SIGKILL and workers > 1:
-            killed.append(ended.run)
-        else:
-            yield outcome(ended, workspace)
-    for ended in carry_out(killed, workspace, 1):
-        yield outcome(ended, workspace)
+    left = list(runs)
+    for retries_left in range(workspace.retries, -1, -1):
+        again: list[Run] = []
+        for ended in carry_out(left, workspace, workers):
+            if ended.signal in PASSING and retries_left:
+                again.append(ended.run)
+            else:
+                yield outcome(ended, workspace)
+        left, workers = again, 1
 
 
 def carry_out(runs: Sequence[Run], workspace: Workspace, workers: int) -> Iterator[Ended]:
@@ -55,9 +60,14 @@ def carry_out(runs: Sequence[Run], workspace: Workspace, workers: int) -> Iterat
 
 
 def outcome(ended: Ended, workspace: Workspace) -> Outcome:
-    """The run's own word on how it ended, or what its process's end says."""
-    said = ended.said if isinstance(ended.said, Outcome) else None
-    return ended.job.told(said or failed(ended.run, workspace, why(ended, workspace), ended.seconds))
+    """The run's own word on how it ended, or what its process's end says, unless another has the run by now."""
+    if isinstance(ended.said, Outcome):
+        return ended.job.told(ended.said)
+    record = workspace.record(ended.run)
+    if holder := record.holder():
+        return Outcome(ended.run, "elsewhere", f"held by {holder}", ended.seconds)
+    details = log.tail(record.folder)
+    return ended.job.told(failed(ended.run, workspace, why(ended, workspace), ended.seconds, details))
 
 
 def why(ended: Ended, workspace: Workspace) -> str:

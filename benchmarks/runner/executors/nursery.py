@@ -19,11 +19,13 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 from benchmarks.config.settings import Run
 from benchmarks.datasets.vision import torchvision
+from benchmarks.runner import log
 from benchmarks.runner.execute import Outcome
 from benchmarks.runner.executors.job import Job
 from benchmarks.runner.machine import commit, device_of, prepare_worker
@@ -133,11 +135,12 @@ class Nursery:
 
 @dataclass
 class Child:
-    """A job's process, and the pipe through which it says how the job ended."""
+    """A job's process, and the pipe through which it says how the job ended. folder: of its (first) run."""
 
     job: Job
     pid: int
     pipe: Connection
+    folder: Path
     said: Outcome | str | None = None
     listening: bool = True
     start: float = field(default_factory=time.monotonic)
@@ -157,6 +160,7 @@ class Child:
             self.listen()
         end_group(self.pid)
         self.pipe.close()
+        log.end(self.folder, self.pid)
         return Ended(self.job, self.said, os.waitstatus_to_exitcode(status), time.monotonic() - self.start)
 
 
@@ -165,7 +169,7 @@ def nurse(command: Connection, workspace: Workspace) -> None:
 
     Ends are looked for, not waited for at the pipe: what a run has forked may hold the pipe open.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # the command ends it, and a scheduler tells both of them
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the command ends it; others tell both of them
         signal.signal(number, signal.SIG_IGN)
     prepare_worker()
     warm_up()
@@ -215,7 +219,7 @@ def begin(job: Job, number: int, workers: int, workspace: Workspace, others: Seq
     theirs.close()
     with suppress(OSError):  # here as well as in the child: whoever comes first
         os.setpgid(pid, pid)
-    return Child(job, pid, ours)
+    return Child(job, pid, ours, workspace.record(job.runs[0]).folder)
 
 
 def live(job: Job, workspace: Workspace, workers: int, nursery: Connection) -> None:
@@ -224,7 +228,9 @@ def live(job: Job, workspace: Workspace, workers: int, nursery: Connection) -> N
     try:
         with suppress(OSError):
             os.setpgid(0, 0)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        log.begin(workspace.record(job.runs[0]).folder)
         threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
         prepare_worker(workspace.device, workers)
         nursery.send(job.carry_out(workspace))
@@ -232,6 +238,7 @@ def live(job: Job, workspace: Workspace, workers: int, nursery: Connection) -> N
     except BaseException as error:  # a Ctrl-C of its own making: the command's does not come here
         nursery.send(job.failed(workspace, in_one_line(error), traceback.format_exc()))
     finally:
+        log.flush()
         os._exit(code)
 
 
