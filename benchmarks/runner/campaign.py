@@ -11,8 +11,8 @@ from benchmarks.datasets import DataError
 from benchmarks.features import inception
 from benchmarks.metrics import METRICS
 from benchmarks.runner.execute import Outcome
-from benchmarks.runner.executors import EXECUTORS
-from benchmarks.runner.machine import default_workers
+from benchmarks.runner.executors import EXECUTORS, Resources
+from benchmarks.runner.executors.resources import USUAL
 from benchmarks.runner.progress import Display
 from benchmarks.runner.rehearsal import rehearse
 from benchmarks.runner.workspace import Workspace
@@ -59,18 +59,17 @@ def carry_out(
     workspace: Workspace,
     console: Console,
     executor: str = "local",
-    workers: int = 0,
+    resources: Resources = USUAL,
     ended: Callable[[Outcome], object] = lambda outcome: None,
 ) -> list[Outcome]:
     """All of the runs that were prepared, and how they ended, in the order in which they did.
 
-    executor: a name of EXECUTORS. workers: processes at once; 0: as many as suit the device. ended: is handed every
-    outcome as it comes.
+    executor: a name of EXECUTORS. ended: is handed every outcome as it comes.
     """
-    count, outcomes = workers or default_workers(workspace.device), []
-    view = Display(console, runs, workspace, count)
+    outcomes = []
+    view = Display(console, runs, workspace, resources.at_once(workspace.device))
     with view.watch():
-        for outcome in EXECUTORS[executor](runs, workspace, count):
+        for outcome in EXECUTORS[executor](runs, workspace, resources):
             view.ended(outcome)
             ended(outcome)
             outcomes.append(outcome)

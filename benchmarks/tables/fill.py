@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ from benchmarks.common.errors import find
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.runner import campaign, survey
-from benchmarks.runner.executors import EXECUTORS
+from benchmarks.runner.executors import EXECUTORS, Resources
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import ledger
 from benchmarks.tables.collect import trouble
@@ -34,7 +34,7 @@ class Order:
     workspace: Workspace
     target: Path
     executor: str = "local"
-    workers: int = 0
+    resources: Resources = field(default_factory=Resources)
     limit: int | None = None
     skip_missing: bool = False
     stale: str = "keep"
@@ -58,6 +58,7 @@ def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) 
     """
     find(EXECUTORS, order.executor)
     chosen, workspace, target = order.chosen, order.workspace, order.target
+    resources = order.resources.over({"slurm": chosen.slurm})
     wanted, missing = campaign.prepare(order.runs, workspace, order.skip_missing)
     before = ledger.read(target)
     everything, lost = whole_table(chosen, order.request, wanted, workspace, before)
@@ -69,7 +70,7 @@ def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) 
     write = Paced(lambda: write_tables(chosen, everything, workspace, target, before))
     with write.at_the_latest():
         outcomes = campaign.carry_out(
-            left[: order.limit], workspace, console, order.executor, order.workers, lambda _: write.soon()
+            left[: order.limit], workspace, console, order.executor, resources, lambda _: write.soon()
         )
     frame, costs = write.now()
     ledger.write(ledger.entries(everything, workspace, before), target)

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.config.settings import Run
 from benchmarks.runner.execute import Outcome
+from benchmarks.runner.executors.resources import Resources
 from benchmarks.runner.workspace import Workspace
 from priors.registry import Registry
 
-Executor = Callable[[Sequence[Run], Workspace, int], Iterator[Outcome]]
-"""Carries out runs in a workspace with so many workers, and yields outcomes as they come."""
+Executor = Callable[[Sequence[Run], Workspace, Resources], Iterator[Outcome]]
+"""Carries out runs in a workspace with what they may use, and yields outcomes as they come."""
 
 EXECUTORS: Registry[Executor] = Registry(
     "executor",
     ("benchmarks.runner.executors.local", "benchmarks.runner.executors.serial"),
     callable,
-    "a function (runs, workspace, workers) -> outcomes",
+    "a function (runs, workspace, resources) -> outcomes",
     '@EXECUTORS.register("name")',
 )

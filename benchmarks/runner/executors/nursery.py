@@ -165,7 +165,7 @@ def nurse(command: Connection, workspace: Workspace) -> None:
 
     Ends are looked for, not waited for at the pipe: what a run has forked may hold the pipe open.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # the command ends it, and a scheduler tells both of them
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):  # the command ends it; a scheduler tells both
         signal.signal(number, signal.SIG_IGN)
     prepare_worker()
     warm_up()
@@ -226,7 +226,7 @@ def live(job: Job, workspace: Workspace, workers: int, nursery: Connection) -> N
             os.setpgid(0, 0)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
-        prepare_worker(workspace.device, workers)
+        prepare_worker(workspace.device, workers, workspace.threads)
         nursery.send(job.carry_out(workspace))
         code = 0
     except BaseException as error:  # a Ctrl-C of its own making: the command's does not come here
