@@ -62,8 +62,8 @@ class Command(Selection):
     """local: a process a run, several at once. serial: everything in this process, one run after another. slurm, ray:
     on a cluster (docs/clusters.md). Or one that a plug-in registers."""
     workers: int = 0
-    """Processes at once; 0: one a core on a CPU, four on each GPU. With slurm and ray jobs at once; 0: no limit of
-    ours."""
+    """Processes at once; 0: one a core on a CPU, four on each GPU. With slurm jobs at once (0: as many as it lets
+    run), with ray of the cluster that is started here."""
     threads: int = 0
     """Threads of a run; 0: one on a CPU, and beside GPUs the cores shared out."""
     runs_per_gpu: int = 0

@@ -57,12 +57,11 @@ def run_suite(
     keeps the suite's others, whose status is "not-computed" until they are asked for. overrides: settings by their
     dotted keys, which make it a trial. preset: a smaller budget that the suite offers. plugins: files that register
     parts. stack: train seeds of a method together, and compile: join a step's operations, each "auto", "on" or "off".
-    progress: show how far the runs are. Finished runs are never done again, whoever did them. A run that fails has a
-    row that says why, and raises nothing. Damaged or older records are told by a warning.
+    progress: show how far the runs are. Finished runs are not done again; one that fails has a row that says why.
 
     executor "local" gives each run a process of its own, in notebooks and in scripts without a guard too; these do not
-    know what the caller has registered (a prior in a notebook's cell): give it as a plug-in, or take "serial", which
-    computes everything in this process. resources: what "local", "slurm" and "ray" may use.
+    know what the caller has registered (a prior in a cell): give it as a plug-in, or take "serial", which computes
+    everything in this process. resources: what "local", "slurm" and "ray" may use.
 
     >>> from tempfile import TemporaryDirectory
     >>> from benchmarks import run_suite

@@ -15,7 +15,7 @@ Executor = Callable[[Sequence[Run], Workspace, Resources], Iterator[Outcome]]
 
 EXECUTORS: Registry[Executor] = Registry(
     "executor",
-    ("benchmarks.runner.executors.local", "benchmarks.runner.executors.serial"),
+    tuple(f"benchmarks.runner.executors.{name}" for name in ("local", "serial", "slurm", "ray")),
     callable,
     "a function (runs, workspace, resources) -> outcomes",
     '@EXECUTORS.register("name")',

@@ -1,0 +1,108 @@
+"""Runs that a job on a cluster carries out, and how it tells the command how they ended: a file a run, in a folder that
+both see."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.common.errors import UsageError
+from benchmarks.common.files import write_atomically
+from benchmarks.config.settings import Run
+from benchmarks.runner.execute import Outcome, failed
+from benchmarks.runner.executors.local import local
+from benchmarks.runner.executors.packing import pack
+from benchmarks.runner.executors.resources import Resources
+from benchmarks.runner.workspace import Workspace
+
+LAST_WORDS = 1.0
+"""Seconds before a failure is told: what ended the run's process, as a scheduler does, may be about to end this one."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Called where it is sent, it carries out those of its runs whose end was not told yet.
+
+    outcomes: the folder for how runs ended. folder: where the command was started, to which paths of its suite refer.
+    tries: jobs that had these runs and ended before they did.
+    """
+
+    runs: tuple[Run, ...]
+    workspace: Workspace
+    resources: Resources
+    outcomes: Path
+    folder: Path
+    tries: int = 0
+
+    def __call__(self) -> None:
+        if self.folder.is_dir():
+            os.chdir(self.folder)
+        if why := absent(self.workspace.plugins):
+            for run in self.untold():
+                self.tell(failed(run, self.workspace, why))
+        for outcome in local(self.untold(), self.workspace, self.resources):
+            self.tell(outcome)
+
+    def untold(self) -> list[Run]:
+        """Its runs that have not ended, as far as was told."""
+        told = {path.name for path in self.outcomes.glob("*.json")}
+        return [run for run in self.runs if f"{run.name}.json" not in told]
+
+    def tell(self, outcome: Outcome) -> None:
+        """For `told`, whole or not at all."""
+        if outcome.status == "failed":
+            time.sleep(LAST_WORDS)
+        content = {key: getattr(outcome, key) for key in ("status", "note", "seconds", "full")}
+        text = json.dumps(content).encode()
+        write_atomically(self.outcomes / f"{outcome.run.name}.json", lambda file: file.write(text))
+
+    def told(self, runs: Iterable[Run]) -> Iterator[Outcome]:
+        """How those of these runs ended that have."""
+        there = {path.name: path for path in self.outcomes.glob("*.json")}
+        for run in [run for run in runs if f"{run.name}.json" in there]:
+            yield Outcome(run, **json.loads(there[f"{run.name}.json"].read_text(encoding="utf-8")))
+
+    def rest(self, runs: Iterable[Run]) -> Bundle:
+        """What another job is to do of it."""
+        return replace(self, runs=tuple(runs), tries=self.tries + 1)
+
+
+def absent(plugins: Sequence[str]) -> str:
+    """What is wrong where a plug-in's file is not on this machine; empty where all are."""
+    names = [Path(path).name for path in plugins if not Path(path).is_file()]
+    there = "is not there on the node that was to carry out the run: put it into a folder that all nodes share"
+    return f"the plug-in {names[0]} {there}" if names else ""
+
+
+def bundles(runs: Sequence[Run], workspace: Workspace, resources: Resources, folder: Path) -> list[Bundle]:
+    """The runs, packed. folder: of this command's jobs, below the results, which all nodes see."""
+    outcomes = (folder / "outcomes").absolute()
+    outcomes.mkdir(parents=True)
+    there = on_node(workspace, resources)
+    packed = pack(runs, workspace, resources)
+    return [Bundle(part, there, resources.inside(), outcomes, Path.cwd()) for part in packed]
+
+
+def with_gpus(resources: Resources, workspace: Workspace) -> Resources:
+    """With a GPU a job where the command is to compute on GPUs and no number was said. UsageError for a certain one."""
+    if resources.gpus or workspace.device == "cpu":
+        return resources
+    if workspace.device != "cuda":
+        raise UsageError(f"--device {workspace.device}: a cluster hands GPUs out itself; take --device cuda or --gpus.")
+    return replace(resources, gpus=1)
+
+
+def on_node(workspace: Workspace, resources: Resources) -> Workspace:
+    """The workspace as a job has it: absolute paths, on the job's GPUs or on a CPU."""
+    inception = workspace.inception and workspace.inception.absolute()
+    device = "cuda" if resources.gpus else "cpu"
+    return replace(workspace.absolute(), data=workspace.data.absolute(), inception=inception, device=device)
+
+
+def jobs_folder(workspace: Workspace) -> Path:
+    """A new one for a command's jobs, with their logs."""
+    return workspace.results.absolute() / "jobs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
