@@ -74,7 +74,7 @@ def slurm(runs: Sequence[Run], workspace: Workspace, resources: Resources) -> It
 
 
 def parameters(resources: Resources) -> dict[str, Any]:
-    """What submitit is told: of its own names by these, all else goes to sbatch as it stands."""
+    """What submitit is told."""
     minutes = math.ceil(resources.minutes_a_job or MINUTES)
     cpus = resources.in_a_job * max(1, resources.threads)
     told: dict[str, Any] = {
@@ -102,11 +102,10 @@ def options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_submitit_has_it(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options that submitit knows, and in `additional_parameters` all others."""
-    known = needed("submitit", "slurm").SlurmExecutor._valid_parameters() - {"additional_parameters"}
-    lists = {key: [value] for key, value in given.items() if key in ("setup", "teardown")}
-    others = {key: True if value in ("", "true") else value for key, value in given.items() if key not in known}
-    return {**{key: given[key] for key in given if key in known}, **lists, "additional_parameters": others}
+    """Commands before and after a job, and in `additional_parameters` whatever sbatch knows."""
+    lines = {key: [value] for key, value in given.items() if key in ("setup", "teardown")}
+    others = {key: True if value in ("", "true") else value for key, value in given.items() if key not in lines}
+    return {**lines, "additional_parameters": others}
 
 
 @dataclass
