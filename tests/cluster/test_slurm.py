@@ -68,7 +68,7 @@ def test_a_job_that_is_requeued_goes_on(site: Site):
 
 def test_a_job_whose_time_is_over_requeues_itself(site: Site):
     """Its runs take longer than a job may, and go on from their checkpoints."""
-    site.suite(9 * LONG)
+    site.suite(5 * LONG)
     one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "1")
     site.run("there", *one)
     log = next(site.folder.glob("there/jobs/*/*.out")).read_text()
