@@ -262,6 +262,20 @@ def test_a_stopped_command_cancels_and_says_so(made: list[Bundle], monkeypatch: 
     assert "The same command goes on from here. Cancelled." in capsys.readouterr().err
 
 
+def test_jobs_of_a_killed_command_are_found(made: list[Bundle], runs: list[Run], workspace: Workspace, tmp_path: Path):
+    """Those under way, with their runs that have not ended and are asked for."""
+    folder = workspace.results / "jobs" / "earlier"
+    (old,) = bundles(runs[:3], workspace, Resources(runs_a_job=3), folder)
+    bundle.remember(folder, {"7_0": old})
+    bundle.remember(folder, {"8": old})
+    old.tell(Outcome(runs[0], "failed"))
+    again = bundle.found(runs[:2], workspace, Resources(), {"7_0"})
+    assert {job: one.runs for job, one in again.items()} == {"7_0": (runs[1],)}
+    cluster = Pretended()
+    cluster.submitted = [*again.values()]
+    assert [outcome.run for outcome in follow.follow([], cluster, {"0": again["7_0"]})] == [runs[1]]
+
+
 def test_who_takes_no_more_outcomes_cancels(made: list[Bundle]):
     cluster = Pretended()
     outcomes = follow.follow(made, cluster)

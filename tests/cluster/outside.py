@@ -25,7 +25,9 @@ class Started:
         command = [sys.executable, "-m", "benchmarks.run", *arguments]
         self.log = (folder / "said.txt").open("w+")
         marked = {**os.environ, "PRIORBENCH_TEST": str(folder)}
-        self.process = subprocess.Popen(command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, env=marked)
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, env=marked, preexec_fn=heed
+        )
 
     def end(self, number: int | None = None) -> tuple[int, str]:
         """Its exit status and all that it said. number: a signal that it is sent."""
@@ -35,6 +37,11 @@ class Started:
         status = self.process.returncode
         self.log.seek(0)
         return status, self.log.read()
+
+
+def heed() -> None:
+    """Ctrl-C is heeded even where these tests were started by a shell's `&`, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Site:

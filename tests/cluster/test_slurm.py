@@ -91,6 +91,18 @@ def test_a_command_that_is_stopped_cancels_its_jobs(site: Site, number: int):
     shutil.rmtree(site.folder / "there")
 
 
+def test_a_command_that_is_killed_leaves_jobs_that_the_next_one_follows(site: Site):
+    site.suite(LONG)
+    one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "20")
+    started = site.start("there", *one)
+    wait_for(lambda: site.records("there", "checkpoint"))
+    before = jobs()
+    assert started.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert jobs() == before
+    site.run("there", *one)
+    assert len([*site.folder.glob("there/jobs/*/*submitted.pkl")]) == 1, "nothing was submitted again"
+
+
 def test_a_plugin_that_nodes_do_not_see_is_a_sentence(site: Site, monkeypatch: pytest.MonkeyPatch):
     """It is taken away once the command has read it."""
     plugin = site.folder / "own.py"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from benchmarks.runner.executors.local import local
 from benchmarks.runner.executors.packing import pack
 from benchmarks.runner.executors.resources import Resources
 from benchmarks.runner.workspace import Workspace
+
+OUTCOMES, JOBS = "outcomes", "jobs.json"
+"""In the folder of a command's jobs: how runs ended, and which jobs have which runs."""
 
 LAST_WORDS = 1.0
 """Seconds before a failure is told: what ended the run's process, as a scheduler does, may be about to end this one."""
@@ -80,11 +83,33 @@ def absent(plugins: Sequence[str]) -> str:
 
 def bundles(runs: Sequence[Run], workspace: Workspace, resources: Resources, folder: Path) -> list[Bundle]:
     """The runs, packed. folder: of this command's jobs, below the results, which all nodes see."""
-    outcomes = (folder / "outcomes").absolute()
+    outcomes = (folder / OUTCOMES).absolute()
     outcomes.mkdir(parents=True)
     there = on_node(workspace, resources)
-    packed = pack(runs, workspace, resources)
+    packed = pack(runs, workspace, resources) if runs else []
     return [Bundle(part, there, resources.inside(), outcomes, Path.cwd()) for part in packed]
+
+
+def remember(folder: Path, jobs: Mapping[str, Bundle]) -> None:
+    """Which jobs have which runs, in case that the command is killed: `found` is what the next one makes of it."""
+    path = folder / JOBS
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    names = {job: [run.name for run in bundle.runs] for job, bundle in jobs.items()}
+    text = json.dumps(before | names).encode()
+    write_atomically(path, lambda file: file.write(text))
+
+
+def found(runs: Sequence[Run], workspace: Workspace, resources: Resources, alive: Collection[str]) -> dict[str, Bundle]:
+    """What jobs under way of earlier commands are to do of these runs, by the jobs' names."""
+    wanted, there = {run.name: run for run in runs}, on_node(workspace, resources)
+    bundles = {}
+    for path in sorted((workspace.results.absolute() / "jobs").glob(f"*/{JOBS}")):
+        for job, names in json.loads(path.read_text(encoding="utf-8")).items():
+            part = tuple(wanted[name] for name in names if name in wanted) if job in alive else ()
+            bundle = Bundle(part, there, resources.inside(), path.parent / OUTCOMES, Path.cwd())
+            if left := bundle.untold():
+                bundles[job] = replace(bundle, runs=tuple(left))
+    return bundles
 
 
 def with_gpus(resources: Resources, workspace: Workspace) -> Resources:

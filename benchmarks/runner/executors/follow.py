@@ -54,9 +54,12 @@ class Job:
             yield outcome
 
 
-def follow(bundles: Sequence[Bundle], cluster: Cluster) -> Iterator[Outcome]:
-    """Outcomes as they come. What stops the command cancels its jobs."""
-    jobs = submitted(bundles, cluster)
+def follow(bundles: Sequence[Bundle], cluster: Cluster, found: Mapping[str, Bundle] = {}) -> Iterator[Outcome]:
+    """Outcomes as they come. What stops the command cancels its jobs.
+
+    found: bundles that jobs have already which another command submitted, by their names.
+    """
+    jobs = {name: Job(bundle) for name, bundle in found.items()} | submitted(bundles, cluster)
     try:
         while jobs:
             again: list[Bundle] = []

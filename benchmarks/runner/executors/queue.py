@@ -46,7 +46,7 @@ class States:
         if time.monotonic() - self.asked < PACE:
             return {}
         self.asked = time.monotonic()
-        states = ask("squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T")
+        states = looked()
         if states is None:
             return {}
         self.unseen = Counter({job: self.unseen[job] + 1 for job in jobs if job not in states})
@@ -59,6 +59,16 @@ class States:
             return {}
         states = ask("sacct", "--noheader", "--parsable2", "--format=JobID,State", f"--jobs={','.join(jobs)}") or {}
         return {job: OVER.get(states.get(job, ""), GONE) for job in jobs}
+
+
+def under_way() -> set[str]:
+    """This user's jobs that wait or run."""
+    return {job for job, state in (looked() or {}).items() if state not in OVER}
+
+
+def looked() -> dict[str, str] | None:
+    """States of this user's jobs, as squeue has them; None where it does not answer."""
+    return ask("squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T")
 
 
 def ask(*command: str) -> dict[str, str] | None:

@@ -25,8 +25,13 @@ from benchmarks.runner.executors.resources import Resources
 from benchmarks.runner.workspace import Workspace
 from priors.wording import in_one_line
 
-QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-"""GPUs are hidden from tasks that ask for none; nothing is sent to Ray's makers."""
+QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""GPUs are hidden from tasks that ask for none, what becomes of tasks is told by `follow` alone, and nothing is sent to
+Ray's makers."""
 
 
 @EXECUTORS.register("ray")

@@ -16,12 +16,12 @@ from benchmarks.common.stopping import Terminated
 from benchmarks.config.settings import Run
 from benchmarks.runner.execute import Outcome, failed
 from benchmarks.runner.executors.base import EXECUTORS
-from benchmarks.runner.executors.bundle import Bundle, bundles, jobs_folder, with_gpus
+from benchmarks.runner.executors.bundle import Bundle, bundles, found, jobs_folder, remember, with_gpus
 from benchmarks.runner.executors.extra import needed
 from benchmarks.runner.executors.follow import End, follow
 from benchmarks.runner.executors.known import refuse_unknown
 from benchmarks.runner.executors.packing import MINUTES
-from benchmarks.runner.executors.queue import States, cancelled
+from benchmarks.runner.executors.queue import States, cancelled, under_way
 from benchmarks.runner.executors.resources import Resources
 from benchmarks.runner.workspace import Workspace
 from priors.wording import in_one_line
@@ -60,7 +60,8 @@ OURS = {
 def slurm(runs: Sequence[Run], workspace: Workspace, resources: Resources) -> Iterator[Outcome]:
     """Outcomes as jobs tell them. The results, the suite's data and plug-ins are in folders that all nodes share.
 
-    Options of sbatch are `resources.options["slurm"]`. Raises UsageError for those that cannot be, without submitit, or
+    Jobs that an earlier command has left, because it was killed, are followed. Options of sbatch
+    are `resources.options["slurm"]`. Raises UsageError for those that cannot be, without submitit, or
     without sbatch.
     """
     refuse_unknown(runs, workspace)
@@ -70,7 +71,10 @@ def slurm(runs: Sequence[Run], workspace: Workspace, resources: Resources) -> It
         raise UsageError("There is no sbatch here: start the command where jobs of Slurm are submitted.")
     folder = jobs_folder(workspace)
     cluster = Slurm(folder, parameters(resources))
-    yield from follow(bundles(runs, workspace, resources, folder), cluster)
+    old = found(runs, workspace, resources, under_way())
+    taken = {run.name for bundle in old.values() for run in bundle.runs}
+    new = [run for run in runs if run.name not in taken]
+    yield from follow(bundles(new, workspace, resources, folder), cluster, old)
 
 
 def parameters(resources: Resources) -> dict[str, Any]:
@@ -133,7 +137,9 @@ class Slurm:
                 jobs = [executor.submit(Task(**vars(bundle))) for bundle in bundles]
         except submitit.core.utils.FailedJobError as error:
             raise UsageError(f"Slurm refuses the job: {words(error)}") from None
-        return [job.job_id for job in jobs]
+        names = [job.job_id for job in jobs]
+        remember(self.folder, dict(zip(names, bundles, strict=True)))
+        return names
 
     def ended(self, jobs: Collection[str]) -> dict[str, End]:
         """By squeue, and where a job is in it no longer, by sacct if there is one."""
