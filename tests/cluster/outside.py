@@ -68,6 +68,10 @@ class Site:
     def table(self, results: str) -> bytes:
         return (self.folder / results / "tiny.csv").read_bytes()
 
+    def training(self, results: str) -> bool:
+        """Is a run of it under way?"""
+        return any('"training"' in path.read_text() for path in self.records(results, "status.json"))
+
     def records(self, results: str, name: str) -> list[Path]:
         return sorted(self.folder.glob(f"{results}/runs/tiny/*/{name}"))
 

@@ -36,7 +36,7 @@ def test_the_table_is_the_same_byte_for_byte(site: Site):
 def test_a_worker_that_is_killed_is_tried_again(site: Site):
     site.suite(LONG)
     started = site.start("there", *ONE)
-    wait_for(lambda: site.records("there", "checkpoint"))
+    wait_for(lambda: site.training("there"))
     for pid in workers(site):
         kill(pid)
     status, said = started.end()
@@ -50,7 +50,7 @@ def test_nothing_outlives_the_command(site: Site, number: int):
     """Neither Ray's own processes nor a run's, and the same command goes on."""
     site.suite(LONG)
     started = site.start("there", *ONE)
-    wait_for(lambda: site.records("there", "checkpoint"))
+    wait_for(lambda: site.training("there"))
     assert len(processes(str(site.folder))) > 3
     status, _ = started.end(number)
     assert status == (-number if number == signal.SIGKILL else 128 + number)
