@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from outside import Site, jobs, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm"), pytest.mark.timeout(1200)]
 
 LONG = 1200
 """Epochs of a run that is met under way: a quarter of a minute."""
@@ -64,9 +64,9 @@ def test_a_job_that_is_requeued_goes_on(site: Site):
 
 
 def test_a_job_whose_time_is_over_requeues_itself(site: Site):
-    """Its runs take longer than a job may, and go on from their checkpoints, of which there is one every 20 seconds."""
-    site.suite(5 * LONG)
-    one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "1")
+    """Its run takes longer than a job may, and goes on from its checkpoints, of which there is one every 20 seconds."""
+    site.suite(10 * LONG)
+    one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "2")
     site.run("there", *one)
     log = next(site.folder.glob("there/jobs/*/*.out")).read_text()
     assert "timed-out" in log
