@@ -231,6 +231,15 @@ def test_it_is_given_up_after_some_tries(made: list[Bundle], runs: list[Run], wo
     assert workspace.record(runs[0]).failure() == "its node failed"
 
 
+def test_tries_are_counted_anew_where_something_was_kept(made: list[Bundle], monkeypatch: pytest.MonkeyPatch):
+    """A long run on a cluster that does not requeue needs many jobs."""
+    times = iter(range(1000))
+    monkeypatch.setattr(Bundle, "keeps", lambda self: {"checkpoint": float(next(times))})
+    cluster = Pretended(*[End("its job's time was over", True)] * 5)
+    assert {outcome.status for outcome in follow.follow(made[:1], cluster)} == {"ok"}
+    assert len(cluster.submitted) == 6
+
+
 def test_a_cancelled_job_is_not_submitted_again(made: list[Bundle]):
     cluster = Pretended(End("its job was cancelled", False))
     assert {outcome.status for outcome in follow.follow(made[:1], cluster)} == {"failed"}

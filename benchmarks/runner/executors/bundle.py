@@ -31,7 +31,7 @@ class Bundle:
     """Called where it is sent, it carries out those of its runs whose end was not told yet.
 
     outcomes: the folder for how runs ended. folder: where the command was started, to which paths of its suite refer.
-    tries: jobs that had these runs and ended before they did.
+    tries: jobs before this one that ended before its runs did, and in which nothing of them was kept.
     """
 
     runs: tuple[Run, ...]
@@ -69,9 +69,15 @@ class Bundle:
         for run in [run for run in runs if f"{run.name}.json" in there]:
             yield Outcome(run, **json.loads(there[f"{run.name}.json"].read_text(encoding="utf-8")))
 
-    def rest(self, runs: Iterable[Run]) -> Bundle:
-        """What another job is to do of it."""
-        return replace(self, runs=tuple(runs), tries=self.tries + 1)
+    def keeps(self) -> dict[str, float]:
+        """When what a run goes on from was last written, by file."""
+        names = ("checkpoint", "training.json", "metrics.json", "done")
+        paths = [self.workspace.record(run).folder / name for run in self.runs for name in names]
+        return {str(path): path.stat().st_mtime for path in paths if path.is_file()}
+
+    def rest(self, runs: Iterable[Run], fruitless: bool) -> Bundle:
+        """What another job is to do of it. fruitless: nothing was kept in this one."""
+        return replace(self, runs=tuple(runs), tries=self.tries + 1 if fruitless else 0)
 
 
 def absent(plugins: Sequence[str]) -> str:

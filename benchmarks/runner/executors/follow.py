@@ -18,7 +18,7 @@ LAG = 10.0
 """Seconds after a job's end in which a shared folder may still not show what it wrote."""
 
 TRIES = 2
-"""How often the rest of a job that ended before its runs is submitted again."""
+"""How often in a row the rest of a job that ended before its runs is submitted again, where nothing was kept in it."""
 
 
 class End(NamedTuple):
@@ -42,10 +42,15 @@ class Cluster(Protocol):
 
 
 class Job:
-    """A bundle on its way, and its runs whose end is not known."""
+    """A bundle on its way, and its runs whose end is not known. kept: what these had when it was submitted."""
 
     def __init__(self, bundle: Bundle):
         self.bundle, self.left = bundle, {run.name: run for run in bundle.runs}
+        self.kept = bundle.keeps()
+
+    def rest(self) -> Bundle:
+        """What another job is to do."""
+        return self.bundle.rest(self.left.values(), fruitless=self.kept == self.bundle.keeps())
 
     def news(self) -> Iterator[Outcome]:
         """How those of its runs ended that have ended since the last look."""
@@ -68,8 +73,8 @@ def follow(bundles: Sequence[Bundle], cluster: Cluster, found: Mapping[str, Bund
                 yield from job.news()
                 if end and job.left:
                     yield from late(job)
-                if end and job.left and end.again and job.bundle.tries < TRIES:
-                    again.append(job.bundle.rest(job.left.values()))
+                if end and job.left and end.again and job.rest().tries <= TRIES:
+                    again.append(job.rest())
                 elif end:
                     yield from (resolved(run, job.bundle.workspace, end.note) for run in job.left.values())
                 if end or not job.left:

@@ -69,7 +69,8 @@ def started(workspace: Workspace, resources: Resources) -> Iterator[None]:
     with ExitStack() as all_of_it:
         folder = all_of_it.enter_context(TemporaryDirectory(prefix="pb-", dir="/tmp", ignore_cleanup_errors=True))
         all_of_it.enter_context(swept(folder))
-        all_of_it.enter_context(initialised(num_cpus=max(cpus, cpus_of(resources)), _temp_dir=folder))
+        how = {"num_cpus": max(cpus, cpus_of(resources)), "include_dashboard": False, "_temp_dir": folder}
+        all_of_it.enter_context(initialised(**how))
         yield
 
 
@@ -79,7 +80,7 @@ def initialised(**how: Any) -> Iterator[None]:
     library = needed("ray", "ray")
     os.environ |= {key: os.environ.get(key, value) for key, value in QUIET.items()}
     before = signal.getsignal(signal.SIGTERM)
-    library.init(**how, include_dashboard=False, log_to_driver=False, logging_level="error")
+    library.init(**how, log_to_driver=False, logging_level="error")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from benchmarks.runner.machine import WORKERS_A_GPU, cores, default_workers
+from benchmarks.runner.machine import WORKERS_A_GPU, default_workers
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Resources:
 
     def inside(self) -> Resources:
         """Those of a job's own runs."""
-        return replace(self, workers=min(self.in_a_job, max(1, cores())), options={})
+        return replace(self, workers=self.in_a_job, options={})
 
     def over(self, usual: Mapping[str, Mapping[str, Any]]) -> Resources:
         """With settings that hold where these say nothing."""

@@ -187,12 +187,6 @@ class Task(Bundle):
             self.tell(failed(run, self.workspace, note))
         return None
 
-    def keeps(self) -> dict[str, float]:
-        """When what a run goes on from was last written, by file."""
-        names = ("checkpoint", "training.json", "metrics.json", "done")
-        paths = [self.workspace.record(run).folder / name for run in self.runs for name in names]
-        return {str(path): path.stat().st_mtime for path in paths if path.is_file()}
-
 
 def stop(*_: object) -> None:
     """SIGTERM came, to the runs' processes as well. Their ends are nobody's failure: nothing more is told."""
