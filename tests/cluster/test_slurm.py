@@ -63,6 +63,23 @@ def test_a_job_that_is_requeued_goes_on(site: Site):
     assert len(set(jobs()) - {name}) == 0, "it is the same job"
 
 
+def test_a_job_that_gets_the_signal_goes_on_from_its_checkpoint(site: Site):
+    """Slurm sends it before a job's time is over, and to one that is preempted."""
+    site.suite(3 * LONG)
+    one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "20")
+    started = site.start("there", *one)
+    wait_for(lambda: site.records("there", "checkpoint"))
+    (name,) = jobs()
+    subprocess.run(["scancel", "--signal=USR2", name], check=True)
+    status, said = started.end()
+    assert status == 0, said
+    (log,) = (path.read_text() for path in site.folder.glob("there/jobs/*/*.out"))
+    assert f"Requeued job {name}" in log
+    assert log.count("Starting with") == 2
+    site.run("here", *one[:4])
+    assert site.table("there") == site.table("here")
+
+
 def test_a_job_whose_time_is_over_requeues_itself(site: Site):
     """Its run takes longer than a job may, and goes on from its checkpoints, of which there is one every 20 seconds."""
     site.suite(10 * LONG)
