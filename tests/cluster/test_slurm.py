@@ -16,6 +16,12 @@ LONG = 1200
 """Epochs of a run that is met under way: a quarter of a minute."""
 
 
+@pytest.fixture(autouse=True)
+def idle(slurm: None) -> None:
+    """No job of an earlier test is left."""
+    wait_for(lambda: not jobs())
+
+
 def test_the_table_is_the_same_byte_for_byte(site: Site):
     """By jobs of two runs each, with the suite's own partition."""
     site.suite(partition="main")
