@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import subprocess
 import sys
@@ -50,8 +51,10 @@ def test_a_worker_that_is_killed_is_tried_again(site: Site):
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """Of a cluster that runs, of one node."""
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Of a cluster that runs, of one node, which lets in who has its token."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with TemporaryDirectory(prefix="pbh-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         how = ["--num-cpus=1", "--port=6399", f"--temp-dir={folder}", "--include-dashboard=false", "--block"]
         line = [Path(sys.executable).with_name("ray"), "start", "--head", *how]
