@@ -44,9 +44,8 @@ def ray(runs: Sequence[Run], workspace: Workspace, resources: Resources) -> Iter
     resources = with_gpus(resources, workspace)
     needed("ray", "ray")
     address = resources.options.get("ray", {}).get("address", "")
-    parts = bundles(runs, workspace, resources, jobs_folder(workspace))
     with joined(address) if address else started(workspace, resources):
-        yield from follow(parts, Ray(resources))
+        yield from follow(bundles(runs, workspace, resources, jobs_folder(workspace)), Ray(resources))
 
 
 @contextmanager
