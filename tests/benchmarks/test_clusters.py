@@ -133,6 +133,14 @@ def test_without_sbatch(bench: Workbench, monkeypatch: pytest.MonkeyPatch):
     assert "There is no sbatch here" in answer.err
 
 
+def test_no_cluster_of_ray_at_an_address(bench: Workbench, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("benchmarks.runner.executors.ray.needed", lambda *_: None)
+    where = ["--device", "cpu", "--executor", "ray", "--address", "127.0.0.1:1"]
+    answer = bench.ask(run.main, *bench.about("tiny.toml"), *where)
+    assert answer.status == 2
+    assert "There is no cluster of Ray at 127.0.0.1:1: ConnectionRefusedError" in answer.err
+
+
 def test_mistakes_in_flags_and_tables(bench: Workbench):
     for words, said in (
         (["--slurm", "gpu"], "write it as KEY=VALUE"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +35,10 @@ QUIET = {
 Ray's makers."""
 
 
+KNOCK = 10.0
+"""Seconds that a cluster has to take a connection."""
+
+
 @EXECUTORS.register("ray")
 def ray(runs: Sequence[Run], workspace: Workspace, resources: Resources) -> Iterator[Outcome]:
     """Outcomes as tasks tell them. The results, the suite's data and plug-ins are in folders that all nodes share.
@@ -51,11 +56,15 @@ def ray(runs: Sequence[Run], workspace: Workspace, resources: Resources) -> Iter
 @contextmanager
 def joined(address: str) -> Iterator[None]:
     """The cluster at this address, for which the command is one of its drivers."""
-    try:
-        with initialised(address=address):
-            yield
-    except ConnectionError as error:
-        raise UsageError(f"There is no cluster of Ray at {address}: {in_one_line(error)}") from None
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    with ExitStack() as member:
+        try:
+            if host and port.isdigit():  # Ray itself tries for minutes
+                socket.create_connection((host, int(port)), KNOCK).close()
+            member.enter_context(initialised(address=address))
+        except OSError as error:  # ConnectionError among them
+            raise UsageError(f"There is no cluster of Ray at {address}: {in_one_line(error)}.") from None
+        yield
 
 
 @contextmanager
