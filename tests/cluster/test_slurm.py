@@ -88,7 +88,7 @@ def test_a_job_that_gets_the_signal_goes_on_from_its_checkpoint(site: Site):
 
 def test_a_job_whose_time_is_over_requeues_itself(site: Site):
     """Its run takes longer than a job may, and goes on from its checkpoints, of which there is one every 20 seconds."""
-    site.suite(10 * LONG)
+    site.suite(7 * LONG)
     one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "2")
     site.run("there", *one)
     log = next(site.folder.glob("there/jobs/*/*.out")).read_text()
