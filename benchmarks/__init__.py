@@ -17,9 +17,9 @@ be_ready()  # before all that takes seconds to import
 refuse_foreign()  # before any of ours imports `priors` or `models`
 
 if TYPE_CHECKING:
-    from benchmarks.api import Trained, load_run, run_suite, train
+    from benchmarks.api import Resources, Trained, load_run, run_suite, train
 
-__all__ = ["Trained", "load_run", "run_suite", "train"]
+__all__ = ["Resources", "Trained", "load_run", "run_suite", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -91,7 +91,7 @@ def status(work: Callable[[], int], stopped: str = "Stopped. The same command go
         return 1
     except KeyboardInterrupt as stop:
         with suppress(OSError):  # of a terminal that was closed
-            print(f"\n{stopped}", file=sys.stderr)
+            print("\n" + " ".join((stopped, *getattr(stop, "__notes__", ()))), file=sys.stderr)
         return exit_status(stop)
 
 
@@ -219,7 +219,7 @@ def check_least(command: object, least: int, *flags: str) -> None:
     for flag in flags:
         number = getattr(command, flag)
         if number is not None and number < least:
-            raise UsageError(f"--{flag} {number}: it is {least} or larger.")
+            raise UsageError(f"--{flag.replace('_', '-')} {number}: it is {least} or larger.")
 
 
 def check_writable(folder: Path) -> None:

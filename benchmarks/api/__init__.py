@@ -7,5 +7,6 @@ from benchmarks.api.finished import load_run
 from benchmarks.api.suites import run_suite
 from benchmarks.api.trained import Trained
 from benchmarks.api.training import train
+from benchmarks.runner.executors import Resources
 
-__all__ = ["Trained", "load_run", "run_suite", "train"]
+__all__ = ["Resources", "Trained", "load_run", "run_suite", "train"]

@@ -18,6 +18,8 @@ from benchmarks.cli import DATA, Selection, check_least, check_writable, workspa
 from benchmarks.common.errors import unknown
 from benchmarks.common.screen import Screen
 from benchmarks.config import suite
+from benchmarks.runner.executors import Resources
+from benchmarks.runner.executors.resources import USUAL
 from benchmarks.runner.turns import When
 from benchmarks.tables import table
 from benchmarks.tables.fill import Order, fill
@@ -41,8 +43,9 @@ def run_suite(
     results: str | Path = "results",
     data: str | Path = DATA,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     executor: str = "local",
+    resources: Resources = USUAL,
     stack: When = "auto",
     compile: When = "auto",
     plugins: str | Path | Iterable[str | Path] = (),
@@ -53,15 +56,12 @@ def run_suite(
     name_or_path: a suite that `priorbench list` tells, or a TOML file. methods, datasets, seeds: only these; the table
     keeps the suite's others, whose status is "not-computed" until they are asked for. overrides: settings by their
     dotted keys, which make it a trial. preset: a smaller budget that the suite offers. plugins: files that register
-    parts. stack: train seeds of a method together, and compile: join a step's operations, each "auto",
-    "on" or "off". progress: show how far the runs are.
+    parts. stack, compile: train seeds together, join a step's operations ("auto", "on", "off"). progress: show it.
 
     Finished runs are never done again, by whichever of this and the command they were. A run that fails has a row that
-    says why, and raises nothing. Damaged or older records are told by a warning.
-
-    executor "local" gives each run a process of its own, in notebooks and in scripts without a guard too. What the
-    caller's own process has registered (a prior in a notebook's cell) those do not know: give it as a plug-in, or take
-    "serial", which computes everything in this process, one run after another.
+    says why, and raises nothing. Damaged or older records are told by a warning. executor "local" gives each run a
+    process of its own, in notebooks and scripts too. What the caller's process has registered (a prior in a notebook)
+    those do not know: give it as a plug-in, or take "serial", which computes all in this process, in turn.
 
     >>> from tempfile import TemporaryDirectory
     >>> from benchmarks import run_suite
@@ -75,11 +75,16 @@ def run_suite(
     which: dict[str, Any] = {"dataset": several(datasets), "method": several(methods), "seeds": several(seeds)}
     where: dict[str, Any] = {"data": Path(data), "results": Path(results), "plugin": paths(plugins), "device": device}
     selection = Selection(str(name_or_path), **which, preset=preset, set=override_texts(overrides), **where)
-    target = fill_table(selection, executor, workers, How(stack, compile), progress)
+    target = fill_table(selection, executor, with_workers(resources, workers), How(stack, compile), progress)
     return table.read(target.with_name(f"{target.name}.csv"), "run the suite again")[0]
 
 
-def fill_table(selection: Selection, executor: str, workers: int, how: How, progress: bool) -> Path:
+def with_workers(resources: Resources, workers: int | None) -> Resources:
+    """With as many workers as were named beside them, if any were."""
+    return resources if workers is None else replace(resources, workers=workers)
+
+
+def fill_table(selection: Selection, executor: str, use: Resources, how: How, progress: bool) -> Path:
     """Carries out the runs; the table's path without its ending."""
     chosen, request = suite.read(selection.suite), selection.request()
     runs = suite.expand(chosen, request)
@@ -89,8 +94,8 @@ def fill_table(selection: Selection, executor: str, workers: int, how: How, prog
     workspace = replace(workspace_of(selection), stack=how.stack, capture=how.compile)
     check_writable(selection.results)
     target = selection.results / selection.output(chosen)
-    order = Order(chosen, request, runs, workspace, target, executor, workers)
-    check_least(order, 0, "workers")
+    order = Order(chosen, request, runs, workspace, target, executor, use)
+    check_least(use, 0, "workers", "threads", "runs_per_gpu", "gpus", "runs_a_job", "minutes_a_job")
     with torch_as_before():
         fill(order, Screen() if progress else Screen(quiet=True, force_terminal=False), warn)
     return target

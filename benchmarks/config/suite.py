@@ -66,7 +66,8 @@ class Seeds(Settings):
 class Suite(Seeds):
     """The file as it stands. Overrides stay plain tables until they are laid over the sections and validated there.
 
-    A preset is a table of sections that are laid over the suite's, and of `seeds` in the place of the suite's.
+    A preset is a table of sections that are laid over the suite's, and of `seeds` in the place of the suite's. What
+    `slurm` has are options of sbatch, which change where runs happen and nothing of them.
     """
 
     name: FileName
@@ -84,6 +85,7 @@ class Suite(Seeds):
     method: dict[str, dict[str, Any]] = {}
     preset: dict[FileName, dict[str, Any]] = {}
     published: tuple[Published, ...] = ()
+    slurm: dict[str, str | int | float | bool] = {}
 
     @field_validator("published", mode="before")
     @classmethod

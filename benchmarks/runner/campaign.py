@@ -13,8 +13,8 @@ from benchmarks.features import inception
 from benchmarks.metrics import METRICS
 from benchmarks.runner.elsewhere import Met, look, met
 from benchmarks.runner.execute import AGAIN, Outcome
-from benchmarks.runner.executors import EXECUTORS, Executor
-from benchmarks.runner.machine import default_workers
+from benchmarks.runner.executors import EXECUTORS, Executor, Resources
+from benchmarks.runner.executors.resources import USUAL
 from benchmarks.runner.progress import Display
 from benchmarks.runner.rehearsal import rehearse
 from benchmarks.runner.workspace import Workspace
@@ -61,19 +61,19 @@ def carry_out(
     workspace: Workspace,
     console: Console,
     executor: str = "local",
-    workers: int = 0,
+    resources: Resources = USUAL,
     ended: Callable[[Outcome], object] = lambda outcome: None,
 ) -> list[Outcome]:
     """All of the runs that were prepared, and how they ended, in the order in which they did.
 
-    executor: a name of EXECUTORS. workers: processes at once; 0: as many as suit the device. ended: is handed every
-    outcome as it comes. Runs that other commands carry out are come back to when the others are through: once they have
-    ended there, or were left unfinished and are carried out here.
+    executor: a name of EXECUTORS. ended: is handed every outcome as it comes. Runs that other commands carry out are
+    come back to when the others are through: once they have ended there, or were left unfinished and are carried out
+    here.
     """
-    count, outcomes = workers or default_workers(workspace.device), []
-    view = Display(console, runs, workspace, count)
+    outcomes = []
+    view = Display(console, runs, workspace, resources.at_once(workspace.device))
     with view.watch():
-        for outcome in each(runs, workspace, EXECUTORS[executor], count, view.back):
+        for outcome in each(runs, workspace, EXECUTORS[executor], resources, view.back):
             if outcome.status == "elsewhere":
                 view.met(outcome)
                 continue
@@ -87,13 +87,13 @@ def each(
     runs: Sequence[Run],
     workspace: Workspace,
     executor: Executor,
-    workers: int,
+    resources: Resources,
     back: Callable[[Sequence[Run]], object] = lambda runs: None,
 ) -> Iterator[Outcome]:
     """Every run's end, after a word on those that other processes hold. back: is told which of these are no longer."""
     left, held = list(runs), list[Met]()
     while left or held:
-        for outcome in executor(left, workspace, workers) if left else ():
+        for outcome in executor(left, workspace, resources) if left else ():
             if outcome.status == "elsewhere":
                 held.append(met(outcome.run, workspace))
             yield outcome

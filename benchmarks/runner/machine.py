@@ -81,13 +81,13 @@ def device_of(name: str, worker: int) -> str:
     return f"cuda:{worker % max(1, torch.cuda.device_count())}" if name == "cuda" else name
 
 
-def default_workers(name: str) -> int:
-    """One a core on a CPU; on GPUs WORKERS_A_GPU a card, and no more than there are cores."""
+def default_workers(name: str, a_gpu: int = WORKERS_A_GPU) -> int:
+    """One a core on a CPU; on GPUs `a_gpu` a card, and no more than there are cores."""
     kind = torch.device(name).type
     if kind != "cuda":
         return cores() if kind == "cpu" else 1
     cards = max(1, torch.cuda.device_count()) if name == "cuda" else 1
-    return min(WORKERS_A_GPU * cards, cores())
+    return min(a_gpu * cards, cores())
 
 
 def cores() -> int:
@@ -98,17 +98,19 @@ def cores() -> int:
 # What a worker sets
 
 
-def prepare_worker(name: str = "cpu", workers: int = 1) -> None:
+def prepare_worker(name: str = "cpu", workers: int = 1, threads: int = 0) -> None:
     """What a process sets before it computes on a device as one of so many workers.
 
-    On a CPU one thread a worker: more only get in each other's way. Beside a GPU the cores are shared out.
+    threads: 0 means on a CPU one thread a worker, as more only get in each other's way; beside a GPU the cores are
+    shared out.
+
     Products and convolutions are in full float32. Numbers below float32's normal range (1e-38) count as zero: the
     responsibilities of a mixture's far components give such gradients by the million, and a processor multiplies them
     more than ten times slower.
     """
     keep_freed_memory()
     on_gpu = torch.device(name).type == "cuda"
-    threads = min(THREADS, max(1, cores() // workers)) if on_gpu else 1
+    threads = threads or (min(THREADS, max(1, cores() // workers)) if on_gpu else 1)
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)

@@ -35,6 +35,8 @@ class Workspace:
     """Whether a training's turns are captured (`turns`)."""
     stack: When = "off"
     """Whether seeds of a method are trained together (`together`)."""
+    threads: int = 0
+    """Of a run's process; 0: as suit the device (`machine.prepare_worker`)."""
 
     @property
     def on_cpu(self) -> Workspace:

@@ -11,6 +11,7 @@ from benchmarks.common.errors import UsageError
 from benchmarks.config import suite
 from benchmarks.config.suite import Request, Suite
 from benchmarks.runner import campaign
+from benchmarks.runner.executors import Resources
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import aggregate, table
 from benchmarks.tables.changes import counted
@@ -26,7 +27,7 @@ def rerun(chosen: Suite, request: Request, workspace: Workspace, workers: int, c
     """The rows of what is asked for by the code as it now is. Nothing that is finished is in the workspace."""
     wanted, _ = campaign.prepare(suite.expand(chosen, request), workspace)
     console.print(f"{chosen.title}: {len(wanted)} runs", highlight=False)
-    campaign.carry_out(wanted, workspace, console, workers=workers)
+    campaign.carry_out(wanted, workspace, console, resources=Resources(workers))
     return own(aggregate.build(chosen, wanted, workspace)[0])
 
 

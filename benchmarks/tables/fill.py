@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +15,7 @@ from benchmarks.common.files import one_at_a_time
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.runner import campaign, survey
-from benchmarks.runner.executors import EXECUTORS
+from benchmarks.runner.executors import EXECUTORS, Resources
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import ledger
 from benchmarks.tables.collect import trouble
@@ -37,7 +37,7 @@ class Order:
     workspace: Workspace
     target: Path
     executor: str = "local"
-    workers: int = 0
+    resources: Resources = field(default_factory=Resources)
     limit: int | None = None
     skip_missing: bool = False
     stale: str = "keep"
@@ -61,6 +61,7 @@ def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) 
     """
     find(EXECUTORS, order.executor)
     chosen, workspace, target = order.chosen, order.workspace, order.target
+    resources = order.resources.over({"slurm": chosen.slurm})
     wanted, missing = campaign.prepare(order.runs, workspace, order.skip_missing)
     lock = workspace.results / "runs" / f".{target.name}.lock"
     with one_at_a_time(lock):
@@ -79,7 +80,7 @@ def fill(order: Order, console: Console, warn: Callable[[Sequence[str]], None]) 
     write = Paced(tables)
     with write.at_the_latest():
         outcomes = campaign.carry_out(
-            left[: order.limit], workspace, console, order.executor, order.workers, lambda _: write.soon()
+            left[: order.limit], workspace, console, order.executor, resources, lambda _: write.soon()
         )
     with one_at_a_time(lock):
         frame, costs = write_all(order, wanted, before)

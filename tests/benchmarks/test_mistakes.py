@@ -128,7 +128,9 @@ MISTAKES = {
     "--set of a wrong type": Mistake(run.main, f"{TINY_RUN} --set training.lr=fast", ["lr = 'fast'"]),
     "a device that is not there": Mistake(run.main, f"{TINY_RUN} --device cuda:7", ["--device cuda:7", "GPUs"]),
     "a device misspelt": Mistake(run.main, f"{TINY_RUN} --device gpu", ["--device gpu", "use cpu, or auto"]),
-    "an unknown executor": Mistake(run.main, "--suite tiny.toml --executor slurm", ["Unknown executor 'slurm'"]),
+    "an unknown executor": Mistake(
+        run.main, "--suite tiny.toml --executor slrum", ["Unknown executor 'slrum'", "'slurm'"]
+    ),
     "workers below 0": Mistake(run.main, f"{TINY_RUN} --workers -1", ["--workers -1"]),
     "results where a file is": Mistake(run.main, f"{TINY_RUN} --results a-file", ["--results"]),
     "a preset that is not there": Mistake(run.main, f"{TINY_RUN} --preset laptop", ["Unknown preset 'laptop'"]),

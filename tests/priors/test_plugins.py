@@ -90,8 +90,8 @@ def own_plot(results):
     yield
 
 @EXECUTORS.register("own")
-def own_executor(runs, place, workers):
-    return serial(runs, place, workers)
+def own_executor(runs, place, resources):
+    return serial(runs, place, resources)
 """
 
 EVERY = (PRIORS, METRICS, DATASETS, PLOTS, EXECUTORS, *PARTS.values())

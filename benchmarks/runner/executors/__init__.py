@@ -2,6 +2,7 @@
 
 from benchmarks.runner.executors.base import EXECUTORS, Executor
 from benchmarks.runner.executors.local import local
+from benchmarks.runner.executors.resources import Resources
 from benchmarks.runner.executors.serial import serial
 
-__all__ = ["EXECUTORS", "Executor", "local", "serial"]
+__all__ = ["EXECUTORS", "Executor", "Resources", "local", "serial"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from benchmarks.config.settings import Run
 from benchmarks.runner import log
@@ -12,6 +13,7 @@ from benchmarks.runner.executors.base import EXECUTORS
 from benchmarks.runner.executors.job import Job, jobs
 from benchmarks.runner.executors.known import refuse_unknown
 from benchmarks.runner.executors.nursery import Ended, Lost, Nursery
+from benchmarks.runner.executors.resources import ONE, Resources
 from benchmarks.runner.workspace import Workspace
 
 PASSING = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
@@ -19,13 +21,14 @@ PASSING = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
 
 @EXECUTORS.register("local")
-def local(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
+def local(runs: Sequence[Run], workspace: Workspace, resources: Resources = ONE) -> Iterator[Outcome]:
     """Outcomes in the order in which runs end.
 
     A run whose process the system ended, for its memory as a rule, is tried again when it has the machine to itself, as
     often as the workspace says. Raises UsageError for runs with a part that this process alone knows.
     """
     refuse_unknown(runs, workspace)
+    workers, workspace = resources.at_once(workspace.device), replace(workspace, threads=resources.threads)
     left = list(runs)
     for retries_left in range(workspace.retries, -1, -1):
         again: list[Run] = []

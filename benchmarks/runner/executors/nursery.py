@@ -41,6 +41,10 @@ PATIENCE = 3.0
 """Seconds that the nursery is given to end by itself: it may be loading data."""
 
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR2)
+"""What people, terminals and schedulers tell a command and all of its processes."""
+
+
 class Begun(NamedTuple):
     """A job's process at its start, which leads a group of its own."""
 
@@ -169,7 +173,7 @@ def nurse(command: Connection, workspace: Workspace) -> None:
 
     Ends are looked for, not waited for at the pipe: what a run has forked may hold the pipe open.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the command ends it; others tell both of them
+    for number in ENDING:  # the command ends it; others tell both of them
         signal.signal(number, signal.SIG_IGN)
     prepare_worker()
     warm_up()
@@ -232,7 +236,7 @@ def live(job: Job, workspace: Workspace, workers: int, nursery: Connection) -> N
             signal.signal(number, signal.SIG_DFL)
         log.begin(workspace.record(job.runs[0]).folder)
         threading.Thread(target=end_with, args=(nursery,), daemon=True).start()
-        prepare_worker(workspace.device, workers)
+        prepare_worker(workspace.device, workers, workspace.threads)
         nursery.send(job.carry_out(workspace))
         code = 0
     except BaseException as error:  # a Ctrl-C of its own making: the command's does not come here

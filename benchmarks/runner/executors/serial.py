@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
@@ -14,14 +15,16 @@ from benchmarks.config.settings import Run
 from benchmarks.runner.execute import Outcome
 from benchmarks.runner.executors.base import EXECUTORS
 from benchmarks.runner.executors.job import jobs
+from benchmarks.runner.executors.resources import ONE, Resources
 from benchmarks.runner.machine import prepare_worker
 from benchmarks.runner.workspace import Workspace
 
 
 @EXECUTORS.register("serial")
-def serial(runs: Sequence[Run], workspace: Workspace, workers: int = 1) -> Iterator[Outcome]:
-    """`workers` is there for the common signature. What ends the process itself, ends the command with it."""
-    prepare_worker(workspace.device)
+def serial(runs: Sequence[Run], workspace: Workspace, resources: Resources = ONE) -> Iterator[Outcome]:
+    """Of `resources` the threads alone count. What ends the process itself, ends the command with it."""
+    workspace = replace(workspace, threads=resources.threads)
+    prepare_worker(workspace.device, threads=workspace.threads)
     with alarms_raised():
         where = workspace.absolute()
         waiting = jobs(runs, where, 1)[::-1]
@@ -45,7 +48,7 @@ def put_back(workspace: Workspace) -> Iterator[None]:
         os.chdir(folder)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(gradients)
-        prepare_worker(workspace.device)
+        prepare_worker(workspace.device, threads=workspace.threads)
 
 
 @contextmanager
