@@ -81,9 +81,8 @@ class Command(Selection):
     address: Annotated[str, named("HOST:PORT")] = ""
     """With ray: a cluster that runs (auto: the one of this machine); without, one is started here."""
     stack: Literal["auto", "on", "off"] = "auto"
-    """Whether seeds of a method are trained together, which spares what lies between a small network's operations:
-    auto where it is faster (dense networks; on a CPU those without a layer of more than 65,536 weights, and trainings
-    of 1000 steps or more), on wherever it can be, off for one after another."""
+    """Train seeds of a method together: auto where it is faster (dense networks, on a CPU small ones, and 1000 steps or
+    more), on wherever it can be, off never."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""
     skip_missing: bool = False
@@ -94,8 +93,7 @@ class Command(Selection):
     """How often a run is tried again, by itself, whose process the system ended, as for its memory. What fails by an
     exception or a crash of its own is not: the next command tries it again."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Join a training step's operations once and replay them, up to twice as fast: auto where it is worth it, on
-    wherever it can be done, off never. Estimates change by rounding."""
+    """Join a training step's operations once and replay them: auto in long trainings, on in all, off in none."""
     all: bool = False
     """Print every estimate of the table after its headline."""
     stale: Literal["keep", "rerun"] = "keep"

@@ -14,6 +14,8 @@ from priors.registry import unchanged
 
 torch.set_num_threads(1)
 
+collect_ignore = ["conftest.py", "cluster/conftest.py"]  # two modules of one name, as far as doctests are concerned
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -19,7 +19,8 @@ def keep(name: str, settings: Any, rows: Rows, results: Path, bars: Sequence[str
 
     path = results / f"speed-{name}.json"
     made = {"made": datetime.now(UTC).date().isoformat(), "machine": environment("cpu")}
-    content = {**made, "settings": asdict(settings), "rows": rows}
+    chosen = {key: value for key, value in asdict(settings).items() if not isinstance(value, Path)}
+    content = {**made, "settings": chosen, "rows": rows}
     results.mkdir(parents=True, exist_ok=True)
     text = json.dumps(content, indent=1, default=str) + "\n"
     write_atomically(path, lambda file: file.write(text.encode()))

@@ -169,7 +169,7 @@ def test_options_reach_an_executor(bench: Workbench, monkeypatch: pytest.MonkeyP
     before = EXECUTORS["local"]
     EXECUTORS.put("local", record)
     try:
-        bench.ask(run.main, *bench.about("with.toml"), "--device", "cpu", "--slurm", "mem=2G", "--limit", "0")
+        bench.ask(run.main, *bench.about("with.toml"), "--device", "cpu", "--slurm", "mem=2G", "--limit", "1")
     finally:
         EXECUTORS.put("local", before)
     assert seen[0].options["slurm"] == {"partition": "main", "mem": "2G"}

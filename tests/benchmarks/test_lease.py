@@ -21,6 +21,7 @@ from benchmarks.config import suite
 from benchmarks.runner import campaign, lease
 from benchmarks.runner.execute import execute
 from benchmarks.runner.executors import EXECUTORS
+from benchmarks.runner.executors.resources import ONE
 from benchmarks.runner.lease import Held, Holder, Lost, find, holder, take
 from benchmarks.runner.record import Record
 from benchmarks.runner.workspace import Workspace
@@ -262,7 +263,7 @@ def test_a_run_elsewhere_is_come_back_to(left: str, work, monkeypatch: pytest.Mo
     monkeypatch.setattr(campaign.time, "sleep", leave)
     console = Console(file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
-        outcomes = campaign.carry_out(runs, where, console, "serial", 1, lambda one: told.append(one.run))
+        outcomes = campaign.carry_out(runs, where, console, "serial", ONE, lambda one: told.append(one.run))
     assert told == [second, first]
     expected = {"done": ("ok", "by another command"), "failed": ("failed", "of the other's own; by another command")}
     assert (outcomes[1].status, outcomes[1].note) == expected.get(left, ("ok", ""))
@@ -315,6 +316,6 @@ def test_several_commands_share_a_folder(tmp_path: Path):
 def test_executors_tell_of_a_held_run(work):
     (run, *_), where = work
     with where.record(run).claim():
-        (outcome,) = EXECUTORS["serial"]([run], where, 1)
+        (outcome,) = EXECUTORS["serial"]([run], where, ONE)
     assert outcome.status == "elsewhere"
     assert f"process {os.getpid()}" in outcome.note
