@@ -81,7 +81,7 @@ class Command(Selection):
     address: Annotated[str, named("HOST:PORT")] = ""
     """With ray: a cluster that runs (auto: the one of this machine); without, one is started here."""
     stack: Literal["auto", "on", "off"] = "auto"
-    """Train seeds of a method together: auto where it is faster (dense networks, on a CPU small ones, and 1000 steps or
+    """Train seeds of a method together: auto where it is faster (dense networks, on a CPU small ones, and 4000 steps or
     more), on wherever it can be, off never."""
     inception_weights: Annotated[Path | None, named("FILE")] = None
     """Weights of the Inception network for FID and its kin (default: torch's cache, where they are there)."""

@@ -32,8 +32,8 @@ from benchmarks.runner.train import Diverged, Progress, Trainer
 from benchmarks.runner.workspace import Workspace
 from priors.wording import in_one_line
 
-STEPS = 1000
-"""Fewest steps of a training at which preparing several together is repaid."""
+STEPS = 4000
+"""Fewest steps of a training at which preparing several together is repaid: it takes a second or two a player."""
 
 LARGEST = 2**16
 """Most numbers of a parameter at which "auto" trains together on a CPU: larger products keep a processor busy by
