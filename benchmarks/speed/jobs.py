@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -22,6 +21,7 @@ from benchmarks.estimators.importance import importance_sampling
 from benchmarks.estimators.neighbours import nearest
 from benchmarks.runner.machine import peak_memory, prepare_worker, reset_peak_memory
 from benchmarks.speed import EIGH, EIGVALSH
+from benchmarks.speed.step import timed
 from models import registry as models
 from priors import registry as priors
 from priors.base import density
@@ -171,14 +171,6 @@ def release() -> None:
     """Gives free memory back to the system (glibc): used again by the job, it would be missing from its peak."""
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def timed(calls: Sequence[Callable[[], object]]) -> float:
-    """The processor's seconds of all calls one after another."""
-    start = time.process_time()
-    for call in calls:
-        call()
-    return time.process_time() - start
 
 
 def floors(work: Sequence[Work]) -> tuple[float, float]:

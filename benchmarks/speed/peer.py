@@ -32,7 +32,7 @@ class Settings:
 
     data: Path = DATA
     """Folder that holds MNIST (environment: PRIORBENCH_DATA)."""
-    methods: tuple[str, ...] = ("gaussian", "vampprior")
+    methods: tuple[Literal["gaussian", "vampprior"], ...] = ("gaussian", "vampprior")
     """Of `gaussian` (pythae's VAE) and `vampprior` (its VAMP, K = 500)."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of our training; pythae's is float32."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from functools import partial
@@ -100,17 +100,20 @@ class Decoder(BaseDecoder):
         return ModelOutput(reconstruction=self.layers(z).sigmoid())
 
 
+THEIR_MODELS: dict[str, Callable[[dict[str, Any]], VAE]] = {
+    "gaussian": lambda sizes: VAE(VAEConfig(**sizes), Encoder(), Decoder()),
+    "vampprior": lambda sizes: VAMP(VAMPConfig(**sizes, number_components=COMPONENTS), Encoder(), Decoder()),
+}
+"""pythae's models with the laws of our methods."""
+
+
 class Theirs:
     """pythae's trainer, step by step, and its own likelihood."""
 
     def __init__(self, method: str, settings: Settings, data: Dataset):
         sizes = {"input_dim": SHAPE, "latent_dim": LATENT, "reconstruction_loss": "bce"}
         with silence():
-            self.model = (
-                VAMP(VAMPConfig(**sizes, number_components=COMPONENTS), Encoder(), Decoder())
-                if method == "vampprior"
-                else VAE(VAEConfig(**sizes), Encoder(), Decoder())
-            )
+            self.model = THEIR_MODELS[method](sizes)
             images = data.train.stored
             self.trainer = BaseTrainer(
                 self.model,

@@ -38,7 +38,7 @@ def differentiate(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
     put(torch.autograd.grad(loss, parameters), parameters)
 
 
-def put(gradients: Sequence[Tensor], parameters: Sequence[nn.Parameter]) -> None:
+def put(gradients: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
     """Each gradient into its parameter's `grad`, in the parameter's own layout.
 
     Autograd hands a gradient on in whatever strides its last operation left; a convolution's under a gradient penalty

@@ -14,6 +14,7 @@ from benchmarks.runner.ensemble.refusal import Unstackable
 from benchmarks.runner.ensemble.stack import Stack, join
 from benchmarks.runner.ensemble.turn import TOLERANCE, Turn
 from benchmarks.runner.train import Trainer, optimiser
+from priors.parts.fitting import put
 
 NORMS = 1e-2
 """How much a gradient's norm may differ, relatively: it rounds more than its loss."""
@@ -99,12 +100,10 @@ class Ensemble:
     def descend(self, turn: Turn, turned: Turned) -> None:
         """One step of the player's Adam, in each member's clipped gradient."""
         factors = clipping(turned.gradients, self.settings.clip) if self.settings.clip else None
-        for k, gradient in zip(turn.own, turned.gradients, strict=True):
-            stacked = self.stack.tensors[k]
-            if factors is not None:
-                gradient = gradient * factors.view(-1, *[1] * (gradient.dim() - 1))
-            same = gradient.stride() == stacked.stride()
-            stacked.grad = gradient if same else torch.empty_like(stacked).copy_(gradient)
+        gradients = turned.gradients
+        if factors is not None:
+            gradients = [one * factors.view(-1, *[1] * (one.dim() - 1)) for one in gradients]
+        put(gradients, [self.stack.tensors[k] for k in turn.own])
         turn.adam.step()
 
     # Before the first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.fx import Graph
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from benchmarks.runner.capture import joined, recorded
+from benchmarks.runner.capture import joined, named, recorded
 from priors.base import Batch
 
 aten = torch.ops.aten
@@ -37,7 +37,7 @@ class Turned(NamedTuple):
     """What a turn gives: the losses (S,), their parts by name (S,), and the gradients of the player's parameters."""
 
     losses: Tensor
-    parts: dict[str, Tensor]
+    parts: Mapping[str, Tensor]
     gradients: Sequence[Tensor]
 
 
@@ -77,8 +77,8 @@ class Recorded:
     ) -> Turned:
         given = [one for one in images if one is not None]
         with torch.no_grad():
-            losses, *rest = self.graph([*tensors], given, [*noise], *numbers(warm_up, step))
-        return Turned(losses, dict(zip(self.names, rest, strict=False)), rest[len(self.names) :])
+            flat = self.graph([*tensors], given, [*noise], *numbers(warm_up, step))
+        return Turned(*named(flat, self.names))
 
 
 def on_cuda(graph: Any, tensors: Sequence[Tensor], images: list[Tensor], noise: Sequence[Tensor]) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from benchmarks.config.settings import Run
-from benchmarks.runner.execute import Outcome, failed
+from benchmarks.runner.execute import Outcome, ended, failed
 from benchmarks.runner.executors.bundle import Bundle
 from benchmarks.runner.workspace import Workspace
 
@@ -109,6 +109,5 @@ def late(job: Job) -> Iterator[Outcome]:
 def resolved(run: Run, workspace: Workspace, note: str) -> Outcome:
     """A run whose job ended without a word on it: done, by its record, or failed for what became of the job."""
     if workspace.done(run):
-        ended = workspace.record(run).read("training.json")
-        return Outcome(run, ended["status"], ended["note"])
+        return ended(run, workspace.record(run))
     return failed(run, workspace, note)
