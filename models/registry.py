@@ -6,9 +6,10 @@ Nothing here knows a part by its name or type: how each kind is built stands whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from models.backbones import BACKBONES
+from models.backbones.initial import he
 from models.base import MODELS, Autoencoder
 from models.likelihoods import LIKELIHOODS, Likelihood, Observed
 from models.posteriors import POSTERIORS
@@ -37,18 +38,22 @@ def make(
     likelihood: str,
     log_variance: tuple[float, float] = (-12.0, 4.0),
     variance: float = 0.5,
+    initialisation: Literal["own", "he"] = "own",
     step: float = 1 / 255,
 ) -> Autoencoder:
     """An autoencoder for x of `data_shape`, `bounded` if x lies in [0, 1]; its weights from torch's random state.
 
     widths: None takes the backbone's own. log_variance: range of the posterior's. variance: of the likelihood
-    gaussian-fixed. step: between the grey levels of x, for the logistic likelihood.
+    gaussian-fixed. initialisation: "he" draws the networks' weights anew (`initial.he`). step: between the grey levels
+    of x, for the logistic likelihood.
     ValueError where the parts do not fit each other or the data.
     """
     p_x = make_likelihood(likelihood, data_shape, bounded, variance, step)
     q_z = POSTERIORS[posterior](latent_dim, log_variance)
     own = {} if widths is None else {"widths": widths}
     networks = BACKBONES[backbone](data_shape, q_z.outputs, latent_dim, p_x.outputs, **own)
+    if initialisation == "he":
+        he(networks)
     return MODELS[type](networks, q_z, p_x)
 
 

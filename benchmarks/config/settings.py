@@ -56,6 +56,7 @@ class ModelSettings(Settings):
     """The autoencoder. widths: of the hidden layers or channels (left out: the backbone's own). latent_dim: D.
 
     log_variance: range that the posterior's log variance is clipped to. variance: of the likelihood gaussian-fixed.
+    initialisation: of the networks' weights, the backbone's own or He's (N(0, 2 / inputs) in every layer).
     """
 
     type: Annotated[str, known("type")] = "vae"
@@ -66,6 +67,7 @@ class ModelSettings(Settings):
     likelihood: Annotated[str, known("likelihood")] = "bernoulli"
     log_variance: tuple[float, float] = (-12.0, 4.0)
     variance: float = Field(0.5, gt=0)
+    initialisation: Literal["own", "he"] = "own"
 
     @field_validator("log_variance")
     @classmethod
@@ -110,6 +112,7 @@ class TrainingSettings(Settings):
     patience: epochs without a better validation loss after which training ends (0: never).
     keep: the weights of the best validation loss, or the last (for adversarial training, whose loss ranks nothing).
     clip: largest norm of a player's gradient (0: no clipping).
+    gradients: as they are, or each tensor's divided by its own norm before Adam sees it (the VampPrior's authors').
     precision: of the networks' products while training; bfloat16 is up to twice as fast, and so is tf32 on a GPU.
         Evaluation is always in float32.
     """
@@ -122,6 +125,7 @@ class TrainingSettings(Settings):
     patience: int = Field(0, ge=0)
     keep: Literal["best", "last"] = "best"
     clip: float = Field(0.0, ge=0)
+    gradients: Literal["plain", "normalised"] = "plain"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
 
 

@@ -39,6 +39,9 @@ CODES = 1000
 VALIDATION_CHUNK = 2000
 """Images at a time on a CPU."""
 
+NORM_GUARD = 1e-7
+"""What keeps the norm of a gradient that vanishes from dividing by zero."""
+
 
 class Diverged(RuntimeError):
     """A loss or a weight left the real numbers; the message has the epoch and the losses."""
@@ -163,7 +166,7 @@ class Trainer:
                 chosen = index if number == 0 else torch.randint(len(self.data.train), index.shape, device=self.device)
                 x, grey = self.data.train.with_grey(chosen)
                 loss, parts, gradients = turn(Batch(x, self.warm_up(), self.progress.step, grey))
-                descend(gradients, player.parameters, adam, self.settings.clip)
+                descend(gradients, player.parameters, adam, self.settings)
             losses[f"{player.name}.loss"] = loss
             losses |= {f"{player.name}.{name}": value for name, value in parts.items()}
         self.progress.step += 1
@@ -257,13 +260,29 @@ def optimiser(player: Player, settings: TrainingSettings) -> torch.optim.Optimiz
 
 
 def descend(
-    gradients: Sequence[Tensor], parameters: Sequence[nn.Parameter], adam: torch.optim.Optimizer, clip: float
+    gradients: Sequence[Tensor],
+    parameters: Sequence[nn.Parameter],
+    adam: torch.optim.Optimizer,
+    settings: TrainingSettings,
 ) -> None:
     """One step on these parameters alone: no other player's gradient is computed or touched."""
-    put(gradients, parameters)
-    if clip:
-        nn.utils.clip_grad_norm_(parameters, clip)
+    put(normalised(gradients) if settings.gradients == "normalised" else gradients, parameters)
+    if settings.clip:
+        nn.utils.clip_grad_norm_(parameters, settings.clip)
     adam.step()
+
+
+def normalised(gradients: Sequence[Tensor], members: bool = False) -> Sequence[Tensor]:
+    """Each tensor's gradient divided by its own 2-norm, g / (||g|| + 1e-7), or each member's part of it where they are
+    stacked.
+
+    Adam takes a constant factor out of a gradient anyway: this gives every batch the same weight in its averages.
+    """
+    if members:
+        norms = [one.reshape(len(one), -1).norm(dim=1).view(-1, *[1] * (one.dim() - 1)) for one in gradients]
+    else:
+        norms = list(torch._foreach_norm([*gradients]))
+    return [one / (norm + NORM_GUARD) for one, norm in zip(gradients, norms, strict=True)]
 
 
 def decay(schedule: Schedule, epoch: int, epochs: int) -> float:

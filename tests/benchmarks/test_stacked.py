@@ -139,7 +139,13 @@ def test_convolutions_are_not_stacked(method: str, members: Members):
 
 def test_settings_of_training(members: Members):
     """Clipping is of each seed's own gradient; a schedule, warm-up and a last batch of another size."""
-    overrides = ("training.epochs=3", "training.clip=0.5", "training.batch_size=350", "training.warm_up=4")
+    overrides = (
+        "training.epochs=3",
+        "training.clip=0.5",
+        "training.gradients=normalised",
+        "training.batch_size=350",
+        "training.warm_up=4",
+    )
     more = (*overrides, "training.schedule.type=cosine")
     solo, stacked = members("gaussian", "alone", *more), members("gaussian", "together", *more)
     alone(solo)

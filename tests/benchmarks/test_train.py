@@ -165,6 +165,15 @@ def test_clipping_bounds_the_gradient(tmp_path: Path):
     assert model.b.grad.norm().item() == pytest.approx(0.125, rel=1e-4)
 
 
+def test_normalised_gradients_have_the_length_of_one():
+    gradients = [torch.tensor([[3.0, 4.0]]), torch.zeros(2)]
+    one, none = train.normalised(gradients)
+    torch.testing.assert_close(one, torch.tensor([[0.6, 0.8]]))
+    assert torch.equal(none, torch.zeros(2))
+    stacked = train.normalised([torch.tensor([[3.0, 4.0], [0.0, 2.0]])], members=True)
+    torch.testing.assert_close(stacked[0], torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
+
+
 def test_losses_are_means_over_images(tmp_path: Path):
     """A short last batch counts for its images, not for a whole batch."""
     model = Two()

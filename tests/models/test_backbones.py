@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from models.backbones import BACKBONES, Backbone
 from models.backbones.base import Stage
+from models.backbones.initial import he
 
 TINY = {
     "mlp": (5, 4),
@@ -337,3 +338,17 @@ def test_code_that_is_no_map_goes_through_dense_layers():
     networks = tiny("vaepp-cifar", latent_dim=3)  # maps have 4 x 4 numbers
     assert [type(layer) for layer in networks.encoder[-2:]] == [nn.Flatten, nn.Linear]
     assert networks.decoder[0].weight.shape == (16 * 4 * 4, 3)
+
+
+def test_hes_initial_weights_keep_a_signals_size():
+    """Of x with unit variance, every layer's output before its nonlinearity has variance 2, whatever the number of
+    inputs; biases stay."""
+    torch.manual_seed(0)
+    layers = [nn.Linear(400, 300), nn.Conv2d(20, 30, 3), nn.ConvTranspose2d(20, 30, 3)]
+    biases = [layer.bias.clone() for layer in layers]
+    he(layers)
+    for layer, bias, shape in zip(layers, biases, ((500, 400), (20, 20, 9, 9), (20, 20, 9, 9)), strict=True):
+        inside = layer(torch.randn(shape)) - layer.bias.view(-1, *[1] * (len(shape) - 2))
+        centre = inside if inside.dim() == 2 else inside[..., 2:-2, 2:-2]
+        assert centre.var().item() == pytest.approx(2.0, rel=0.05)
+        assert torch.equal(layer.bias, bias)

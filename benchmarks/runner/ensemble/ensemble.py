@@ -13,7 +13,7 @@ from benchmarks.runner.ensemble.recorded import Images, Turned
 from benchmarks.runner.ensemble.refusal import Unstackable
 from benchmarks.runner.ensemble.stack import Stack, join
 from benchmarks.runner.ensemble.turn import TOLERANCE, Turn
-from benchmarks.runner.train import Trainer, optimiser
+from benchmarks.runner.train import Trainer, normalised, optimiser
 from priors.parts.fitting import put
 
 NORMS = 1e-2
@@ -99,8 +99,10 @@ class Ensemble:
 
     def descend(self, turn: Turn, turned: Turned) -> None:
         """One step of the player's Adam, in each member's clipped gradient."""
-        factors = clipping(turned.gradients, self.settings.clip) if self.settings.clip else None
         gradients = turned.gradients
+        if self.settings.gradients == "normalised":
+            gradients = normalised(gradients, members=True)
+        factors = clipping(gradients, self.settings.clip) if self.settings.clip else None
         if factors is not None:
             gradients = [one * factors.view(-1, *[1] * (one.dim() - 1)) for one in gradients]
         put(gradients, [self.stack.tensors[k] for k in turn.own])
