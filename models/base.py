@@ -69,7 +69,14 @@ class Autoencoder(nn.Module, ABC):
         """`log_likelihood` where nobody asks for its gradient: the same up to rounding, and faster on a CPU."""
         return self.likelihood.score(x, self.parameters_of_x(z))
 
-    def host(self, data_shape: tuple[int, ...], count: int, bounded: bool, examples: Callable[[int], Tensor]) -> Host:
+    def host(
+        self,
+        data_shape: tuple[int, ...],
+        count: int,
+        bounded: bool,
+        examples: Callable[[int], Tensor],
+        inputs: Callable[[Tensor], Tensor],
+    ) -> Host:
         """This model as a prior or a regulariser sees it. count: N, training examples."""
         return Host(
             latent_dim=self.posterior.latent_dim,
@@ -80,6 +87,7 @@ class Autoencoder(nn.Module, ABC):
             encode=self.encode,
             decode=self.decode,
             examples=examples,
+            inputs=inputs,
         )
 
     @property

@@ -33,7 +33,7 @@ class VAE(Autoencoder):
         q = self.encode(batch.x)
         z = q.rsample()
         distortion = -self.log_likelihood(batch.x, z).mean()
-        kl = density(prior).divergence(batch.x, q, z).mean()
+        kl = density(prior).divergence(batch, q, z).mean()
         terms = self.terms(batch, q, z, kl, prior)
         loss = distortion + batch.warm_up * sum(terms.values(), kl)
         parts = {"reconstruction": distortion, "kl": kl, **terms}
@@ -47,4 +47,4 @@ class VAE(Autoencoder):
         """-ELBO at full weight of the KL and without regularisers, one draw, (B,)."""
         q = self.encode(x)
         z = q.rsample()
-        return density(prior).divergence(x, q, z) - self.log_likelihood(x, z)
+        return density(prior).divergence(Batch(x), q, z) - self.log_likelihood(x, z)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from priors.base import Codes, Host, Unsupported
+from priors.base import Batch, Codes, Host, Unsupported
 from priors.parts.checks import at_least
 from priors.parts.normal import DiagonalNormal, NormalMixture, NormalMixtureDensity, mixture_of
 from priors.registry import register
@@ -64,10 +64,10 @@ class Aggregate(NormalMixtureDensity):
         """The same function in float64."""
         return self.law().double().log_prob_in_chunks
 
-    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
+    def divergence(self, batch: Batch, q: Distribution, z: Tensor) -> Tensor:
         """The same estimate as every prior's; in training, p is the mixture over images drawn afresh."""
         if not self.training:
-            return super().divergence(x, q, z)
+            return super().divergence(batch, q, z)
         fresh = mixture_of(self.encode(self.examples(self.components)), "aggregate")
         return q.log_prob(z) - fresh.log_prob(z)
 

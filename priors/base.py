@@ -45,6 +45,7 @@ class Host:
     stochastic: q(z|x) has a density.
     encode: x (B, *data_shape) -> q(z|x), batch (B,), event (D,). decode: z (B, D) -> E[x|z], (B, *data_shape).
     examples: n -> n training inputs drawn at random (n, *data_shape), for priors whose parameters start from data.
+    inputs: numbers of training examples (n,), as in `Batch.index` -> these (n, *data_shape), binarised anew.
     """
 
     latent_dim: int
@@ -55,6 +56,7 @@ class Host:
     encode: Callable[[Tensor], IndexedDistribution]
     decode: Callable[[Tensor], Tensor]
     examples: Callable[[int], Tensor]
+    inputs: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Batch:
     """What a loss is computed on: x (B, *data_shape), the KL's warm-up weight in [0, 1], and the steps taken so far.
 
     grey: where x was drawn as 0 and 1, the images that it was drawn from, (B, *data_shape).
+    index: in training, which of the N training examples these are, (B,); None elsewhere.
 
     Where a loss is captured once and replayed, warm_up and step are tensors: a loss computes with them, and one that
     asks `if` of them is not captured.
@@ -71,6 +74,7 @@ class Batch:
     warm_up: float | Tensor = 1.0
     step: int | Tensor = 0
     grey: Tensor | None = None
+    index: Tensor | None = None
 
     @property
     def original(self) -> Tensor:
@@ -215,8 +219,8 @@ class Density(Prior):
         """`log_prob` with all that does not depend on z computed once: for many calls with weights that stay."""
         return self.log_prob
 
-    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
-        """One-sample estimate of KL(q(z|x) || p) in nats, (B,), from one draw z ~ q: ln q(z|x) - ln p(z).
+    def divergence(self, batch: Batch, q: Distribution, z: Tensor) -> Tensor:
+        """One-sample estimate of KL(q(z|x) || p) in nats, (B,), from one draw z ~ q, q of batch.x: ln q(z|x) - ln p(z).
 
         The same estimate for every prior: a closed form would flatter the Gaussian by a lower variance.
         """

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from torch.nn import functional as F
 
 from priors import sizes
-from priors.base import Codes, Density, Diagnostic, Host
+from priors.base import Batch, Codes, Density, Diagnostic, Host
 from priors.parts.checks import at_least, layered
 from priors.parts.networks import code_critic
 from priors.parts.normal import log_standard_normal
@@ -106,10 +106,10 @@ class LARS(Density):
         acceptance = acceptance.clamp(4 * info.tiny, 1 - info.eps)  # log1p of tiny itself may round to 0
         return acceptance.log(), (self.truncation - 1) * torch.log1p(-acceptance)
 
-    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
+    def divergence(self, batch: Batch, q: Distribution, z: Tensor) -> Tensor:
         """The same estimate as every prior's; in training, Z comes from fresh draws."""
         if not self.training:
-            return super().divergence(x, q, z)
+            return super().divergence(batch, q, z)
         acceptance = self.accept(self.proposals(self.draws)).mean()
         self.acceptance.lerp_(acceptance.detach(), 1 - MEMORY)
         return q.log_prob(z) - log_standard_normal(z) - self.log_ratio(z, acceptance)

@@ -131,14 +131,14 @@ class Pullback(Energy, DataCritic):
 
     # Training
 
-    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
+    def divergence(self, batch: Batch, q: Distribution, z: Tensor) -> Tensor:
         """ln q(z|x) - ln f(z) + ln Z in nats, (B,).
 
         In training ln Z is the normaliser's, and the mean is moved to 0 where it is below (the authors' code), as an
         estimate's noise may have it; elsewhere ln Z is the fitted one, or that of the validation.
         """
         if not self.training and (self.fitted is not None or self.selection == "normalised"):
-            return super().divergence(x, q, z)
+            return super().divergence(batch, q, z)
         others = self.normaliser.others(self.log_f, q, z)
         at_z, at_others = self.log_f(torch.cat([z, others])).split([len(z), len(others)])  # one pass of the networks
         kl = q.log_prob(z) - at_z + self.normaliser.log_z(Terms(q, z, at_z, others, at_others))

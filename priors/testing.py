@@ -52,6 +52,7 @@ def toy_host(latent_dim: int = 2, data_dim: int = 6, dtype: torch.dtype = torch.
         encode=toy.encode,
         decode=toy.decode,
         examples=lambda n: toy.images[torch.randint(count, (n,), device=toy.images.device)],
+        inputs=lambda index: toy.images[index],
         autoencoder=toy,
     )
 

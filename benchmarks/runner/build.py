@@ -40,7 +40,7 @@ def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
         order = torch.randperm(len(data.train), device=device)  # drawn there: a copy would be waited for at every step
         return data.train.batch(order[torch.arange(n, device=device) % len(data.train)])
 
-    host = model.host(data.shape, len(data.train), data.bounded, examples)
+    host = model.host(data.shape, len(data.train), data.bounded, examples, data.train.batch)
     torch.manual_seed(seed_for(run.seed, "regularisers"))
     model.regularise([placed(REGULARISERS[one.name](host, **one.settings), device) for one in run.regularisers])
     torch.manual_seed(seed_for(run.seed, "prior"))

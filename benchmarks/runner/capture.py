@@ -6,6 +6,7 @@ import random
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,15 @@ def capture(written: Turn, batch: Batch, both: nn.Module) -> Turn:
 
 def tensors(batch: Batch) -> list[Tensor]:
     """What a turn depends on beside weights, buffers and draws, in the order of a `Batch`."""
-    x = batch.x
-    numbers = [torch.tensor(batch.warm_up, device=x.device), torch.tensor(batch.step, device=x.device)]
-    return [x, *numbers] if batch.grey is None else [x, *numbers, batch.grey]
+    numbers = (torch.tensor(one, device=batch.x.device) for one in (batch.warm_up, batch.step))
+    every = (batch.x, *numbers, batch.grey, batch.index)
+    return [one for one in every if one is not None]
+
+
+def refilled(batch: Batch, given: Sequence[Tensor]) -> Batch:
+    """Such a batch of other tensors, in the same order."""
+    filled = [field.name for field in fields(batch) if getattr(batch, field.name) is not None]
+    return replace(batch, **dict(zip(filled, given, strict=True)))
 
 
 def traced(written: Turn, batch: Batch, names: Sequence[str]) -> Flat:
@@ -72,7 +79,7 @@ def traced(written: Turn, batch: Batch, names: Sequence[str]) -> Flat:
     on the way raises here."""
 
     def flat(given: list[Tensor]) -> list[Tensor]:
-        loss, parts, gradients = written(Batch(*given))
+        loss, parts, gradients = written(refilled(batch, given))
         return [loss, *(parts[name] for name in names), *gradients]
 
     graph: Flat = make_fx(flat)(tensors(batch))

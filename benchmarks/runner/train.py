@@ -165,7 +165,7 @@ class Trainer:
             for number in range(player.turns):
                 chosen = index if number == 0 else torch.randint(len(self.data.train), index.shape, device=self.device)
                 x, grey = self.data.train.with_grey(chosen)
-                loss, parts, gradients = turn(Batch(x, self.warm_up(), self.progress.step, grey))
+                loss, parts, gradients = turn(Batch(x, self.warm_up(), self.progress.step, grey, chosen))
                 descend(gradients, player.parameters, adam, self.settings)
             losses[f"{player.name}.loss"] = loss
             losses |= {f"{player.name}.{name}": value for name, value in parts.items()}

@@ -85,7 +85,8 @@ def nll(settings: Settings, prior: str) -> Job:
         posterior="normal",
         likelihood="bernoulli",
     )
-    p = density(priors.make(prior, model.host(SHAPE, len(x), True, lambda n: x[torch.arange(n) % len(x)])))
+    host = model.host(SHAPE, len(x), True, lambda n: x[torch.arange(n) % len(x)], lambda index: x[index])
+    p = density(priors.make(prior, host))
     layers = [one for one in model.decoder.modules() if isinstance(one, nn.Linear)]
     draws, sizes = len(x) * samples, f"{len(x):,} images, {samples:,} draws each"
     work = [product(draws, layer.in_features, layer.out_features) for layer in layers]

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from priors.base import Density, density
+from priors.base import Batch, Density, density
 from priors.conformance.construction import SOUND
 from priors.conformance.law import demand, law
 from priors.conformance.samples import central_difference, check_kind, demand_finite, forms
@@ -74,12 +74,12 @@ def frozen(trial: Trial) -> None:
 @law(Density, after=POINTWISE)
 def divergence(trial: Trial) -> None:
     """divergence is (B,) and finite in training; after it, the one-sample estimate ln q(z|x) - ln p(z)."""
-    x = trial.host.examples(9)
+    x = trial.host.inputs(torch.arange(9))
     q = trial.host.encode(x)
     z = q.rsample()
-    value = density(trial.build()).divergence(x, q, z)
+    value = density(trial.build()).divergence(Batch(x, index=torch.arange(9)), q, z)
     demand(value.shape == (9,), f"for 9 images it has the shape {tuple(value.shape)}", "a figure for every image")
     demand_finite("in training", value, "look for 1 / 0 and log 0")
     fix = "leave it as it is, or depart from it in training alone (`if self.training`): priors are compared by it"
     prior = trial.density
-    same("ln q - ln p", q.log_prob(z) - prior.log_prob(z), "divergence", prior.divergence(x, q, z), fix)
+    same("ln q - ln p", q.log_prob(z) - prior.log_prob(z), "divergence", prior.divergence(Batch(x), q, z), fix)

@@ -42,7 +42,8 @@ def turns(trial: Trial) -> None:
     players = [*model_player(prior, trial.host), *prior.players()]
     if not players:
         raise NotApplicable("nothing is learned in training")
-    batch = Batch(trial.host.examples(50))
+    index = torch.arange(50)
+    batch = Batch(trial.host.inputs(index), index=index)
     for player in players:
         take_turn(player, batch, [*prior.parameters(), *trial.host.autoencoder.parameters()])
 
@@ -55,7 +56,7 @@ def model_player(prior: Prior, host: Host) -> list[Player]:
         q = host.encode(batch.x)
         z = q.rsample()
         if isinstance(prior, Density):
-            value = prior.divergence(batch.x, q, z).mean()
+            value = prior.divergence(batch, q, z).mean()
         else:
             value = (prior.rsample(len(z)) + 1).sin().mean()
         penalty = prior.penalty(batch)

@@ -146,6 +146,11 @@ class NormalMixture:
         return NormalMixture(self.mean.double(), self.log_variance.double(), self.log_weight.double())
 
 
+AT_ONCE = 2048
+"""Components of a frozen mixture that are computed at a time: all of a learned one, and what a cache holds of one that
+has a component a training image."""
+
+
 class Frozen:
     """A mixture's ln p(z) as an evaluation asks for it, many times: float64, (..., D) -> (...).
 
@@ -174,7 +179,13 @@ class Frozen:
     def summed(self, z: Tensor) -> Tensor:
         """ln p(z), (B, D) -> (B,)."""
         z = z.to(self.dtype) - self.centre
-        exponent = torch.addmm(self.constant, torch.cat([z, z.square()], -1), self.coefficients)  # (B, K)
+        both = torch.cat([z, z.square()], -1)
+        parts = zip(self.constant.split(AT_ONCE), self.coefficients.split(AT_ONCE, 1), strict=True)
+        return torch.stack([self.some(both, *part) for part in parts]).logsumexp(0)
+
+    def some(self, both: Tensor, constant: Tensor, coefficients: Tensor) -> Tensor:
+        """ln of some components' sum, (B,). both: z and its square, (B, 2D)."""
+        exponent = torch.addmm(constant, both, coefficients)  # (B, K)
         most = exponent.amax(-1, keepdim=True).clamp(min=torch.finfo(self.dtype).min)
         powers = exponent.sub_(most).exp2_().sum(-1)
         return (powers.double().log2() + most[:, 0].double()) * LOG_2

@@ -292,7 +292,13 @@ def vae(
 
 def prior_of(name: str, model: Autoencoder, shape: tuple[int, ...] = (6,)) -> Prior:
     dtype = next(model.parameters()).dtype
-    host = model.host(shape, 50, True, lambda n: torch.rand(n, *shape, dtype=dtype))
+    host = model.host(
+        shape,
+        50,
+        True,
+        examples=lambda n: torch.rand(n, *shape, dtype=dtype),
+        inputs=lambda index: torch.rand(len(index), *shape, dtype=dtype),
+    )
     small = {"components": 4, "channels": (4,), "width": 16}
     settings = prior_registry.settings_of(prior_registry.PRIORS[name])
     return prior_registry.make(name, host, **{key: small[key] for key in small if key in settings}).to(dtype)
@@ -436,7 +442,7 @@ def test_all_images_are_encoded_in_chunks_as_in_one_go():
 
 def test_host_is_the_model_as_its_prior_sees_it():
     model = vae()
-    host = model.host((6,), 50, True, lambda n: torch.zeros(n, 6))
+    host = model.host((6,), 50, True, lambda n: torch.zeros(n, 6), torch.zeros_like)
     x = torch.rand(4, 6, dtype=torch.float64)
     assert (host.latent_dim, host.data_shape, host.bounded, host.stochastic) == (3, (6,), True, True)
     assert torch.equal(host.encode(x).mean, model.encode(x).mean)

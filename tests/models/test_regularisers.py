@@ -62,7 +62,7 @@ def code(host: Host, prior: Density, size: int, step: int = 0) -> Coded:
     batch = Batch(host.examples(size), step=step)
     q = host.encode(batch.x)
     z = q.rsample()
-    return Coded(batch, q, z, prior.divergence(batch.x, q, z).mean(), prior, networks(host))
+    return Coded(batch, q, z, prior.divergence(batch, q, z).mean(), prior, networks(host))
 
 
 def small(name: str, host: Host, **settings: Any) -> Regulariser:

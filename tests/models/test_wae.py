@@ -35,7 +35,7 @@ def autoencoder(type: str = "wae", *matching: str, posterior: str = "determinist
 
 
 def host_of(model: Autoencoder):
-    return model.host((4,), 100, False, lambda n: torch.randn(n, 4))
+    return model.host((4,), 100, False, lambda n: torch.randn(n, 4), torch.zeros_like)
 
 
 def prior_of(model: Autoencoder, name: str = "gaussian") -> Prior:

@@ -13,7 +13,7 @@ from torch.distributions import Categorical, Distribution, Independent, MixtureS
 from largest import Largest
 from priors import registry
 from priors.aggregate import Aggregate
-from priors.base import Codes, Host, Unsupported
+from priors.base import Batch, Codes, Host, Unsupported
 from priors.parts import normal
 from priors.parts.normal import DiagonalNormal, mixture_of
 from priors.testing import toy_codes, toy_host
@@ -107,14 +107,14 @@ def test_training_draws_images_afresh_and_its_gradient_reaches_the_encoder():
     q = DiagonalNormal(torch.randn(9, 2).double(), torch.randn(9, 2).double())
     x, z = torch.rand(9, 6).double(), q.sample()
     for _ in range(2):
-        estimate = prior.divergence(x, q, z)
+        estimate = prior.divergence(Batch(x), q, z)
         expected = Independent(Normal(q.mean, q.stddev), 1).log_prob(z) - reference(host.encode(given[-1])).log_prob(z)
         torch.testing.assert_close(estimate, expected, rtol=1e-10, atol=1e-10)
     assert len(given) == 3
     assert not torch.equal(given[1], given[2])
     estimate.mean().backward()
     assert all(p.grad.abs().max() > 0 for p in host.autoencoder.encoder.parameters())
-    torch.testing.assert_close(prior.eval().divergence(x, q, z), q.log_prob(z) - prior.log_prob(z))
+    torch.testing.assert_close(prior.eval().divergence(Batch(x), q, z), q.log_prob(z) - prior.log_prob(z))
     assert len(given) == 3
 
 
@@ -124,7 +124,7 @@ def test_training_mixture_has_the_law_of_all_as_its_expectation():
     prior, z = make(host, components=4), torch.randn(6, 2, dtype=torch.float64)
     q = DiagonalNormal(torch.zeros(6, 2).double(), torch.zeros(6, 2).double())
     with torch.no_grad():
-        log_p = torch.stack([q.log_prob(z) - prior.divergence(z, q, z) for _ in range(3000)])
+        log_p = torch.stack([q.log_prob(z) - prior.divergence(Batch(z), q, z) for _ in range(3000)])
     all_of_them = reference(toy_codes(host).posterior).log_prob(z)
     ratio = (log_p - all_of_them).exp()
     assert ((ratio.mean(0) - 1).abs() < 4 * ratio.std(0) / math.sqrt(3000)).all()
@@ -135,7 +135,7 @@ def test_no_more_images_are_drawn_than_there_are():
     host, given = recorded(toy_host(count=20))
     prior = make(host, torch.float32, components=500)
     q = DiagonalNormal(torch.zeros(2, 2), torch.zeros(2, 2))
-    prior.divergence(torch.rand(2, 6), q, q.sample())
+    prior.divergence(Batch(torch.rand(2, 6)), q, q.sample())
     assert [len(images) for images in given] == [20, 20]
 
 
@@ -177,7 +177,7 @@ def test_other_posteriors_are_refused():
     z = torch.zeros(1, 2)
     for use in (
         lambda: prior.log_prob(z),
-        lambda: prior.divergence(z, DiagonalNormal(z, z), z),
+        lambda: prior.divergence(Batch(z), DiagonalNormal(z, z), z),
         lambda: prior.fit(Codes(lambda: encode(torch.rand(5, 6)))),
     ):
         with pytest.raises(Unsupported, match="aggregate needs diagonal normal posteriors, not Independent"):

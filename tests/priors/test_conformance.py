@@ -182,16 +182,16 @@ def frozen_too_early(self: Sound, host: Host) -> None:
     self.frozen = lambda: lambda z: law.log_prob(z.double())
 
 
-def closed_form(self: Sound, x: Tensor, q: DiagonalNormal, z: Tensor) -> Tensor:
+def closed_form(self: Sound, batch: Batch, q: DiagonalNormal, z: Tensor) -> Tensor:
     return torch.distributions.kl_divergence(
         *(torch.distributions.Independent(torch.distributions.Normal(p.mean, p.stddev), 1) for p in (q, self.law()))
     )
 
 
-def only_vectors(self: Sound, x: Tensor, q: DiagonalNormal, z: Tensor) -> Tensor:
-    if x.dim() != 2:
+def only_vectors(self: Sound, batch: Batch, q: DiagonalNormal, z: Tensor) -> Tensor:
+    if batch.x.dim() != 2:
         raise ValueError("x is no vector")
-    return Density.divergence(self, x, q, z)
+    return Density.divergence(self, batch, q, z)
 
 
 def all_at_once(self: Sound, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

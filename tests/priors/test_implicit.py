@@ -137,7 +137,7 @@ def test_the_divergence_estimates_the_papers_kl():
     mean, log_variance = (t.requires_grad_() for t in 0.5 * torch.randn(2, 3, 2, dtype=torch.float64))
     q, x = DiagonalNormal(mean, log_variance), torch.rand(3, 6)
     z = q.rsample((20_000,))
-    one_by_one = prior.divergence(x, q, z)
+    one_by_one = prior.divergence(Batch(x), q, z)
     kl = kl_divergence(Normal(mean, q.stddev), Normal(torch.zeros_like(mean), torch.ones_like(mean))).sum(-1)
     exact = kl - prior.log_ratio(z).mean(0)
     error = (q.log_prob(z) - log_standard_normal(z)).std(0) / math.sqrt(len(z))

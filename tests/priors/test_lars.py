@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from priors import registry
+from priors.base import Batch
 from priors.lars import LARS
 from priors.parts.normal import DiagonalNormal, log_standard_normal
 from priors.testing import toy_codes, toy_host
@@ -94,7 +95,7 @@ def test_truncated_at_one_it_is_the_standard_normal():
     z = 3 * torch.randn(50, 2)
     assert torch.equal(prior.log_prob(z), log_standard_normal(z))
     q = DiagonalNormal(torch.zeros(50, 2), torch.zeros(50, 2))
-    gradients = torch.autograd.grad(prior.divergence(z, q, z).mean(), list(prior.parameters()))
+    gradients = torch.autograd.grad(prior.divergence(Batch(z), q, z).mean(), list(prior.parameters()))
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
@@ -143,7 +144,7 @@ def test_training_gradient_is_that_of_the_normalised_density():
     z = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
     q = DiagonalNormal(torch.zeros_like(z), torch.zeros_like(z))
     weights = list(prior.parameters())
-    ours = torch.autograd.grad(prior.divergence(z, q, z).mean(), weights)
+    ours = torch.autograd.grad(prior.divergence(Batch(z), q, z).mean(), weights)
     by_quadrature = (prior.accept(GRID) * normal_on_grid()).sum()
     expected = torch.autograd.grad(-prior.log_ratio(z, by_quadrature).mean(), weights, retain_graph=True)
     unnormalised = torch.autograd.grad(-prior.log_ratio(z, by_quadrature.detach()).mean(), weights)
@@ -160,11 +161,11 @@ def test_training_keeps_a_running_average_and_validation_uses_it():
     torch.manual_seed(1)
     fresh = prior.accept(prior.proposals(50)).mean()
     torch.manual_seed(1)
-    trained = prior.divergence(z, q, z)
+    trained = prior.divergence(Batch(z), q, z)
     torch.testing.assert_close(trained, q.log_prob(z) - log_standard_normal(z) - prior.log_ratio(z, fresh))
     torch.testing.assert_close(prior.acceptance, (0.9 * before + 0.1 * fresh).detach())
     kept = prior.eval().acceptance.clone()
-    torch.testing.assert_close(prior.divergence(z, q, z), q.log_prob(z) - prior.log_prob(z))
+    torch.testing.assert_close(prior.divergence(Batch(z), q, z), q.log_prob(z) - prior.log_prob(z))
     assert torch.equal(prior.acceptance, kept)
 
 
@@ -208,7 +209,7 @@ def test_training_moves_the_law_to_the_codes():
     for _ in range(200):
         z = codes()
         optimiser.zero_grad()
-        (prior.divergence(z, q, z) - q.log_prob(z)).mean().backward()
+        (prior.divergence(Batch(z), q, z) - q.log_prob(z)).mean().backward()
         optimiser.step()
     prior.fit(toy_codes(toy_host()))
     entropy = 0.5 * math.log(2 * math.pi * math.e * 0.04) + math.log(2)

@@ -44,7 +44,8 @@ def wavy(x: Tensor) -> Tensor:
 
 def given(critic: Callable[[Tensor], Tensor], dim: int = 2, count: int = 50, **settings: object) -> Pullback:
     """A prior in float64 on a decoder that is the identity: f = N(0, I) exp(-beta critic(z))."""
-    host = Host(dim, (dim,), count, False, True, encode=lambda x: x, decode=lambda z: z, examples=lambda n: None)
+    nothing = lambda n: None  # noqa: E731
+    host = Host(dim, (dim,), count, False, True, lambda x: x, lambda z: z, examples=nothing, inputs=nothing)
     prior = registry.make("pullback", host, **(TINY | {"sampling": "resampling"} | settings)).double()
     prior.critic = Function(critic)
     return prior
@@ -130,7 +131,7 @@ def test_divergence_is_the_paper_s_with_its_own_estimate_of_z():
     q = DiagonalNormal(torch.randn(9, 2, dtype=torch.float64), torch.full((9, 2), -1.0, dtype=torch.float64))
     z = q.sample()
     torch.manual_seed(3)
-    kl = prior.divergence(torch.zeros(9, 2), q, z)
+    kl = prior.divergence(Batch(torch.zeros(9, 2)), q, z)
     torch.manual_seed(3)
     e = torch.randn(5, 2, dtype=torch.float64)
     f = (log_standard_normal(z) - wavy(z)).exp()
@@ -139,7 +140,7 @@ def test_divergence_is_the_paper_s_with_its_own_estimate_of_z():
     assert expected.mean() > 0
     torch.testing.assert_close(kl, expected, rtol=1e-10, atol=1e-10)
     with torch.no_grad():
-        assert prior.divergence(torch.zeros(9, 2), q, z).isfinite().all()
+        assert prior.divergence(Batch(torch.zeros(9, 2)), q, z).isfinite().all()
 
 
 @pytest.mark.parametrize("clipped", [True, False])
@@ -148,7 +149,7 @@ def test_mean_kl_below_zero_is_moved_to_zero_without_a_gradient(clipped):
     mean = torch.zeros(6, 2, dtype=torch.float64)
     q = DiagonalNormal(mean, torch.full_like(mean, 2 * math.log(3.0 if clipped else 0.3)))
     z = 0.1 * torch.randn(6, 2, dtype=torch.float64)
-    kl = prior.divergence(torch.zeros(6, 2), q, z)
+    kl = prior.divergence(Batch(torch.zeros(6, 2)), q, z)
     (gradient,) = torch.autograd.grad(kl.mean(), prior.s)
     assert kl.std() > 0
     if clipped:
@@ -167,7 +168,7 @@ def test_gradient_in_beta_is_the_critic_s_mean_on_codes_minus_that_on_the_prior(
     log_variance = torch.full((many, 2), 0.4, dtype=torch.float64)
     q = DiagonalNormal(torch.ones_like(log_variance), log_variance)
     z = q.sample()
-    (gradient,) = torch.autograd.grad(prior.divergence(torch.zeros(1), q, z).mean(), prior.s)
+    (gradient,) = torch.autograd.grad(prior.divergence(Batch(torch.zeros(1)), q, z).mean(), prior.s)
     points, _ = grid()
     p = (log_standard_normal(points) - wavy(points)).softmax(0)
     on_prior = (p * wavy(points)).sum()
@@ -190,7 +191,7 @@ def test_divergence_is_normalised_by_the_fitted_log_z_after_the_fit():
     x = host.examples(8)
     q = host.encode(x)
     z = q.sample()
-    torch.testing.assert_close(prior.divergence(x, q, z), q.log_prob(z) - prior.log_prob(z))
+    torch.testing.assert_close(prior.divergence(Batch(x), q, z), q.log_prob(z) - prior.log_prob(z))
 
 
 # Training
@@ -264,7 +265,7 @@ def test_critic_is_low_on_data_after_training(training, penalty):
     x = ring(500)
     likelihood = GaussianFixed((2,), nn.Identity(), variance=0.05)
     model = VAE(mlp((2,), 4, 2, 1, (16,)), NormalPosterior(2), likelihood)
-    host = model.host((2,), len(x), False, lambda n: x[:n])
+    host = model.host((2,), len(x), False, lambda n: x[:n], lambda index: x[index])
     prior = Pullback(host, training=training, penalty=penalty, width=32, proposals=64, sampling="gan", critic_lr=3e-3)
     players = model.players(prior)
     optimisers = [torch.optim.Adam(p.parameters, lr=3e-3, betas=p.optimiser.betas) for p in players]

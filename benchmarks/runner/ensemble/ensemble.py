@@ -95,7 +95,7 @@ class Ensemble:
             with From(stream):
                 pairs.append(self.data.train.with_grey(chosen))
         x, grey = zip(*pairs, strict=True)
-        return Images(torch.stack(x), None if grey[0] is None else torch.stack(grey))
+        return Images(torch.stack(x), index, None if grey[0] is None else torch.stack(grey))
 
     def descend(self, turn: Turn, turned: Turned) -> None:
         """One step of the player's Adam, in each member's clipped gradient."""

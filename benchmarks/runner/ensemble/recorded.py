@@ -23,14 +23,20 @@ RESHAPED = (aten.view.default, aten._unsafe_view.default, aten.expand.default)
 
 
 class Images(NamedTuple):
-    """A batch of every member, (S, B, *data_shape), and the grey images that it was drawn from, or none."""
+    """A batch of every member, (S, B, *data_shape), which examples these are, (S, B), and, unless they are the same,
+    the grey images that they were drawn from. Of one member, the same without S."""
 
     x: Tensor
+    which: Tensor
     grey: Tensor | None = None
 
-    def of(self, s: int, warm_up: float, step: int) -> Batch:
+    def of(self, s: int) -> Images:
         """One member's."""
-        return Batch(self.x[s], warm_up, step, None if self.grey is None else self.grey[s])
+        return Images(*(None if one is None else one[s] for one in self))  # type: ignore[arg-type]
+
+    def batch(self, warm_up: float | Tensor, step: int | Tensor) -> Batch:
+        """What a loss is computed on, of one member."""
+        return Batch(self.x, warm_up, step, self.grey, self.which)
 
 
 class Turned(NamedTuple):

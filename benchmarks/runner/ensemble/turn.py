@@ -15,7 +15,7 @@ from benchmarks.runner import arithmetic
 from benchmarks.runner.ensemble.noise import Handed, Make, noted
 from benchmarks.runner.ensemble.recorded import Images, Recorded, Turned
 from benchmarks.runner.ensemble.stack import Stack
-from priors.base import Batch, Player
+from priors.base import Player
 
 TRIED = (0.625, 3)
 """A warm-up and a step that a recorded turn is tried at: it was recorded at others."""
@@ -54,7 +54,7 @@ class Turn:
     def alone(self, s: int, images: Images, warm_up: float, step: int) -> Tensor:
         """One member's loss, as its own trainer computes it."""
         with arithmetic.within(self.precision, images.x.device):
-            return self.players[s].loss(images.of(s, warm_up, step))[0]
+            return self.players[s].loss(images.of(s).batch(warm_up, step))[0]
 
     def each_alone(self, images: Images, noise: Sequence[Tensor]) -> Turned:
         """Losses and gradients as every member computes them by itself, with this noise."""
@@ -84,14 +84,14 @@ class Turn:
     ) -> Turned:
         """All losses, by a map over the members, and their gradients."""
 
-        def one(tensors: list[Tensor], x: Tensor, grey: Tensor | None, noise: list[Tensor]) -> tuple[Any, Any]:
+        def one(tensors: list[Tensor], images: Images, noise: list[Tensor]) -> tuple[Any, Any]:
             with self.stack.within(tensors), Handed(noise):
-                loss, parts = self.player.loss(Batch(x, warm_up, step, grey))
+                loss, parts = self.player.loss(images.batch(warm_up, step))
             return loss, dict(parts)
 
-        dims = (0, 0, None if images.grey is None else 0, 0)
+        dims = (0, Images(*(None if each is None else 0 for each in images)), 0)  # type: ignore[arg-type]
         with quiet(), arithmetic.within(self.precision, images.x.device):
-            losses, parts = torch.vmap(one, dims)([*tensors], images.x, images.grey, [*noise])
+            losses, parts = torch.vmap(one, dims)([*tensors], images, [*noise])
         gradients = torch.autograd.grad(losses.sum(), [tensors[k] for k in self.own])
         return Turned(losses.detach(), parts, gradients)
 
