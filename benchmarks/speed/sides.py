@@ -25,8 +25,8 @@ from benchmarks.datasets.base import Split
 from benchmarks.estimators.importance import importance_sampling
 from benchmarks.runner.turns import Turns
 from benchmarks.speed.step import make_trainer
-from models.backbones.gated import gated_stack
 from priors.base import density
+from priors.parts.gated import gated_stack
 
 if TYPE_CHECKING:
     from benchmarks.speed.peer import Settings

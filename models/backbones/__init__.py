@@ -6,6 +6,7 @@
     conv          none: a small pair                                 images    channels, each halving the side
     dpvae         Burgess et al. 2018, as dpVAE uses it for MNIST    images    channels, dense units
     flexae        FlexAE (Mondal et al. 2021)                        images    channels, channels, dense units
+    hvae          VampPrior (Tomczak and Welling 2018), two levels   any       of the layers, two
     infogan       2-Stage VAE (Dai and Wipf 2019)                    images    channels, channels, dense units
     vaepp         VAEPP, for 28 x 28 pixels                          images    channels of the blocks
     vaepp-cifar   VAEPP, for CIFAR-10                                images    channels before and after halving

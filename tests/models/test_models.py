@@ -14,12 +14,12 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from models import registry
 from models.backbones import BACKBONES
-from models.backbones.gated import GatedLinear
 from models.base import Autoencoder
 from models.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood, Logistic
 from models.posteriors import NormalPosterior
 from priors import registry as prior_registry
 from priors.base import Batch, Density, Prior, Unsupported
+from priors.parts.gated import GatedLinear
 
 SHAPE = (2, 3)
 DRAWS = 20_000
