@@ -71,6 +71,10 @@ draws = 500
 widths = [8]
 draws = 64
 final_draws = 1000
+[prior.snis]
+widths = [8]
+proposals = 16
+sets = 8
 [prior.two-stage]
 widths = [16]
 steps = 5
