@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from priors import sizes
 from priors.base import Codes, Density, Diagnostic, Host
 from priors.parts.checks import at_least, layered
+from priors.parts.importance import one_of_each
 from priors.parts.networks import Scalar, mlp
 from priors.parts.normal import log_mean_exp, log_standard_normal
 from priors.registry import register
@@ -150,10 +151,5 @@ class SNIS(Density):
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
-        counts = torch.arange(n).split(self.together())
-        return torch.cat([self.chosen(self.normal(len(part), self.proposals)) for part in counts])
-
-    def chosen(self, z: Tensor) -> Tensor:
-        """Of every row's proposals (n, K, D) one, by softmax U, (n, D)."""
-        k = torch.multinomial(self.energy(z).softmax(-1), 1)
-        return z.gather(1, k[..., None].expand(-1, -1, z.shape[-1])).squeeze(1)
+        parts = (self.normal(len(part), self.proposals) for part in torch.arange(n).split(self.together()))
+        return torch.cat([one_of_each(part, self.energy(part)) for part in parts])

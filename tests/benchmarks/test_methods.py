@@ -75,6 +75,10 @@ final_draws = 1000
 widths = [8]
 proposals = 16
 sets = 8
+[prior.ncp]
+widths = [8]
+steps = 5
+draws = 500
 [prior.two-stage]
 widths = [16]
 steps = 5
