@@ -75,6 +75,11 @@ final_draws = 1000
 widths = [8]
 proposals = 16
 sets = 8
+[prior.lebm]
+widths = [8]
+langevin_steps = 5
+draws = 500
+moves = 5
 [prior.ncp]
 widths = [8]
 steps = 5
