@@ -75,6 +75,9 @@ final_draws = 1000
 widths = [8]
 proposals = 16
 sets = 8
+[prior.flow-matching]
+widths = [8, 8]
+steps = 5
 [prior.lebm]
 widths = [8]
 langevin_steps = 5

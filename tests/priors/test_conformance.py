@@ -514,7 +514,7 @@ def small(name: str) -> dict[str, Any]:
     return {key: value for key, value in SMALL.items() if key in registry.settings_of(registry.PRIORS[name])}
 
 
-SECONDS = ("implicit", "lebm", "ncp", "pullback", "two-stage", "aggregate", "autoregressive")
+SECONDS = ("flow-matching", "implicit", "lebm", "ncp", "pullback", "two-stage", "aggregate", "autoregressive")
 """Priors that the laws take seconds for."""
 
 
