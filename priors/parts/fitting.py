@@ -25,6 +25,31 @@ def play(players: Sequence[Player], draw: Callable[[], Tensor], steps: int) -> N
                 optimiser.step()
 
 
+class Done(nn.Module):
+    """Whether what a prior fits after training is fitted: a buffer, so that its state says so.
+
+    known: the same as the host knows it, as to read a buffer is to wait for the device, at every step.
+    """
+
+    fitted: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("fitted", torch.tensor(False))
+        self.known = False
+        self.register_load_state_dict_post_hook(_reread)  # type: ignore[no-untyped-call]  # torch does not annotate it
+
+    def settle(self) -> None:
+        """It is fitted from here on."""
+        self.fitted.fill_(True)
+        self.known = True
+
+
+def _reread(done: Done, _: object) -> None:
+    """After a state was loaded: the host learns what it says."""
+    done.known = bool(done.fitted)
+
+
 def adam(player: Player) -> torch.optim.Adam:
     """The player's own Adam; ValueError where it leaves its learning rate to a suite, of which there is none here."""
     settings = player.optimiser

@@ -47,3 +47,9 @@ def drawn(weight: Tensor, n: int) -> Tensor:
     total = weight.double().cumsum(0)
     at = torch.rand(n, dtype=total.dtype, device=total.device) * total[-1]
     return torch.searchsorted(total, at, right=True).clamp(max=len(weight) - 1)
+
+
+def one_of_each(z: Tensor, log_weight: Tensor) -> Tensor:
+    """Of every row's K proposals z (n, K, D) one, by its weight among them, from log weights (n, K); (n, D)."""
+    k = torch.multinomial(log_weight.softmax(-1), 1)
+    return z.gather(1, k[..., None].expand(-1, -1, z.shape[-1])).squeeze(1)

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor
 
 from priors.parts.normal import log_standard_normal
 
@@ -41,6 +42,16 @@ def mala(log_f: LogDensity, z: Tensor, steps: int, step_size: float) -> tuple[Te
     Returns the chains' ends (n, D) and the mean acceptance probability.
     """
     return hmc(log_f, z, steps, math.sqrt(2 * step_size), leapfrog=1)
+
+
+def langevin(log_f: LogDensity, z: Tensor, steps: int, size: float) -> Tensor:
+    """Unadjusted Langevin steps, z' = z + s^2/2 grad ln f(z) + s n, n ~ N(0, I), s the `size`; the ends, (n, D).
+
+    They leave f invariant in the limit of small s alone, and few of them stay near where they started.
+    """
+    for _ in range(steps):
+        z = z + 0.5 * size**2 * gradient(log_f, z) + size * torch.randn_like(z)
+    return z
 
 
 def hmc(log_f: LogDensity, z: Tensor, steps: int, step_size: float, leapfrog: int = 10) -> tuple[Tensor, float]:
@@ -183,3 +194,11 @@ def value_and_gradient(log_f: LogDensity, z: Tensor) -> tuple[Tensor, Tensor]:
         value = log_f(z)
         (gradient,) = torch.autograd.grad(value.sum(), z)
     return value.detach(), gradient
+
+
+def gradient(log_f: LogDensity, z: Tensor) -> Tensor:
+    """grad ln f(z) (n, D), detached, also where a loss is mapped over several trainings."""
+    if not is_batchedtensor(z):
+        return value_and_gradient(log_f, z)[1]
+    with torch.no_grad():  # autograd's own call is not to be had within `torch.vmap`
+        return torch.func.grad(lambda y: log_f(y).sum())(z)

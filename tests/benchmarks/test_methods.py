@@ -71,6 +71,22 @@ draws = 500
 widths = [8]
 draws = 64
 final_draws = 1000
+[prior.snis]
+widths = [8]
+proposals = 16
+sets = 8
+[prior.flow-matching]
+widths = [8, 8]
+steps = 5
+[prior.lebm]
+widths = [8]
+langevin_steps = 5
+draws = 500
+moves = 5
+[prior.ncp]
+widths = [8]
+steps = 5
+draws = 500
 [prior.two-stage]
 widths = [16]
 steps = 5

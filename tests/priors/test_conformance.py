@@ -505,7 +505,7 @@ def test_chi_squared_is_scipys():
 
 SMALL = {
     "components": 5, "widths": (16, 16), "channels": (4,), "width": 16, "steps": 20, "gan_steps": 2,
-    "draws": 20_000, "final_draws": 100_000, "moves": 10, "scale": 2.0,
+    "draws": 20_000, "final_draws": 100_000, "moves": 10, "scale": 2.0, "proposals": 64,
 }  # fmt: skip
 """Of these, the settings that a prior has: a quick one, with its own sampler."""
 
@@ -514,7 +514,7 @@ def small(name: str) -> dict[str, Any]:
     return {key: value for key, value in SMALL.items() if key in registry.settings_of(registry.PRIORS[name])}
 
 
-SECONDS = ("implicit", "pullback", "two-stage", "aggregate", "autoregressive")
+SECONDS = ("flow-matching", "implicit", "lebm", "ncp", "pullback", "two-stage", "aggregate", "autoregressive")
 """Priors that the laws take seconds for."""
 
 

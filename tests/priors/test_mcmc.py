@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from priors.parts.log_z import log_z_of
-from priors.parts.mcmc import ais, hmc, mala, tune
+from priors.parts.mcmc import ais, hmc, langevin, mala, tune
 from priors.parts.normal import log_standard_normal
 
 MEAN = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
@@ -114,6 +114,19 @@ def test_tune_reaches_its_target(move, target, start):
     step_size = tune(move, TARGET.sample((500,)), target, start)
     rates = [move(TARGET.sample((2000,)), step_size)[1] for _ in range(5)]
     assert sum(rates) / 5 == pytest.approx(target, abs=0.03)
+
+
+def test_unadjusted_steps_have_their_own_law():
+    """On N(m, v I) they are an autoregression, whose mean and variance after t steps are known."""
+    mean, v, size, steps, n = 2.0, 0.5, 0.6, 7, 40_000
+    z = langevin(lambda z: -0.5 * (z - mean).square().sum(-1) / v, torch.randn(n, 2).double(), steps, size)
+    kept = 1 - size**2 / (2 * v)
+    centre, variance = 0.0, 1.0
+    for _ in range(steps):
+        centre, variance = mean + kept * (centre - mean), kept**2 * variance + size**2
+    assert abs(variance - v) > 0.1
+    assert ((z.mean(0) - centre).abs() < 4 * math.sqrt(variance / n)).all()
+    assert ((z.var(0) - variance).abs() < 4 * variance * math.sqrt(2 / n)).all()
 
 
 # Annealed importance sampling
