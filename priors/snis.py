@@ -106,10 +106,10 @@ class SNIS(Density):
         """ln [K / (e^U + sum_k e^U(z_k))] for U (B,) beside every set (S,), (B, S)."""
         return math.log(self.proposals) - torch.logaddexp(energy[:, None], log_sums)
 
-    def divergence(self, x: Tensor, q: Distribution, z: Tensor) -> Tensor:
+    def divergence(self, batch: Batch, q: Distribution, z: Tensor) -> Tensor:
         """The same estimate as every prior's, of the bound; in training from fresh draws."""
         if not self.training:
-            return super().divergence(x, q, z)
+            return super().divergence(batch, q, z)
         log_sum = self.energy(self.normal(self.proposals - 1)).logsumexp(0, keepdim=True)
         return q.log_prob(z) - self.bound(z, log_sum)
 

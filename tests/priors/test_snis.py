@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from priors import registry
+from priors.base import Batch
 from priors.parts.normal import DiagonalNormal
 from priors.snis import SNIS
 from priors.testing import toy_codes, toy_host
@@ -116,7 +117,7 @@ def test_training_has_fresh_draws_and_the_bounds_gradient():
     z = torch.randn(4, 2, dtype=torch.float64)
     q = DiagonalNormal(torch.zeros_like(z), torch.zeros_like(z))
     torch.manual_seed(5)
-    loss = prior.divergence(z, q, z)
+    loss = prior.divergence(Batch(z), q, z)
     torch.manual_seed(5)
     others = torch.randn(8, 2, dtype=torch.float64)
     both = torch.cat([prior.network(z)[:, None], prior.network(others).expand(4, -1)], 1)
@@ -125,8 +126,8 @@ def test_training_has_fresh_draws_and_the_bounds_gradient():
     weights = list(prior.parameters())
     ours, theirs = (torch.autograd.grad(one.sum(), weights) for one in (loss, expected))
     torch.testing.assert_close(ours, theirs)
-    assert not torch.equal(prior.divergence(z, q, z), loss)
-    assert torch.equal(prior.eval().divergence(z, q, z), q.log_prob(z) - prior.log_prob(z))
+    assert not torch.equal(prior.divergence(Batch(z), q, z), loss)
+    assert torch.equal(prior.eval().divergence(Batch(z), q, z), q.log_prob(z) - prior.log_prob(z))
 
 
 @pytest.mark.long
