@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors import sizes
-from priors.base import Codes, Density, Diagnostic, Host
+from priors.base import Batch, Codes, Density, Diagnostic, Host
 from priors.parts.checks import at_least, layered
 from priors.parts.importance import one_of_each
 from priors.parts.networks import Scalar, mlp
