@@ -55,7 +55,7 @@ class Posterior(nn.Module, ABC):
 
 POSTERIORS: Registry[type[Posterior]] = Registry(
     "posterior",
-    ("models.posteriors", "models.two_level"),
+    ("models.masked", "models.posteriors", "models.quantised", "models.two_level"),
     subclass_of(Posterior),
     "a subclass of models.posteriors.Posterior",
     '@POSTERIORS.register("name")',
