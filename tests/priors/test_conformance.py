@@ -505,7 +505,7 @@ def test_chi_squared_is_scipys():
 
 SMALL = {
     "components": 5, "widths": (16, 16), "channels": (4,), "width": 16, "steps": 20, "gan_steps": 2,
-    "draws": 20_000, "final_draws": 100_000, "moves": 10, "scale": 2.0, "proposals": 64,
+    "draws": 20_000, "final_draws": 100_000, "moves": 10, "scale": 2.0, "proposals": 64, "solver_steps": 8,
 }  # fmt: skip
 """Of these, the settings that a prior has: a quick one, with its own sampler."""
 
