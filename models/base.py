@@ -44,12 +44,12 @@ class Autoencoder(nn.Module, ABC):
 
     def encode(self, x: Tensor) -> IndexedDistribution:
         """x (B, *data_shape) -> q(z|x), batch (B,), event (D,)."""
-        return self.posterior(self.encoder(x).to(x.dtype))
+        return self.posterior(self.encoder(self.likelihood.seen(x)).to(x.dtype))
 
     def encode_all(self, x: Indexed, chunk: int = 1000) -> IndexedDistribution:
         """q(z|x) of all images, batch (N,), in chunks and without a gradient. x is indexed by slices."""
         with torch.no_grad():
-            parts = [self.encoder(x[i : i + chunk]) for i in range(0, len(x), chunk)]
+            parts = [self.encoder(self.likelihood.seen(x[i : i + chunk])) for i in range(0, len(x), chunk)]
         return self.posterior(torch.cat(parts))
 
     def parameters_of_x(self, z: Tensor) -> Tensor:

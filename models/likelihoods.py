@@ -25,14 +25,16 @@ from priors.registry import Registry, subclass_of
 class Observed:
     """What a likelihood may know of the data and of a model's settings.
 
-    shape: of one x. bounded: x lies in [0, 1]. step: between the grey levels of x, where it has any. variance: the
-    suite's `model.variance`, which only a law with a given variance reads.
+    shape: of one x. bounded: x lies in [0, 1]. step: between the levels of x, where it has any. levels: how many those
+    are, from 0 on; None for real numbers. variance: the suite's `model.variance`, which only a law with a given
+    variance reads.
     """
 
     shape: tuple[int, ...]
     bounded: bool = True
     step: float = 1 / 255
     variance: float = 0.5
+    levels: int | None = None
 
 
 class Likelihood(nn.Module, ABC):
@@ -42,7 +44,9 @@ class Likelihood(nn.Module, ABC):
     `of`; its parameters, if any, are trained with the decoder.
     """
 
-    outputs: ClassVar[int]
+    outputs: int
+    """Numbers that it reads for every element of x."""
+
     discrete: ClassVar[bool]
     """Is ln p(x|z) a probability of grey levels, and no density on [0, 1]? In bits a dimension the two are 8 apart."""
 
@@ -66,6 +70,10 @@ class Likelihood(nn.Module, ABC):
         """`log_prob` where nobody asks for its gradient: the same up to rounding, and faster where a law knows how."""
         return self.log_prob(x, out)
 
+    def seen(self, x: Tensor) -> Tensor:
+        """x as the encoder is given it: itself, where a law's numbers are of the size that networks like."""
+        return x
+
     @abstractmethod
     def mean(self, out: Tensor) -> Tensor:
         """E[x|z], (..., P, *data_shape) -> (..., *data_shape)."""
@@ -85,7 +93,7 @@ class Likelihood(nn.Module, ABC):
 
 LIKELIHOODS: Registry[type[Likelihood]] = Registry(
     "likelihood",
-    ("models.likelihoods",),
+    ("models.likelihoods", "models.counts"),
     subclass_of(Likelihood),
     "a subclass of models.likelihoods.Likelihood",
     '@LIKELIHOODS.register("name")',

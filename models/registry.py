@@ -40,15 +40,16 @@ def make(
     variance: float = 0.5,
     initialisation: Literal["own", "he"] = "own",
     step: float = 1 / 255,
+    levels: int | None = None,
 ) -> Autoencoder:
     """An autoencoder for x of `data_shape`, `bounded` if x lies in [0, 1]; its weights from torch's random state.
 
     widths: None takes the backbone's own. log_variance: range of the posterior's. variance: of the likelihood
     gaussian-fixed. initialisation: "he" draws the networks' weights anew (`initial.he`). step: between the grey levels
-    of x, for the logistic likelihood.
+    of x, and levels: how many those are, for likelihoods of whole numbers.
     ValueError where the parts do not fit each other or the data.
     """
-    p_x = make_likelihood(likelihood, data_shape, bounded, variance, step)
+    p_x = make_likelihood(likelihood, Observed(data_shape, bounded, step, variance, levels))
     q_z = POSTERIORS[posterior](latent_dim, log_variance)
     own = {} if widths is None else {"widths": widths}
     networks = BACKBONES[backbone](data_shape, q_z.outputs, latent_dim, p_x.outputs, **own)
@@ -57,11 +58,9 @@ def make(
     return MODELS[type](networks, q_z, p_x)
 
 
-def make_likelihood(
-    name: str, data_shape: tuple[int, ...], bounded: bool, variance: float = 0.5, step: float = 1 / 255
-) -> Likelihood:
+def make_likelihood(name: str, observed: Observed) -> Likelihood:
     """The likelihood; ValueError where it cannot describe the data."""
     kind = LIKELIHOODS[name]
-    if kind.needs_bounded and not bounded:
+    if kind.needs_bounded and not observed.bounded:
         raise ValueError(f"the {name} likelihood needs x in [0, 1]; this data set is unbounded: use a gaussian one")
-    return kind.of(Observed(data_shape, bounded, step, variance))
+    return kind.of(observed)

@@ -33,7 +33,9 @@ def build(run: Run, data: Dataset) -> tuple[Autoencoder, Prior]:
     """Model and prior on the data's device. The model's first weights depend on the seed alone, not on the prior."""
     device = data.train.stored.device
     torch.manual_seed(seed_for(run.seed, "model"))
-    model = placed(models.make(data.shape, data.bounded, step=data.step, **run.model.model_dump()), device)
+    model = placed(
+        models.make(data.shape, data.bounded, step=data.step, levels=data.levels, **run.model.model_dump()), device
+    )
 
     @whole
     def examples(n: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.backbones.base import BACKBONES, Backbone, Shape, check_widths
+from models.backbones.base import BACKBONES, Backbone, Shape
 from priors.parts.gated import GatedLinear, gated_stack
 from priors.parts.two_levels import halves
 
@@ -44,9 +44,10 @@ def hvae(
     Encoder: two gated layers to the numbers of q(z2|x), and beside them one gated layer of x, which q(z1|x, z2) reads.
     Decoder: a gated layer of z1 and one of z2, then a gated layer of both.
     """
-    check_widths("hvae", widths, (300, 300))
+    if not widths:
+        raise ValueError("the hvae backbone needs a width at least, for example [300, 300]")
     elements, top = math.prod(data_shape), latent_dim // 2
-    first, second = widths
+    first, second = widths[0], widths[-1]
     of_x = Beside(gated_stack(elements, widths, 2 * top), GatedLinear(elements, encoder_outputs - 2 * top))
     of_z = Joined(GatedLinear(latent_dim - top, second), GatedLinear(top, second))
     return Backbone(

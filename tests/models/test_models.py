@@ -15,7 +15,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from models import registry
 from models.backbones import BACKBONES
 from models.base import Autoencoder
-from models.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood, Logistic
+from models.likelihoods import GaussianFixed, Likelihood, Logistic, Observed
 from models.posteriors import NormalPosterior
 from priors import registry as prior_registry
 from priors.base import Batch, Density, Prior, Unsupported
@@ -27,7 +27,7 @@ DRAWS = 20_000
 
 def likelihood(name: str, shape: tuple[int, ...] = SHAPE, bounded: bool = True) -> Likelihood:
     """The likelihood at random weights in float64."""
-    made = registry.make_likelihood(name, shape, bounded).double()
+    made = registry.make_likelihood(name, Observed(shape, bounded)).double()
     for parameter in made.parameters():
         nn.init.constant_(parameter, -0.7)
     return made
@@ -81,7 +81,7 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", REFERENCES)
 def test_log_prob_is_the_reference(name):
     law = likelihood(name)
     x, out = levels(9, *SHAPE), decoder_output(law, 9)
@@ -90,7 +90,7 @@ def test_log_prob_is_the_reference(name):
     torch.testing.assert_close(law.log_prob(x, out), torch.from_numpy(expected), rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", REFERENCES)
 def test_draws_have_the_mean_and_the_variance(name):
     law = likelihood(name)
     out = decoder_output(law, 1, spread=-4.5)
@@ -103,7 +103,7 @@ def test_draws_have_the_mean_and_the_variance(name):
         assert ((values.mean(0) - expected).abs() < 4 * values.std(0) / math.sqrt(DRAWS)).all()
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", REFERENCES)
 def test_draws_and_codes_broadcast(name):
     law = likelihood(name)
     x, out = levels(5, *SHAPE), decoder_output(law, 4, 5)
@@ -114,7 +114,7 @@ def test_draws_and_codes_broadcast(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", REFERENCES)
 def test_likelihood_keeps_the_type(name, dtype):
     law = likelihood(name).to(dtype)
     out = decoder_output(law, 4).to(dtype)
@@ -122,7 +122,7 @@ def test_likelihood_keeps_the_type(name, dtype):
     assert x.dtype == law.mean(out).dtype == law.log_prob(x, out).dtype == dtype
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", REFERENCES)
 def test_unbounded_data_need_a_gaussian(name):
     if name.startswith("gaussian"):
         law = likelihood(name, bounded=False)
@@ -375,7 +375,7 @@ def test_player_descends_in_every_parameter_by_prior(name, backbone, shape):
     check_gradients(model, prior_of(name, model, shape), shape)
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", REFERENCES)
 def test_player_descends_in_every_parameter_by_likelihood(name):
     model = vae(likelihood=name)
     check_gradients(model, prior_of("mixture", model), (6,))

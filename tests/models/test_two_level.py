@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from models import registry
+from models.backbones import BACKBONES
 from models.two_level import TwoLevelNormal, TwoLevelPosterior
 from priors import registry as priors
 from priors.base import Batch, Unsupported
@@ -141,6 +142,8 @@ def test_what_cannot_be_is_refused():
         made(top="gaussian", settings={"components": 3})
     with pytest.raises(ValueError, match="latent_dim >= 2"):
         made(1, top="gaussian")
+    with pytest.raises(ValueError, match="needs a width at least"):
+        BACKBONES["hvae"]((6,), 20, 4, 1, ())
     host = toy_host(4, dtype=FLOAT)
     odd = replace(host, encode=lambda x: Independent(Normal(x[:, :4], 1.0), 1))  # type: ignore[arg-type, return-value]
     with pytest.raises(Unsupported, match="use the posterior two-level"):
