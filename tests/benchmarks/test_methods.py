@@ -95,6 +95,11 @@ samples = 4
 components = 20
 [prior.gmm]
 components = 2
+[prior.indices]
+width = 8
+steps = 5
+[prior.two-level]
+widths = [8]
 [prior.pgen]
 widths = [16]
 [regulariser.factor]
@@ -123,9 +128,9 @@ def trains(one: methods.Method) -> bool:
 
 
 METHODS = [name for name in methods.available() if trains(methods.definition(name))]
-WITHOUT_DENSITY = {"wae-mmd", "wae-gan", "wae-wgan", "flexae", "flexae-sr", "ae-gmm", "rae-gmm"}
+WITHOUT_DENSITY = {"wae-mmd", "wae-gan", "wae-wgan", "flexae", "flexae-sr", "ae-gmm", "rae-gmm", "vq-vae", "mask-aae"}
 
-SEE_DATA = ("gaussian", "vampprior", "pullback+flow-posterior", "aggregate", "flexae-sr", "rae-gmm")
+SEE_DATA = ("gaussian", "vampprior", "pullback+flow-posterior", "aggregate", "exemplar", "flexae-sr", "rae-gmm")
 """Of every kind of model one, and every prior and regulariser that sees more than codes: pseudo-inputs, a critic of
 data, the training set, interpolated images. To all others vectors, grey and colour images are codes."""
 
