@@ -21,8 +21,10 @@ from benchmarks.datasets.vision import torchvision
 from benchmarks.estimators.frechet import frechet, moments
 from benchmarks.estimators.kernel import kernel_distance
 from benchmarks.features import Features, Network, cached, features_of, inception, pictures, stretched
-from benchmarks.features.classifier import Classifier, classifier, train
+from benchmarks.features.base import read
+from benchmarks.features.classifier import SHIPPED, Classifier, classifier, train
 from benchmarks.features.inception import WeightsError
+from benchmarks.features.ship import NAMES, make
 
 
 def one_sentence(error: pytest.ExceptionInfo[ValueError], *parts: str) -> bool:
@@ -262,6 +264,31 @@ def test_a_classifier_is_trained_once(trained: tuple[Network, Path], digits: Lab
     assert torch.equal(torch.get_rng_state(), state)
     assert (again.digest, again.note) == (network.digest, network.note)
     assert same(features_of(again, digits[2]), features_of(network, digits[2]))
+
+
+def test_the_projects_own_classifiers_are_small_and_whole() -> None:
+    """As their files' hashes say; together below two megabytes."""
+    files = sorted(SHIPPED.glob("*.safetensors"))
+    assert len(files) == len(NAMES)
+    assert all(read(file) is not None for file in files)
+    assert sum(file.stat().st_size for file in files) < 2_000_000
+
+
+def test_the_digits_classifier_comes_with_the_project(tmp_path: Path) -> None:
+    """It is found by its data, and nothing is trained; what its note tells is so."""
+    note = make("digits", tmp_path, tmp_path)
+    assert not [*tmp_path.iterdir()]
+    assert note.startswith("a classifier trained on digits, test accuracy 0.99")
+
+
+@pytest.mark.long
+def test_a_shipped_classifier_is_what_its_recipe_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same accuracy anywhere; the same weights on the kind of machine that it was made on."""
+    monkeypatch.setattr("benchmarks.features.classifier.SHIPPED", tmp_path / "none")
+    data = datasets.load("digits", tmp_path)
+    note = make("digits", tmp_path, tmp_path)
+    assert float(note.split("accuracy ")[1].split(",")[0]) > 0.98
+    assert len(data.train) == 1200
 
 
 def test_training_depends_on_its_seed_alone(digits: Labelled) -> None:
