@@ -31,6 +31,7 @@ COMMANDS = {
     "table": Command("benchmarks.run", ("table",), "prints a suite's table as Markdown, LaTeX or CSV for a paper"),
     "list": Command("benchmarks.run", ("list",), "lists suites, methods, priors, regularisers, data sets and metrics"),
     "validate": Command("benchmarks.run", ("validate",), "checks suites without running them"),
+    "export": Command("benchmarks.export.__main__", (), "hands finished runs to TensorBoard, MLflow, a model hub, ..."),
     "speed": Command("benchmarks.speed.__main__", (), "times training and evaluation beside the processor's floor"),
     "conformance": Command("benchmarks.conformance", (), "tries the contract's laws on a prior"),
 }

@@ -20,8 +20,9 @@ CHUNK = 1000
 
 @register("exemplar")
 class Exemplar(NormalMixtureDensity):
-    """Mixture around all N training images' codes, p(z) = 1/N sum_n N(z; mu(x_n), s^2 I), one learned s (Norouzi et al.
-    2020, eq. 4, 5).
+    """Mixture around all training images' codes, each judged by the others (Norouzi et al. 2020, eq. 4, 5).
+
+        p(z) = 1/N sum_n N(z; mu(x_n), s^2 I),   one learned s.
 
     In training an image's own component is left out and its weight goes to the others, so that the encoder gains
     nothing by a code that is its own exemplar: this sets it apart from `aggregate`, which keeps own components and own

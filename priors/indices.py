@@ -38,8 +38,9 @@ class Next(nn.Module):
 
 @register("indices")
 class Indices(Prior):
-    """Autoregressive law on quantised codes' indices, fitted after training (van den Oord et al. 2017, section 3.2):
-    p(i_1, ..., i_P) = prod_t p(i_t | i_1, ..., i_{t-1}), each a softmax over the vectors that codes are made of.
+    """Autoregressive law on quantised codes' indices, fitted after training (van den Oord et al. 2017, section 3.2).
+
+        p(i_1, ..., i_P) = prod_t p(i_t | i_1, ..., i_{t-1}),   each a softmax over the vectors that codes are made of.
 
     The vectors are found in the codes themselves: a code of D numbers is P vectors (`positions_of`), of which there may
     be `entries` different ones in all. A gated recurrent network of `width` units stands for the paper's PixelCNN, in

@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from priors import registry
 from priors.base import Batch, Codes, Density, Diagnostic, Host, IndexedDistribution, Player, density
 from priors.parts.gated import gated_stack
 from priors.parts.normal import DiagonalNormal
 from priors.parts.two_levels import halves, top_of
+from priors.registry import make, register
 from priors.space import Choice
 
 
-@registry.register("two-level")
+@register("two-level")
 class TwoLevel(Density):
-    """Two levels of codes, p(z) = p(z2) p(z1|z2), z = (z1, z2), p(z2) any registered density (HVAE; Tomczak and Welling
-    2018, eq. 13). p(z1|z2) = N(m(z2), v(z2)), read off z2 by gated layers of `widths`.
+    """Two levels of codes, p(z) = p(z2) p(z1|z2), any density on top (HVAE; Tomczak and Welling 2018, eq. 13).
+
+    z = (z1, z2), p(z2) any registered density, p(z1|z2) = N(m(z2), v(z2)), read off z2 by gated layers of `widths`.
 
     z2 has D // 2 dimensions. The prior on top sees an autoencoder of z2 alone: q(z2|x), and E[x|z2] at z1's mean. In
     training its own estimate of its divergence is taken, and certainty and error of ln p(z2) are those of ln p(z).
@@ -53,7 +54,7 @@ class TwoLevel(Density):
             encode=lambda x: top_of(encode(x)),
             decode=lambda z2: decode(torch.cat([self.below(z2).mean, z2], -1)),
         )
-        self.top = density(registry.make(top, seen, **settings))
+        self.top = density(make(top, seen, **settings))
         self.certainty = self.top.certainty  # type: ignore[misc]
 
     def below(self, z2: Tensor) -> DiagonalNormal:

@@ -12,8 +12,10 @@ from priors.space import Float
 
 @REGULARISERS.register("commitment")
 class Commitment(Regulariser):
-    """VQ-VAE's two terms, ||sg[h] - e||^2 + weight ||h - sg[e]||^2, h the encoder's numbers, e the codebook's entries
-    in their place, sg no gradient (van den Oord et al. 2017, eq. 3); a sum over the code, mean over the batch.
+    """VQ-VAE's two terms between codebook and encoder (van den Oord et al. 2017, eq. 3).
+
+    ||sg[h] - e||^2 + weight ||h - sg[e]||^2, h the encoder's numbers, e the codebook's entries in their place, sg no
+    gradient; a sum over the code, mean over the batch.
 
     The first moves the codebook, the second the encoder. Raises Unsupported but for the posterior quantised.
     """

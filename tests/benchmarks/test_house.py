@@ -19,7 +19,7 @@ FLOORS = (
     ("config",),
     ("runner",),
     ("tables", "tuning", "cli", "laws"),
-    ("plots", "speed", "run", "check", "conformance"),
+    ("plots", "speed", "export", "run", "check", "conformance"),
     ("report", "tune", "api"),
 )
 """The ground first. A room imports from the floors below its own and from nothing beside it."""

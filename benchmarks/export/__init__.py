@@ -1,0 +1,1 @@
+"""Finished runs for other tools: trackers of experiments, model hubs, and tables as columns."""
