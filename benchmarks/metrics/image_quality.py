@@ -14,12 +14,14 @@ from torch import Tensor
 
 from benchmarks.common.seeds import seed_for
 from benchmarks.datasets.vision import torchvision
+from benchmarks.estimators.clipped import Clipped, clipped_means
 from benchmarks.estimators.estimate import Direction, Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.frechet import Moments, frechet, moments
 from benchmarks.estimators.kernel import kernel_distance
 from benchmarks.estimators.manifold import Manifold, manifold_means
 from benchmarks.estimators.prd import precision_recall
+from benchmarks.estimators.sliced import directions, mind
 from benchmarks.metrics.base import Deciding, finite, metric
 from benchmarks.metrics.evaluated import Evaluated
 from benchmarks.metrics.feature_sets import features, network_of
@@ -159,6 +161,30 @@ def kd_classifier(evaluated: Evaluated) -> list[Estimate]:
     return kernel_estimates(evaluated, "kd_classifier", "classifier")
 
 
+def mind_estimates(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
+    """The Monge inception distance of generated to test images, and that of training images, along one set of lines."""
+    space = Space(evaluated, network)
+    sets = [space.points(which) for which in ("generated", "training", "test")]
+    least = min(map(len, sets))  # of few training images there are fewer than test images
+    generated, training, test = (points[:least].double() for points in sets)
+    along = directions(test.shape[1])
+    distance, floor = (mind(points, test, along) for points in (generated, training))
+    estimates = [space.estimate(name, distance, "lower"), space.beside(name, floor, "floor")]
+    return [replace(one, estimator=replace(one.estimator, draws=(least,))) for one in estimates]
+
+
+@metric("mind", inception=True, draws=True)
+def mind_inception(evaluated: Evaluated) -> list[Estimate]:
+    """Monge inception distance of generated images to the test images: 3 D times the mean squared W_2 along lines."""
+    return mind_estimates(evaluated, "mind", "inception")
+
+
+@metric("mind_classifier", draws=True)
+def mind_classifier(evaluated: Evaluated) -> list[Estimate]:
+    """Monge distance of generated images to the test images in the classifier's features (Berthet et al. 2026)."""
+    return mind_estimates(evaluated, "mind_classifier", "classifier")
+
+
 @metric("inception_score", inception=True, draws=True)
 def inception_score(evaluated: Evaluated) -> list[Estimate]:
     """exp of the information between image and Inception's class, mean of ten parts (Salimans et al. 2016).
@@ -195,6 +221,25 @@ def precision_recall_inception(evaluated: Evaluated) -> list[Estimate]:
 def precision_recall_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in the classifier's features."""
     return manifold_estimates(evaluated, "classifier")
+
+
+def clipped_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
+    """Clipped density and coverage of generated against test images."""
+    space = Space(evaluated, network)
+    means = clipped_means(space.points("generated"), space.points("test"))
+    return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
+
+
+@metric("clipped", inception=True, draws=True, rows=Clipped._fields)
+def clipped_inception(evaluated: Evaluated) -> list[Estimate]:
+    """Clipped density and coverage in Inception's features: shares of good images (Salvy et al. 2026)."""
+    return clipped_estimates(evaluated, "inception")
+
+
+@metric("clipped_classifier", draws=True, rows=Clipped._fields)
+def clipped_classifier(evaluated: Evaluated) -> list[Estimate]:
+    """Clipped density and coverage in the classifier's features: shares of good images (Salvy et al. 2026)."""
+    return clipped_estimates(evaluated, "classifier")
 
 
 def prd_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:

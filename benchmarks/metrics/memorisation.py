@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,10 +11,11 @@ from torch import Tensor
 from benchmarks.estimators.copying import KIN, authentic, copies, data_copying, excess_p, least_share
 from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
+from benchmarks.estimators.feature_likelihood import likelihood_gap
 from benchmarks.estimators.neighbours import Neighbours, nearest, nearest_few
-from benchmarks.metrics.base import Deciding, mean_estimate, metric, metric_of_data
+from benchmarks.metrics.base import Deciding, mean_estimate, measured_estimate, metric, metric_of_data
 from benchmarks.metrics.evaluated import Evaluated, Material
-from benchmarks.metrics.feature_sets import features
+from benchmarks.metrics.feature_sets import features, network_of
 from priors.base import Unsupported
 
 USUAL = 10_000
@@ -97,6 +99,35 @@ def ims_train_train(material: Material) -> list[Estimate]:
 def ims_train_test(material: Material) -> list[Estimate]:
     """Distance in Inception's features from training images to the nearest test image: no model."""
     return [score("ims_train_test", *map(inception(material), ("training", "test")))]
+
+
+def gap_estimates(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
+    """The likelihood's gap under generated images, and under reconstructions of unseen ones."""
+    names = ("generated", "reconstruction", "all-training", "test")
+    generated, decoded, training, test = (features(evaluated, network, which).points for which in names)
+    how = Estimator(network_of(evaluated, network).name, draws=(len(generated),))
+    told = "above the reconstructions' gap: likelier training images than new images make"
+    ours, beside = (likelihood_gap(points, training, test) for points in (generated, decoded))
+    return [
+        measured_estimate(name, how, ours, "none", "nats", told),
+        measured_estimate(name, replace(how, of="reconstruction"), beside, "none", "nats", SMOOTH),
+    ]
+
+
+@metric("fld_gap", inception=True, draws=True)
+def fld_gap(evaluated: Evaluated) -> list[Estimate]:
+    """How much likelier training images than test images are under a mixture around generated ones, by Inception."""
+    return gap_estimates(evaluated, "fld_gap", "inception")
+
+
+@metric("fld_gap_classifier", draws=True)
+def fld_gap_classifier(evaluated: Evaluated) -> list[Estimate]:
+    """How much likelier training than test images are under a mixture around generated ones (Jiralerspong et al. 2023).
+
+    In the classifier's features, which has been trained on the training images: part of the gap is its own, and
+    `-reconstruction` has it too.
+    """
+    return gap_estimates(evaluated, "fld_gap_classifier", "classifier")
 
 
 SMOOTH = "of E[x|z] at codes of images not trained on"
