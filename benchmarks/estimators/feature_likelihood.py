@@ -17,8 +17,8 @@ LEAST = 0.01
 """Smallest variance, over a coordinate's share of the median squared distance between nearest training points: what a
 copy gains is bounded by it."""
 
-CENTRES, PAIRS = 2048, 2**26
-"""Generated points that the mixture is around, at most, and pairs with training points (512 MiB in float64)."""
+CENTRES, PAIRS = 1024, 2**24
+"""Generated points that the mixture is around, at most, and pairs with training points (128 MiB in float64)."""
 
 
 @torch.no_grad()

@@ -142,6 +142,7 @@ def controlled(
     unseen, training = pictures(drawn.unseen), pictures(drawn.data.train[:])
     with stream(seed, "control", control.name):
         made = control.damage(Real(unseen, drawn.labels, training), count)
+        made = made[torch.randperm(count, device=made.device)]  # some metrics take the first of them
     model = Linear(drawn.data.train[:], latent_dim)
     prior = OfImages(model.encode(made / 255))
     return Controlled(

@@ -13,7 +13,8 @@ from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.feature_likelihood import likelihood_gap
 from benchmarks.estimators.neighbours import Neighbours, nearest, nearest_few
-from benchmarks.metrics.base import Deciding, mean_estimate, measured_estimate, metric, metric_of_data
+from benchmarks.metrics.base import Deciding, Sees, mean_estimate, measured_estimate, metric, metric_of_data
+from benchmarks.metrics.controls import Harm
 from benchmarks.metrics.evaluated import Evaluated, Material
 from benchmarks.metrics.feature_sets import features, network_of
 from priors.base import Unsupported
@@ -22,6 +23,9 @@ USUAL = 10_000
 """Images a side in FlexAE's Table 4: the scores fall as sets grow."""
 
 LEVELS = 255.0
+
+COPIED: tuple[Harm, ...] = ("memorisation",)
+"""What all of these are to see, and nothing else."""
 
 Points = Callable[[str], Tensor]
 """A set of images by its name (`Evaluated.images`), as points (n, *shape)."""
@@ -65,7 +69,7 @@ def of_model(measure: str, sets: Points) -> list[Estimate]:
     return [ours, score(f"{measure}_generated_test", generated, test), floor, ratio]
 
 
-@metric("pms", draws=True, rows=scores("pms"))
+@metric("pms", draws=True, rows=scores("pms"), sees=(Sees("pms_ratio", COPIED, worse="lower"),))
 def pms(evaluated: Evaluated) -> list[Estimate]:
     """Distance in pixels from generated images to the nearest training image, beside the test images' own (FlexAE)."""
     return of_model("pms", pixels(evaluated))
@@ -83,7 +87,7 @@ def pms_train_test(material: Material) -> list[Estimate]:
     return [score("pms_train_test", *map(pixels(material), ("training", "test")))]
 
 
-@metric("ims", inception=True, draws=True, rows=scores("ims"))
+@metric("ims", inception=True, draws=True, rows=scores("ims"), sees=(Sees("ims_ratio", COPIED, worse="lower"),))
 def ims(evaluated: Evaluated) -> list[Estimate]:
     """Distance in Inception's features from generated images to the nearest training image, beside the test images'."""
     return of_model("ims", inception(evaluated))
@@ -114,13 +118,13 @@ def gap_estimates(evaluated: Evaluated, name: str, network: str) -> list[Estimat
     ]
 
 
-@metric("fld_gap", inception=True, draws=True)
+@metric("fld_gap", inception=True, draws=True, sees=(Sees("fld_gap", COPIED, worse="higher"),))
 def fld_gap(evaluated: Evaluated) -> list[Estimate]:
     """How much likelier training images than test images are under a mixture around generated ones, by Inception."""
     return gap_estimates(evaluated, "fld_gap", "inception")
 
 
-@metric("fld_gap_classifier", draws=True)
+@metric("fld_gap_classifier", draws=True, sees=(Sees("fld_gap_classifier", COPIED, worse="higher"),))
 def fld_gap_classifier(evaluated: Evaluated) -> list[Estimate]:
     """How much likelier training than test images are under a mixture around generated ones (Jiralerspong et al. 2023).
 
@@ -140,6 +144,13 @@ AGAINST = "about 0 where draws decode as codes of unseen images do; below: neare
     draws=True,
     rows=("authentic_share", "data_copying", "copies", "copies_p"),
     deciding=Deciding("copying", "data_copying", "c_t", "against-reconstructions"),
+    sees=(
+        Sees("authentic_share", COPIED, worse="lower"),
+        Sees("data_copying", COPIED, worse="lower"),
+        Sees("data_copying", COPIED, of="against-reconstructions", worse="lower"),
+        Sees("copies", COPIED, worse="higher"),
+        Sees("copies_p", COPIED, worse="lower"),
+    ),
 )
 def copying(evaluated: Evaluated) -> list[Estimate]:
     """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.
