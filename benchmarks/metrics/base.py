@@ -53,7 +53,8 @@ class Sees(NamedTuple):
     """A row of a metric that controls are held against: by its name, its estimator's kind and threshold, and what that
     is of, where not of the model.
 
-    harms: what it is to see. worse: where it goes then; a row with a direction need not say it.
+    harms: what it is to see. worse: where it goes then; a row with a direction need not say it. log: it is compared by
+    its logarithm, as a p-value is, whose size tells nothing between a half and one.
     """
 
     row: str
@@ -62,6 +63,7 @@ class Sees(NamedTuple):
     at: str = ""
     of: str = ""
     worse: Literal["lower", "higher", ""] = ""
+    log: bool = False
 
     def fits(self, row: str, estimator: Estimator) -> bool:
         """Is it an estimate of this row?"""

@@ -149,7 +149,7 @@ AGAINST = "about 0 where draws decode as codes of unseen images do; below: neare
         Sees("data_copying", COPIED, worse="lower"),
         Sees("data_copying", COPIED, of="against-reconstructions", worse="lower"),
         Sees("copies", COPIED, worse="higher"),
-        Sees("copies_p", COPIED, worse="lower"),
+        Sees("copies_p", COPIED, worse="lower", log=True),
     ),
 )
 def copying(evaluated: Evaluated) -> list[Estimate]:

@@ -25,6 +25,9 @@ CLEAN = next(iter(CONTROLS))
 STRICT = 0.01
 """Level of a move that nothing explains, of which a table has many chances; of one that is expected it is LEVEL."""
 
+LEAST = 1e-300
+"""What is taken for 0 by its logarithm."""
+
 Expected = Literal["worse", "may", "none"]
 
 WORDS = {
@@ -42,7 +45,7 @@ COLUMNS = (
     *("clean", "clean_stderr", "move", "move_stderr"),
 )
 """metric: the suite's name. row: with its estimator's kind. z: the mean move from `clean`, paired by seed, over its
-standard error; above 0 where it is for the worse. move, and clean: on the metric's own scale."""
+standard error; above 0 where it is for the worse. clean and move: on the row's own scale, log10 where it says so."""
 
 
 def read(target: Path) -> pd.DataFrame:
@@ -77,7 +80,7 @@ def verdicts(rows: Sequence[Row], name: str) -> pd.DataFrame:
 
 def called(one: Sees) -> str:
     """A row by its name, and by what tells it from others of that name."""
-    return " ".join(filter(None, (one.row, one.kind + one.at, one.of)))
+    return " ".join(filter(None, ("log10" * one.log, one.row, one.kind + one.at, one.of)))
 
 
 def of_row(one: Sees, rows: Sequence[Row]) -> list[Row]:
@@ -86,7 +89,8 @@ def of_row(one: Sees, rows: Sequence[Row]) -> list[Row]:
     worse = one.worse
     for row in rows:
         if one.fits(row["metric"], Estimator.parse(row["estimator"])):
-            by.setdefault(row["control"], {})[row["seed"]] = row["value"]
+            value = math.log10(max(row["value"], LEAST)) if one.log else row["value"]
+            by.setdefault(row["control"], {})[row["seed"]] = value
             worse = worse or ("higher" if row["direction"] == "lower" else "lower")
     clean = by.pop(CLEAN, {})
     sign = 1.0 if worse == "higher" else -1.0

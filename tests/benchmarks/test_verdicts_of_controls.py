@@ -87,6 +87,13 @@ def test_numbers_are_those_of_a_paired_t_test():
     assert line["move"] == pytest.approx(sum(DOWN) / 5 - sum(CLEAN) / 5)
 
 
+def test_a_p_value_is_compared_by_its_logarithm():
+    values = {"clean": (0.5, 1.0, 1.0, 0.6, 0.5), "few-copies": (1e-6, 1e-7, 1e-5, 0.0, 1e-6)}
+    (line,) = verdicts(rows("copies_p", "fisher-9x9", "none", values), "t").to_dict("records")
+    assert line["row"] == "log10 copies_p"
+    assert line["move"] < -60  # the mean of -6, -7, -5, -300, -6
+
+
 def test_only_seeds_that_both_have_are_paired_and_a_constant_move_is_infinite():
     values = {"clean": CLEAN, "copies": (0.0,) * 3, "blur": CLEAN}
     found = verdicts(rows("copies", "third-9", "none", values | {"clean": (1.0,) * 5}), "t").set_index("control")
