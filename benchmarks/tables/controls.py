@@ -70,9 +70,9 @@ def verdicts(rows: Sequence[Row], name: str) -> pd.DataFrame:
         raise UsageError(f"{name} has no runs of the control '{CLEAN}', which all others are held against.")
     told = []
     for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        for asked in dict.fromkeys(row["asked"] for row in rows):
+        for asked, metric in METRICS.items():
             own = [row for row in rows if (row["dataset"], row["asked"]) == (dataset, asked)]
-            for one in METRICS[asked].sees if asked in METRICS else ():
+            for one in metric.sees if own else ():
                 head = {"dataset": dataset, "metric": asked, "row": called(one)}
                 told += [head | line for line in of_row(one, own)]
     return pd.DataFrame(told, columns=COLUMNS)
