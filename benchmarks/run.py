@@ -31,11 +31,7 @@ from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.screen import Screen
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from benchmarks.runner.executors import Resources
-
-FORMER = "the table keeps rows of other settings, or of a plug-in that was not named; they are ranked with nothing"
 
 
 @dataclass(frozen=True)
@@ -139,16 +135,10 @@ def run_suite(command: Command, console: Console) -> int:
     if command.all or not answered:
         whole.show(console, told, chosen.title)
     warn(console, [f"left out: {line}" for line in filled.missing])
-    warn(console, former(filled.frame))
+    warn(console, front.former(filled.frame))
     everything = "" if command.all else f" ({len(told)} rows; --all prints them)"
     console.print(f"table: {target}.csv{everything}", highlight=False, soft_wrap=True)
     return 0 if filled.well else 1
-
-
-def former(frame: pd.DataFrame) -> list[str]:
-    """What is to be told of methods that the suite no longer has, or has with other settings."""
-    names = dict.fromkeys(frame[frame["status"] == "former"]["method"])
-    return [f"former: {', '.join(names)}: {FORMER}"] if names else []
 
 
 def check_numbers(command: Command) -> None:
@@ -284,6 +274,8 @@ class TableCommand:
     """Only these: in full (is-5000+estimate), without what a density adds (is-5000), or all of a kind (is)."""
     format: Literal["csv", "markdown", "latex"] = "markdown"
     """What to print it as."""
+    verdict: bool = False
+    """Of a suite of controls, such as metric-controls: what each metric saw of each damage (csv or markdown)."""
     results: Path = Path("results")
     """Folder of the results."""
 
@@ -291,6 +283,12 @@ class TableCommand:
 def print_table(arguments: Sequence[str], console: Console) -> int:
     """A table that was written before, for a paper."""
     command = parse(TableCommand, arguments, "run table")
+    if command.verdict:
+        from benchmarks.tables import controls
+
+        target = command.results / command.suite
+        print(controls.printed(target, command.dataset, command.metric, command.format), end="")
+        return 0
     from benchmarks.tables import printed
 
     table = printed.read(command.results / f"{command.suite}.csv", command.dataset, command.method)

@@ -13,6 +13,7 @@ from benchmarks.common.names import slug
 from benchmarks.common.settings import Settings, digest
 from benchmarks.config.constructors import constructor_settings
 from benchmarks.datasets import Dataset
+from benchmarks.metrics.controls import CONTROLS
 from benchmarks.metrics.protocol import ProtocolSettings
 from models.registry import PARTS
 from models.regularisers import REGULARISERS
@@ -150,8 +151,17 @@ class Run(Settings):
     """The command line's own settings."""
     trial: tuple[str, ...] = ()
     """All that was otherwise than the suite has it, preset and overrides, in full: shown in every note."""
+    control: str = ""
+    """The control that stands in a model's place, where one does: nothing is trained then."""
     plugins: dict[str, str] = {}
     """SHA-256 of the files of its plug-ins' regularisers and model parts, by kind and name."""
+
+    @field_validator("control")
+    @classmethod
+    def known_control(cls, value: str) -> str:
+        if value:
+            find(CONTROLS, value)
+        return value
 
     @cached_property
     def hash8(self) -> str:
@@ -176,7 +186,7 @@ class Run(Settings):
         return self.asked.partition(":")[0]
 
     def demand_prior(self) -> PriorSettings:
-        """The prior; ValueError where the run is of the data alone."""
+        """The prior; ValueError where the run is of the data alone, damaged or not."""
         if self.prior is None:
             raise ValueError(f"{self.name} is a run of the data alone: it has no prior")
         return self.prior

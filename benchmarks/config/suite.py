@@ -24,6 +24,7 @@ from benchmarks.config.labels import Called, called, resolved
 from benchmarks.config.published import Published
 from benchmarks.config.settings import ModelSettings, Run, TrainingSettings, prior_settings, regulariser_settings
 from benchmarks.metrics import METRICS
+from benchmarks.metrics.controls import CONTROLS
 from benchmarks.metrics.protocol import ProtocolSettings
 from models.regularisers import REGULARISERS
 from priors.plugins import Added
@@ -183,11 +184,11 @@ def check_names(suite: Suite, request: Request) -> None:
                 raise UsageError(
                     f"{suite.name}: [method.{name}]: {unknown('method', str(content['like']), methods.available())}"
                 )
-            defined = "use" in content or "like" in content or name in (*suite.methods, *methods.available())
+            defined = {"use", "like", "control"} & {*content} or name in (*suite.methods, *methods.available())
             if section == "method" and not defined:
                 raise UsageError(f"{suite.name}: [method.{name}]: {unknown('method', name, suite.methods)}")
             for key in content:
-                allowed = (*SECTIONS, "like", "use", "regularisers") if section == "method" else SECTIONS
+                allowed = (*SECTIONS, "like", "use", "regularisers", "control") if section == "method" else SECTIONS
                 if key not in allowed:
                     raise UsageError(f"{suite.name}: [{section}.{name}]: {unknown('key', key, allowed)}")
 
@@ -291,6 +292,14 @@ def _preset(suite: Suite, name: str | None) -> dict[str, Any]:
     return suite.preset[name]
 
 
+def check_control(control: object, prior: object, where: str) -> None:
+    """Raises UsageError for what names no control, or stands beside a prior."""
+    if not isinstance(control, str) or (control and prior is not None):
+        raise UsageError(f"{where}: control = {control!r} is not valid: it names a control, without a prior beside it.")
+    if control:
+        find(CONTROLS, control)
+
+
 def _run(
     suite: Suite,
     dataset: Called,
@@ -303,10 +312,12 @@ def _run(
     own = {section: getattr(suite, section) for section in SECTIONS}
     catalogued, laid_over = definition(suite, method)
     where = f"{suite.name} ({method} on {dataset.label})"
-    prior = laid_over.pop("use", catalogued.use)
+    control = laid_over.pop("control", "")
+    prior = laid_over.pop("use", None if control else catalogued.use)
     regularisers = laid_over.pop("regularisers", catalogued.regularisers)
     if not isinstance(prior, str | None):
         raise UsageError(f"{where}: use = {prior!r} is not valid: it names a registered prior.")
+    check_control(control, prior, where)
     if not isinstance(regularisers, list | tuple) or not all(isinstance(name, str) for name in regularisers):
         raise UsageError(f"{where}: regularisers = {regularisers!r} is not valid: it is a list of names.")
     if len({*regularisers}) < len(regularisers):
@@ -321,6 +332,7 @@ def _run(
         source=dataset.asked if dataset.asked != dataset.label else "",
         method=method,
         seed=seed,
+        control=control,
         prior=None if prior is None else prior_settings(prior, own["prior"].get(prior, {}), file),
         regularisers=tuple(regulariser_settings(name, own["regulariser"].get(name, {})) for name in regularisers),
         model=validated(ModelSettings, own["model"], f"{where}: model"),

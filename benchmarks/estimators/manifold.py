@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -75,7 +76,14 @@ def manifold_means(generated: Tensor, reference: Tensor, k: int = 3, k_density: 
 
     The halvings follow torch's random state. Errors are nan below FEWEST points. Time: SPLITS / 2 times the estimates'.
     """
-    means = partial(values_of, k=k, k_density=k_density)
+    return by_halves(partial(values_of, k=k, k_density=k_density), generated, reference)
+
+
+Means = Callable[[Tensor, Tensor], dict[str, float]]
+
+
+def by_halves(means: Means, generated: Tensor, reference: Tensor) -> dict[str, Measured]:
+    """Means of what depends on the points nearby, with standard errors from random halvings: see `manifold_means`."""
     value = means(generated, reference)
     if min(len(generated), len(reference)) < FEWEST:
         return {name: Measured(of, math.nan) for name, of in value.items()}

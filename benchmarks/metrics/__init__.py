@@ -6,6 +6,8 @@ and directions. Nothing here knows a prior, model or data set by name.
 
 from benchmarks.metrics import (
     ais,
+    controlled,
+    controls,
     energy_priors,
     image_quality,
     latent_fit,
@@ -17,4 +19,5 @@ from benchmarks.metrics.base import METRICS, metric, metric_of_data
 from benchmarks.metrics.evaluated import DataOnly, Evaluated, Material
 
 __all__ = ["METRICS", "DataOnly", "Evaluated", "Material", "metric", "metric_of_data"]
-__all__ += ["ais", "energy_priors", "image_quality", "latent_fit", "likelihood", "low_dimensional", "memorisation"]
+__all__ += ["ais", "controlled", "controls", "energy_priors", "image_quality", "latent_fit", "likelihood"]
+__all__ += ["low_dimensional", "memorisation"]

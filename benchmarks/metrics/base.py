@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial, wraps
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from benchmarks.common.seeds import stream
 from benchmarks.estimators.estimate import Direction, Estimate, Remark, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.latent import Measured
+from benchmarks.metrics.controls import Harm
 from benchmarks.metrics.evaluated import Evaluated, Material
 from priors.base import Prior, Unsupported
 from priors.registry import Registry
@@ -48,13 +49,40 @@ class Deciding(NamedTuple):
         return row == self.row and estimator.kind == self.kind and plain
 
 
+class Sees(NamedTuple):
+    """A row of a metric that controls are held against: by its name, its estimator's kind and threshold, and what that
+    is of, where not of the model.
+
+    harms: what it is to see. worse: where it goes then; a row with a direction need not say it. log: it is compared by
+    its logarithm, as a p-value is, whose size tells nothing between a half and one.
+    """
+
+    row: str
+    harms: tuple[Harm, ...]
+    kind: str = ""
+    at: str = ""
+    of: str = ""
+    worse: Literal["lower", "higher", ""] = ""
+    log: bool = False
+
+    def fits(self, row: str, estimator: Estimator) -> bool:
+        """Is it an estimate of this row?"""
+        own = (self.row, self.of, self.kind or estimator.kind, self.at or estimator.at)
+        return own == (row, estimator.of, estimator.kind, estimator.at) and not estimator.variant
+
+
+BOTH: tuple[Harm, ...] = ("fidelity", "coverage")
+"""What a distance between laws is to see."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric by name. Its random stream is its own, so that no other metric moves its estimates.
 
     summary: a line. measure: raises Unsupported where the estimates are undefined. inception: it needs the Inception
     network's weights. of_data: it is defined for the data alone, without a model. rows: what its estimates are called
-    in a table, each "ROW", or "ROW KIND" where another metric makes that row by estimators of another kind.
+    in a table, each "ROW", or "ROW KIND" where another metric makes that row by estimators of another kind. sees: rows
+    that controls are held against.
     """
 
     name: str
@@ -64,6 +92,7 @@ class Metric:
     of_data: bool = False
     rows: tuple[str, ...] = ()
     deciding: Deciding | None = None
+    sees: tuple[Sees, ...] = ()
 
     def makes(self, row: str, estimator: Estimator) -> bool:
         """Is an estimate of this name by this estimator one of its own?"""
@@ -92,11 +121,12 @@ def metric(
     draws: bool = False,
     rows: tuple[str, ...] = (),
     deciding: Deciding | None = None,
+    sees: tuple[Sees, ...] = (),
 ) -> Callable[[Measure], Measure]:
     """Names a metric of a trained model for suites; its summary is the first line of the docstring.
 
-    draws: it takes the prior's draws, so that its estimates say how these were made where that is not exact. rows and
-    deciding: see Metric; a metric whose one row has its own name needs to say neither.
+    draws: it takes the prior's draws, so that its estimates say how these were made where that is not exact. rows,
+    deciding and sees: see Metric; a metric whose one row has its own name needs to say neither.
     """
 
     def keep(measure: Measure) -> Measure:
@@ -107,7 +137,7 @@ def metric(
             estimates = measure(material)
             return [by_sampler(estimate, material.prior) for estimate in estimates] if draws else estimates
 
-        register(Metric(name, summary_of(measure), measured, inception, rows=rows, deciding=deciding))
+        register(Metric(name, summary_of(measure), measured, inception, rows=rows, deciding=deciding, sees=sees))
         return measure
 
     return keep

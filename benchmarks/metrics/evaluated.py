@@ -98,6 +98,7 @@ class Material(ABC):
             "test": lambda: self.test,
             "training": lambda: self.training[0],
             "held-out": lambda: self.training[1],
+            "all-training": lambda: self.all_training,
         }
 
     @cached_property

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from benchmarks.common.seeds import seed_for
 from benchmarks.datasets.vision import torchvision
+from benchmarks.estimators.clipped import Clipped, clipped_means
 from benchmarks.estimators.estimate import Direction, Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.frechet import Moments, frechet, moments
 from benchmarks.estimators.kernel import kernel_distance
 from benchmarks.estimators.manifold import Manifold, manifold_means
 from benchmarks.estimators.prd import precision_recall
-from benchmarks.metrics.base import Deciding, finite, metric
+from benchmarks.estimators.sliced import directions, mind
+from benchmarks.metrics.base import BOTH, Deciding, Sees, finite, metric
 from benchmarks.metrics.evaluated import Evaluated
 from benchmarks.metrics.feature_sets import features, network_of
 
@@ -29,6 +31,14 @@ SPLITS = 10
 
 PRD = ("prd_precision", "prd_recall")
 """The rows of precision and recall of distributions."""
+
+SEEN = (
+    *(Sees(row, ("fidelity",)) for row in ("precision", "density")),
+    *(Sees(row, ("coverage",)) for row in ("recall", "coverage")),
+)
+CLIPPED = (Sees("clipped_density", ("fidelity",)), Sees("clipped_coverage", ("coverage",)))
+OF_PRD = (Sees(PRD[0], ("fidelity",)), Sees(PRD[1], ("coverage",)))
+"""What each of a pair is to see."""
 
 USUAL = 10_000
 """Images a side of an estimate that papers can be held against."""
@@ -80,7 +90,7 @@ def stretched_frechet(evaluated: Evaluated, name: str, network: str) -> list[Est
     return [replace(estimate, estimator=replace(space.estimator, variant="stretched"))]
 
 
-@metric("fid", inception=True, draws=True, deciding=Deciding("samples", "fid", "inception"))
+@metric("fid", inception=True, draws=True, deciding=Deciding("samples", "fid", "inception"), sees=(Sees("fid", BOTH),))
 def fid(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in Inception's features."""
     return frechet_estimates(evaluated, "fid", "inception", "generated")
@@ -110,7 +120,12 @@ def fid_stretched(evaluated: Evaluated) -> list[Estimate]:
     return stretched_frechet(evaluated, "fid", "inception")
 
 
-@metric("fd_classifier", draws=True, deciding=Deciding("samples", "fd_classifier", "classifier"))
+@metric(
+    "fd_classifier",
+    draws=True,
+    deciding=Deciding("samples", "fd_classifier", "classifier"),
+    sees=(Sees("fd_classifier", BOTH),),
+)
 def fd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Frechet distance of generated images to the test images, in the classifier's features."""
     return frechet_estimates(evaluated, "fd_classifier", "classifier", "generated")
@@ -147,16 +162,40 @@ def kernel_estimates(evaluated: Evaluated, name: str, network: str) -> list[Esti
     return [space.estimate(name, own.value, "lower", own.error), space.beside(name, floor.value, "floor", floor.error)]
 
 
-@metric("kid", inception=True, draws=True)
+@metric("kid", inception=True, draws=True, sees=(Sees("kid", BOTH),))
 def kid(evaluated: Evaluated) -> list[Estimate]:
     """Kernel Inception distance of generated images to the test images, unbiased (Binkowski et al. 2018)."""
     return kernel_estimates(evaluated, "kid", "inception")
 
 
-@metric("kd_classifier", draws=True)
+@metric("kd_classifier", draws=True, sees=(Sees("kd_classifier", BOTH),))
 def kd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Kernel distance of generated images to the test images in the classifier's features, unbiased."""
     return kernel_estimates(evaluated, "kd_classifier", "classifier")
+
+
+def mind_estimates(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
+    """The Monge inception distance of generated to test images, and that of training images, along one set of lines."""
+    space = Space(evaluated, network)
+    sets = [space.points(which) for which in ("generated", "training", "test")]
+    least = min(map(len, sets))  # of few training images there are fewer than test images
+    generated, training, test = (points[:least].double() for points in sets)
+    along = directions(test.shape[1])
+    distance, floor = (mind(points, test, along) for points in (generated, training))
+    estimates = [space.estimate(name, distance, "lower"), space.beside(name, floor, "floor")]
+    return [replace(one, estimator=replace(one.estimator, draws=(least,))) for one in estimates]
+
+
+@metric("mind", inception=True, draws=True, sees=(Sees("mind", BOTH),))
+def mind_inception(evaluated: Evaluated) -> list[Estimate]:
+    """Monge inception distance of generated images to the test images: 3 D times the mean squared W_2 along lines."""
+    return mind_estimates(evaluated, "mind", "inception")
+
+
+@metric("mind_classifier", draws=True, sees=(Sees("mind_classifier", BOTH),))
+def mind_classifier(evaluated: Evaluated) -> list[Estimate]:
+    """Monge distance of generated images to the test images in the classifier's features (Berthet et al. 2026)."""
+    return mind_estimates(evaluated, "mind_classifier", "classifier")
 
 
 @metric("inception_score", inception=True, draws=True)
@@ -185,16 +224,35 @@ def manifold_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
     return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
 
 
-@metric("precision_recall", inception=True, draws=True, rows=Manifold._fields)
+@metric("precision_recall", inception=True, draws=True, rows=Manifold._fields, sees=SEEN)
 def precision_recall_inception(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in Inception's features."""
     return manifold_estimates(evaluated, "inception")
 
 
-@metric("precision_recall_classifier", draws=True, rows=Manifold._fields)
+@metric("precision_recall_classifier", draws=True, rows=Manifold._fields, sees=SEEN)
 def precision_recall_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in the classifier's features."""
     return manifold_estimates(evaluated, "classifier")
+
+
+def clipped_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
+    """Clipped density and coverage of generated against test images."""
+    space = Space(evaluated, network)
+    means = clipped_means(space.points("generated"), space.points("test"))
+    return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
+
+
+@metric("clipped", inception=True, draws=True, rows=Clipped._fields, sees=CLIPPED)
+def clipped_inception(evaluated: Evaluated) -> list[Estimate]:
+    """Clipped density and coverage in Inception's features: shares of good images (Salvy et al. 2026)."""
+    return clipped_estimates(evaluated, "inception")
+
+
+@metric("clipped_classifier", draws=True, rows=Clipped._fields, sees=CLIPPED)
+def clipped_classifier(evaluated: Evaluated) -> list[Estimate]:
+    """Clipped density and coverage in the classifier's features: shares of good images (Salvy et al. 2026)."""
+    return clipped_estimates(evaluated, "classifier")
 
 
 def prd_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
@@ -204,13 +262,13 @@ def prd_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
     return [space.estimate(f"prd_{name}", value, "higher") for name, value in found._asdict().items()]
 
 
-@metric("prd", inception=True, draws=True, rows=PRD)
+@metric("prd", inception=True, draws=True, rows=PRD, sees=OF_PRD)
 def prd(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in Inception's features (Sajjadi et al. 2018)."""
     return prd_estimates(evaluated, "inception")
 
 
-@metric("prd_classifier", draws=True, rows=PRD)
+@metric("prd_classifier", draws=True, rows=PRD, sees=OF_PRD)
 def prd_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Precision and recall of distributions in the classifier's features (Sajjadi et al. 2018)."""
     return prd_estimates(evaluated, "classifier")

@@ -9,7 +9,7 @@ from benchmarks.estimators import latent
 from benchmarks.estimators.codes import active_units, wasserstein_1
 from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
-from benchmarks.metrics.base import Deciding, finite, metric
+from benchmarks.metrics.base import BOTH, Deciding, Sees, finite, metric
 from benchmarks.metrics.evaluated import CODES, Evaluated
 from priors.base import Density, Unsupported, density
 
@@ -40,7 +40,12 @@ def prior(evaluated: Evaluated) -> list[Estimate]:
     return [Estimate(one.name, Estimator("prior"), one.value, one.unit, "none", one.error) for one in known]
 
 
-@metric("skl", draws=True, deciding=Deciding("codes", "skl", "leave-one-out"))
+@metric(
+    "skl",
+    draws=True,
+    deciding=Deciding("codes", "skl", "leave-one-out"),
+    sees=tuple(Sees("skl", BOTH, kind) for kind in ("1-nn", "direct", "leave-one-out")),
+)
 def skl(evaluated: Evaluated) -> list[Estimate]:
     """KL(p||q) + KL(q||p) of the prior and the aggregate posterior q(z): in-sample, leave-one-out, and by 1-NN.
 
@@ -63,7 +68,12 @@ def skl(evaluated: Evaluated) -> list[Estimate]:
     return estimates
 
 
-@metric("leakage", draws=True, rows=("leakage", "leaking_codes"))
+@metric(
+    "leakage",
+    draws=True,
+    rows=("leakage", "leaking_codes"),
+    sees=tuple(Sees(row, ("coverage",), "quantile", "=0.01") for row in ("leakage", "leaking_codes")),
+)
 def leakage(evaluated: Evaluated) -> list[Estimate]:
     """LS(tau), codes where ln p(z) < tau weighed by ln q(z) - ln p(z), over dpVAE's tau and at quantiles of ln p.
 
@@ -94,7 +104,11 @@ def leaks(how: Estimator, at: latent.Leakage) -> list[Estimate]:
     return [*estimates, Estimate("leaking_codes", how, at.share.value, "share", "lower", at.share.error)]
 
 
-@metric("elbo_surgery", rows=("kl in-sample", "mutual_information", "marginal"))
+@metric(
+    "elbo_surgery",
+    rows=("kl in-sample", "mutual_information", "marginal"),
+    sees=(Sees("marginal", ("coverage",), worse="higher"),),
+)
 def elbo_surgery(evaluated: Evaluated) -> list[Estimate]:
     """The training set's KL term as I(image; code) + KL(q(z)||p) (Hoffman and Johnson 2016)."""
     common = density(evaluated.prior).log_prob_error
@@ -113,6 +127,7 @@ def elbo_surgery(evaluated: Evaluated) -> list[Estimate]:
     draws=True,
     rows=("latent_w1", "latent_spread"),
     deciding=Deciding("codes", "latent_w1", "ot"),
+    sees=(Sees("latent_w1", BOTH),),
 )
 def latent_w1(evaluated: Evaluated) -> list[Estimate]:
     """Wasserstein-1 distance between test codes and the prior's draws, exact between 1000 points of each.

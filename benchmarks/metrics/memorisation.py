@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,16 +11,21 @@ from torch import Tensor
 from benchmarks.estimators.copying import KIN, authentic, copies, data_copying, excess_p, least_share
 from benchmarks.estimators.estimate import Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
+from benchmarks.estimators.feature_likelihood import likelihood_gap
 from benchmarks.estimators.neighbours import Neighbours, nearest, nearest_few
-from benchmarks.metrics.base import Deciding, mean_estimate, metric, metric_of_data
+from benchmarks.metrics.base import Deciding, Sees, mean_estimate, measured_estimate, metric, metric_of_data
+from benchmarks.metrics.controls import Harm
 from benchmarks.metrics.evaluated import Evaluated, Material
-from benchmarks.metrics.feature_sets import features
+from benchmarks.metrics.feature_sets import features, network_of
 from priors.base import Unsupported
 
 USUAL = 10_000
 """Images a side in FlexAE's Table 4: the scores fall as sets grow."""
 
 LEVELS = 255.0
+
+COPIED: tuple[Harm, ...] = ("memorisation",)
+"""What all of these are to see, and nothing else."""
 
 Points = Callable[[str], Tensor]
 """A set of images by its name (`Evaluated.images`), as points (n, *shape)."""
@@ -63,7 +69,7 @@ def of_model(measure: str, sets: Points) -> list[Estimate]:
     return [ours, score(f"{measure}_generated_test", generated, test), floor, ratio]
 
 
-@metric("pms", draws=True, rows=scores("pms"))
+@metric("pms", draws=True, rows=scores("pms"), sees=(Sees("pms_ratio", COPIED, worse="lower"),))
 def pms(evaluated: Evaluated) -> list[Estimate]:
     """Distance in pixels from generated images to the nearest training image, beside the test images' own (FlexAE)."""
     return of_model("pms", pixels(evaluated))
@@ -81,7 +87,7 @@ def pms_train_test(material: Material) -> list[Estimate]:
     return [score("pms_train_test", *map(pixels(material), ("training", "test")))]
 
 
-@metric("ims", inception=True, draws=True, rows=scores("ims"))
+@metric("ims", inception=True, draws=True, rows=scores("ims"), sees=(Sees("ims_ratio", COPIED, worse="lower"),))
 def ims(evaluated: Evaluated) -> list[Estimate]:
     """Distance in Inception's features from generated images to the nearest training image, beside the test images'."""
     return of_model("ims", inception(evaluated))
@@ -99,6 +105,35 @@ def ims_train_test(material: Material) -> list[Estimate]:
     return [score("ims_train_test", *map(inception(material), ("training", "test")))]
 
 
+def gap_estimates(evaluated: Evaluated, name: str, network: str) -> list[Estimate]:
+    """The likelihood's gap under generated images, and under reconstructions of unseen ones."""
+    names = ("generated", "reconstruction", "all-training", "test")
+    generated, decoded, training, test = (features(evaluated, network, which).points for which in names)
+    how = Estimator(network_of(evaluated, network).name, draws=(len(generated),))
+    told = "above the reconstructions' gap: likelier training images than new images make"
+    ours, beside = (likelihood_gap(points, training, test) for points in (generated, decoded))
+    return [
+        measured_estimate(name, how, ours, "none", "nats", told),
+        measured_estimate(name, replace(how, of="reconstruction"), beside, "none", "nats", SMOOTH),
+    ]
+
+
+@metric("fld_gap", inception=True, draws=True, sees=(Sees("fld_gap", COPIED, worse="higher"),))
+def fld_gap(evaluated: Evaluated) -> list[Estimate]:
+    """How much likelier training images than test images are under a mixture around generated ones, by Inception."""
+    return gap_estimates(evaluated, "fld_gap", "inception")
+
+
+@metric("fld_gap_classifier", draws=True, sees=(Sees("fld_gap_classifier", COPIED, worse="higher"),))
+def fld_gap_classifier(evaluated: Evaluated) -> list[Estimate]:
+    """How much likelier training than test images are under a mixture around generated ones (Jiralerspong et al. 2023).
+
+    In the classifier's features, which has been trained on the training images: part of the gap is its own, and
+    `-reconstruction` has it too.
+    """
+    return gap_estimates(evaluated, "fld_gap_classifier", "classifier")
+
+
 SMOOTH = "of E[x|z] at codes of images not trained on"
 BESIDE = "below 0: nearer to training images than test images are, as copies and smooth images are; above 0: further"
 AGAINST = "about 0 where draws decode as codes of unseen images do; below: nearer to training images; above: further"
@@ -109,6 +144,13 @@ AGAINST = "about 0 where draws decode as codes of unseen images do; below: neare
     draws=True,
     rows=("authentic_share", "data_copying", "copies", "copies_p"),
     deciding=Deciding("copying", "data_copying", "c_t", "against-reconstructions"),
+    sees=(
+        Sees("authentic_share", COPIED, worse="lower"),
+        Sees("data_copying", COPIED, worse="lower"),
+        Sees("data_copying", COPIED, of="against-reconstructions", worse="lower"),
+        Sees("copies", COPIED, worse="higher"),
+        Sees("copies_p", COPIED, worse="lower", log=True),
+    ),
 )
 def copying(evaluated: Evaluated) -> list[Estimate]:
     """Whether training images are repeated: as a whole and image by image, beside reconstructions of unseen images.

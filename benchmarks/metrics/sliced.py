@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.estimators.estimate import Estimate, Remark, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.sliced import DIRECTIONS, directions, sliced_wasserstein
-from benchmarks.metrics.base import Deciding, metric
+from benchmarks.metrics.base import BOTH, Deciding, Sees, metric
 from benchmarks.metrics.evaluated import Evaluated
 from priors.base import Unsupported
 
@@ -47,7 +47,12 @@ def sliced_estimates(evaluated: Evaluated, name: str, what: str, points: Callabl
     ]
 
 
-@metric("sliced_pixels", draws=True, deciding=Deciding("samples", "sliced_pixels", "slices", rank=1))
+@metric(
+    "sliced_pixels",
+    draws=True,
+    deciding=Deciding("samples", "sliced_pixels", "slices", rank=1),
+    sees=(Sees("sliced_pixels", BOTH),),
+)
 def sliced_pixels(evaluated: Evaluated) -> list[Estimate]:
     """Sliced Wasserstein distance of generated images to the test images, in pixels: needs no network and no classes.
 
@@ -58,7 +63,12 @@ def sliced_pixels(evaluated: Evaluated) -> list[Estimate]:
     return sliced_estimates(evaluated, "sliced_pixels", "pixels, no features", lambda x: x.flatten(1))
 
 
-@metric("sliced_patches", draws=True, deciding=Deciding("samples", "sliced_patches", "slices", rank=2))
+@metric(
+    "sliced_patches",
+    draws=True,
+    deciding=Deciding("samples", "sliced_patches", "slices", rank=2),
+    sees=(Sees("sliced_patches", BOTH),),
+)
 def sliced_patches(evaluated: Evaluated) -> list[Estimate]:
     """Sliced Wasserstein distance of patches of generated images to those of test images, each less its mean colour.
 

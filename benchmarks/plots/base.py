@@ -164,7 +164,7 @@ class Plot:
 ORDER = (
     *("samples", "traversals", "neighbours"),
     *("latent", "posteriors", "leakage"),
-    *("training", "sensitivity", "cost", "ranks", "critic"),
+    *("training", "sensitivity", "cost", "ranks", "critic", "controls"),
 )
 """Modules of plots, in the order in which a report shows what they draw."""
 

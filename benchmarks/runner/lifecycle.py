@@ -36,7 +36,7 @@ def perform(run: Run, workspace: Workspace, record: Record) -> str:
     try:
         if run.prior is None:
             record.write("training.json", {"status": "ok", "note": "", "cost": [], "files": {}})
-            evaluate(run, workspace.data_only(run, reporter(record)), workspace, record)
+            evaluate(run, workspace.untrained(run, reporter(record)), workspace, record)
         else:
             model, prior = build(run, data)
             ended = train(run, model, prior, data, record, workspace.capture)

@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from benchmarks.config.settings import Run
 from benchmarks.datasets import Dataset, Options, load
-from benchmarks.metrics import METRICS, DataOnly, Evaluated
+from benchmarks.metrics import METRICS, DataOnly, Evaluated, Material
+from benchmarks.metrics.controlled import controlled
+from benchmarks.metrics.controls import CONTROLS
 from benchmarks.metrics.evaluated import Tell, silent
 from benchmarks.runner.record import Record
 from benchmarks.runner.turns import When
@@ -76,6 +78,12 @@ class Workspace:
     def data_only(self, run: Run, progress: Tell = silent) -> DataOnly:
         """The data alone as the run's metrics look at them."""
         return DataOnly(*self._looked_at(run, progress))
+
+    def untrained(self, run: Run, progress: Tell = silent) -> Material:
+        """What stands in a model's place where nothing is trained: the run's control, or the data alone."""
+        if not run.control:
+            return self.data_only(run, progress)
+        return controlled(CONTROLS[run.control], run.model.latent_dim, *self._looked_at(run, progress))
 
     def _looked_at(self, run: Run, progress: Tell) -> tuple[Any, ...]:
         return self.dataset(run), run.protocol, run.seed, progress, self.cache, self.inception

@@ -19,6 +19,8 @@ SIGNS = {"~": "ln Z is estimated: ranked among such alone", "<": "a bound: ranke
 
 MEANINGS = {**LEGEND, ALARM: "unreliable or impossible with some or all of its seeds: see its notes (--all)"}
 
+FORMER = "the table keeps rows of other settings, or of a plug-in that was not named; they are ranked with nothing"
+
 GAP = 2
 """Blanks between columns."""
 
@@ -136,3 +138,9 @@ def papers(console: Console, frame: pd.DataFrame) -> None:
     for letter, reason in notes.footnotes.items():
         console.print(Text(in_line(f"  {letter}  {reason}"), "dim"), soft_wrap=True)
     console.print()
+
+
+def former(frame: pd.DataFrame) -> list[str]:
+    """What is to be told of methods that the suite no longer has, or has with other settings."""
+    names = dict.fromkeys(frame[frame["status"] == "former"]["method"])
+    return [f"former: {', '.join(names)}: {FORMER}"] if names else []

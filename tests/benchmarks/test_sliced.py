@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.estimators.sliced import directions, sliced_wasserstein
+from benchmarks.estimators.frechet import frechet, moments
+from benchmarks.estimators.sliced import directions, mind, sliced_wasserstein
 
 
 def test_directions_are_unit_vectors_from_the_random_state():
@@ -57,3 +58,24 @@ def test_bias_and_order():
 def test_sets_of_other_sizes_are_refused():
     with pytest.raises(ValueError, match=r"one shape .* \(3, 2\) and \(4, 2\)"):
         sliced_wasserstein(torch.zeros(3, 2), torch.zeros(4, 2), directions(2, 3))
+
+
+def test_mind_of_a_shift_and_of_a_scale():
+    """3 |v|^2 of a shift v, and 3 D (s - r)^2 of N(0, s^2 I) and N(0, r^2 I): along every direction both are exact."""
+    x, along = torch.randn(500, 8, dtype=torch.float64), directions(8, 4000)
+    v = torch.arange(8, dtype=torch.float64)
+    assert mind(x, x + v, along) == pytest.approx(3 * v.square().sum().item(), rel=0.1)
+    assert mind(x, 2 * x, along) == pytest.approx(3 * x.square().sum(1).mean().item(), rel=0.05)
+    assert mind(x, x[torch.randperm(500)], along) == 0
+
+
+def test_mind_sees_what_moments_do_not():
+    """Ones and minus ones have the mean and covariance of a standard normal variable, so that Frechet's is at 0; along
+    a coordinate W_2^2 is 2 - 2 E|x| = 2 - 2 sqrt(2 / pi)."""
+    n = 20_000
+    x = torch.randn(n, 1, dtype=torch.float64)
+    y = torch.ones(n, 1, dtype=torch.float64)
+    y[::2] = -1
+    expected = 3 * (2 - 2 * math.sqrt(2 / math.pi))
+    assert mind(x, y, directions(1, 10)) == pytest.approx(expected, abs=0.05)
+    assert frechet(moments(x), moments(y)) < 0.001
