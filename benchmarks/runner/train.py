@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,23 @@ class Progress:
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
+    worked: float = 0.0  # seconds of the processor, which other programs on it do not lengthen
     shared: bool = False  # some of its seconds are a share of those of several trainings, computed together
+
+
+class Taken(NamedTuple):
+    """Seconds by the clock, and seconds of the processor."""
+
+    seconds: float
+    worked: float
+
+    @classmethod
+    def now(cls) -> Taken:
+        return cls(time.monotonic(), time.process_time())
+
+    def since(self, among: int = 1) -> Taken:
+        """What has passed since this moment, shared equally among so many."""
+        return Taken(*((later - earlier) / among for earlier, later in zip(self, Taken.now(), strict=True)))
 
 
 class Trainer:
@@ -91,18 +107,20 @@ class Trainer:
         """All epochs that are left, then the best weights; raises Diverged."""
         self.resume()
         while not self.finished():
-            start, warm_up = time.monotonic(), self.warm_up()
+            start, warm_up = Taken.now(), self.warm_up()
             losses = self.epoch()
-            self.end_epoch(losses, time.monotonic() - start, warm_up)
+            self.end_epoch(losses, start.since(), warm_up)
         return self.end()
 
-    def end_epoch(self, losses: dict[str, float], seconds: float, warm_up: float) -> None:
-        """After an epoch that took so long: validation, a line of the history, and a checkpoint now and then. Raises
+    def end_epoch(self, losses: dict[str, float], taken: Taken, warm_up: float) -> None:
+        """After an epoch that took so much: validation, a line of the history, and a checkpoint now and then. Raises
         Diverged."""
-        start = time.monotonic()
+        start = Taken.now()
         self.demand_finite(losses)
         self.validate(losses)
-        self.progress.seconds += seconds + time.monotonic() - start
+        validated = start.since()
+        self.progress.seconds += taken.seconds + validated.seconds
+        self.progress.worked += taken.worked + validated.worked
         self.log(losses, warm_up)
         if time.monotonic() - self.saved > CHECKPOINT_SECONDS or self.finished():
             self.checkpoint()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from benchmarks.datasets.base import draw_once
 from benchmarks.metrics.protocol import ProtocolSettings
 from benchmarks.runner import train
 from benchmarks.runner.build import build
+from benchmarks.runner.cost import cost
 from benchmarks.runner.record import Record
 from benchmarks.runner.train import Diverged, Progress, Trainer
 from priors.base import Batch, OptimiserSettings, Player
@@ -213,6 +215,16 @@ def test_batches_cover_the_data_in_parts(tmp_path: Path):
 
 
 # Settings by epoch
+
+
+def test_seconds_of_the_processor_leave_out_what_was_slept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one = trainer(Two(), tmp_path, epochs=2)
+    monkeypatch.setattr(one, "validate", lambda losses: time.sleep(0.05))
+    progress = one.run()
+    assert 0 < progress.worked < progress.seconds
+    assert progress.seconds - progress.worked > 0.08
+    costs = {one.metric: one.value for one in cost(one.both, progress, torch.device("cpu"))}
+    assert costs["processor_time"] == pytest.approx(progress.worked, abs=1e-3)
 
 
 def test_warm_up(tmp_path: Path):

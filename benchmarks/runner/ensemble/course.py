@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
 from benchmarks.runner.ensemble.ensemble import Ensemble
-from benchmarks.runner.train import Diverged, Progress, Trainer
+from benchmarks.runner.train import Diverged, Progress, Taken, Trainer
 
 Ended = Callable[[Trainer, Progress | Diverged], object]
 """Is handed every member at its end, and how it ended."""
@@ -36,9 +35,9 @@ def train(trainers: Sequence[Trainer], ended: Ended) -> None:
 
 def epoch(ensemble: Ensemble, ended: Ended) -> list[Trainer]:
     """One epoch of all, and who goes on after it."""
-    start, warm_up = time.monotonic(), ensemble.first.warm_up()
+    start, warm_up = Taken.now(), ensemble.first.warm_up()
     losses = ensemble.epoch()
-    share = (time.monotonic() - start) / len(ensemble.members)
+    share = start.since(len(ensemble.members))
     well = []
     for one, own in zip(ensemble.members, losses, strict=True):
         one.progress.shared = True
