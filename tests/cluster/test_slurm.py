@@ -32,6 +32,10 @@ def test_the_table_is_the_same_byte_for_byte(site: Site):
     assert "1 already done" not in site.run("there", "--executor", "slurm")
 
 
+def test_a_study_is_the_same_byte_for_byte(site: Site):
+    assert site.study("there", "--executor", "slurm") == site.study("here")
+
+
 def test_what_sbatch_refuses_is_its_own_sentence(site: Site):
     status, said = site.start("there", "--executor", "slurm", "--slurm", "partition=nowhere").end()
     assert status == 2
@@ -67,6 +71,24 @@ def test_a_job_that_is_requeued_goes_on(site: Site):
     status, said = started.end()
     assert status == 0, said
     assert len(set(jobs()) - {name}) == 0, "it is the same job"
+
+
+def test_a_node_that_goes_down_and_comes_up_again(site: Site):
+    """Its job begins anew, or another takes its place: nobody has to give the command again."""
+    site.suite(LONG)
+    one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "20")
+    started = site.start("there", *one)
+    wait_for(lambda: site.training("there"))
+    node = subprocess.run(["sinfo", "-h", "-o", "%N"], capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        subprocess.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True)
+        wait_for(lambda: "RUNNING" not in jobs().values())
+    finally:
+        subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=True)
+    status, said = started.end()
+    assert status == 0, said
+    site.run("here", *one[:4])
+    assert site.table("there") == site.table("here")
 
 
 def test_a_job_that_gets_the_signal_goes_on_from_its_checkpoint(site: Site):
