@@ -195,7 +195,9 @@ def spoil(path: Path, data: st.DataObject, other: Path) -> None:
     content = path.read_bytes() if path.is_file() else b""
     how = data.draw(st.sampled_from(["cut", "flip", "lose", "folder", "bytes", "other", "empty", "undone"]))
     at = data.draw(st.integers(0, len(content)))
-    if how in ("lose", "folder"):
+    if how in ("lose", "folder") and path.is_dir():
+        shutil.rmtree(path)
+    elif how in ("lose", "folder"):
         path.unlink(missing_ok=True)
     if how == "folder":
         path.mkdir(exist_ok=True)
