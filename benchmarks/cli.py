@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import math
 import os
 import sys
 import warnings
@@ -32,6 +33,7 @@ from priors.wording import in_one_line
 
 if TYPE_CHECKING:
     from benchmarks.config.suite import Request, Suite
+    from benchmarks.runner.executors import Resources
     from benchmarks.runner.workspace import Workspace
 
 Several: Any = tyro.conf.UseAppendAction
@@ -193,6 +195,53 @@ class Selection:
         return "-".join(part for part in parts if part)
 
 
+@dataclass(frozen=True)
+class Work(Selection):
+    """Runs, and what carries them out."""
+
+    executor: Annotated[str, named("NAME")] = "local"
+    """local: a process a run, several at once. serial: everything in this process, one run after another. slurm, ray:
+    on a cluster (docs/clusters.md). Or one that a plug-in registers."""
+    workers: int = 0
+    """Processes at once; 0: one a core on a CPU, four on each GPU. With slurm jobs at once (0: as many as it lets
+    run), with ray of the cluster that is started here."""
+    threads: int = 0
+    """Threads of a run; 0: one on a CPU, and beside GPUs the cores shared out."""
+    runs_per_gpu: int = 0
+    """Runs that share a GPU; 0: four."""
+    gpus: int = 0
+    """With slurm and ray: GPUs of a job, whose runs are then on them."""
+    runs_a_job: int = 0
+    """With slurm and ray: runs of a job; 0: as many as a job's minutes have room for, by what earlier runs took."""
+    minutes_a_job: Annotated[float | None, named("MINUTES")] = None
+    """With slurm and ray: how long a job is; with slurm its limit, after which it is requeued (default: 240)."""
+    slurm: Annotated[tuple[str, ...], Several, named("KEY=VALUE")] = ()
+    """An option of sbatch, as partition=gpu; over those of the suite's table [slurm]. May be repeated."""
+    address: Annotated[str, named("HOST:PORT")] = ""
+    """With ray: a cluster that runs (auto: the one of this machine); without, one is started here."""
+
+    def resources(self) -> Resources:
+        """What the flags allow the runs, and what they tell the executors of clusters; UsageError."""
+        from benchmarks.runner.executors import Resources
+
+        counts = {name: getattr(self, name) for name in ("workers", "threads", "runs_per_gpu", "gpus", "runs_a_job")}
+        check_least(self, 0, *counts)
+        check_minutes(self, "minutes_a_job")
+        options = {"slurm": self.sbatch(), "ray": {"address": self.address}}
+        return Resources(**counts, minutes_a_job=self.minutes_a_job or 0.0, options=options)
+
+    def sbatch(self) -> dict[str, str]:
+        """Options of sbatch; UsageError for those that nobody would read."""
+        pairs = {}
+        for text in self.slurm:
+            key, equals, pairs[key] = text.partition("=")
+            if not (key and equals):
+                raise UsageError(f"--slurm {text}: write it as KEY=VALUE, for example --slurm partition=gpu.")
+            if self.executor != "slurm":
+                raise UsageError(f"--slurm {text}: only --executor slurm takes it: add that, or leave it out.")
+        return pairs
+
+
 def workspace_of(where: Selection, weights: Path | None = None) -> Workspace:
     """The workspace that the flags name; UsageError for a device that cannot be used.
 
@@ -220,6 +269,13 @@ def check_least(command: object, least: int, *flags: str) -> None:
         number = getattr(command, flag)
         if number is not None and number < least:
             raise UsageError(f"--{flag.replace('_', '-')} {number}: it is {least} or larger.")
+
+
+def check_minutes(command: object, flag: str) -> None:
+    """Raises UsageError for minutes that cannot be."""
+    minutes = getattr(command, flag)
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise UsageError(f"--{flag.replace('_', '-')} {minutes}: it is larger than 0.")
 
 
 def check_writable(folder: Path) -> None:

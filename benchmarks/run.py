@@ -5,21 +5,21 @@ What does the work is imported by the functions that do it: neither `--help` nor
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
 
 from benchmarks.cli import (
     DATA,
-    Selection,
     Several,
+    Work,
     check_least,
+    check_minutes,
     check_writable,
     load_plugins,
     named,
@@ -30,12 +30,9 @@ from benchmarks.cli import (
 from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.screen import Screen
 
-if TYPE_CHECKING:
-    from benchmarks.runner.executors import Resources
-
 
 @dataclass(frozen=True)
-class Command(Selection):
+class Command(Work):
     """Trains, evaluates and tabulates the runs of a suite.
 
     The table goes to RESULTS/SUITE.csv, its costs to RESULTS/SUITE-cost.csv, and what made it (machine, versions,
@@ -56,26 +53,6 @@ class Command(Selection):
 
     limit: Annotated[int | None, named("N")] = None
     """Stop after this many unfinished runs."""
-    executor: Annotated[str, named("NAME")] = "local"
-    """local: a process a run, several at once. serial: everything in this process, one run after another. slurm, ray:
-    on a cluster (docs/clusters.md). Or one that a plug-in registers."""
-    workers: int = 0
-    """Processes at once; 0: one a core on a CPU, four on each GPU. With slurm jobs at once (0: as many as it lets
-    run), with ray of the cluster that is started here."""
-    threads: int = 0
-    """Threads of a run; 0: one on a CPU, and beside GPUs the cores shared out."""
-    runs_per_gpu: int = 0
-    """Runs that share a GPU; 0: four."""
-    gpus: int = 0
-    """With slurm and ray: GPUs of a job, whose runs are then on them."""
-    runs_a_job: int = 0
-    """With slurm and ray: runs of a job; 0: as many as a job's minutes have room for, by what earlier runs took."""
-    minutes_a_job: Annotated[float | None, named("MINUTES")] = None
-    """With slurm and ray: how long a job is; with slurm its limit, after which it is requeued (default: 240)."""
-    slurm: Annotated[tuple[str, ...], Several, named("KEY=VALUE")] = ()
-    """An option of sbatch, as partition=gpu; over those of the suite's table [slurm]. May be repeated."""
-    address: Annotated[str, named("HOST:PORT")] = ""
-    """With ray: a cluster that runs (auto: the one of this machine); without, one is started here."""
     stack: Literal["auto", "on", "off"] = "auto"
     """Train seeds of a method together: auto where it is faster (dense networks, on a CPU small ones, and 4000 steps or
     more), on wherever it can be, off never."""
@@ -128,7 +105,7 @@ def run_suite(command: Command, console: Console) -> int:
     check_writable(command.results)
     target = command.results / command.output(chosen)
     order = {name: getattr(command, name) for name in ("executor", "limit", "skip_missing", "stale")}
-    asked = Order(chosen, request, runs, workspace, target, resources=resources_of(command), **order)
+    asked = Order(chosen, request, runs, workspace, target, resources=command.resources(), **order)
     filled = fill(asked, console, lambda lines: warn(console, lines))
     told = filled.frame[~filled.frame["status"].isin(("not-computed", "former"))]
     answered = front.show(console, told, filled.costs, chosen.title)
@@ -143,25 +120,8 @@ def run_suite(command: Command, console: Console) -> int:
 
 def check_numbers(command: Command) -> None:
     """Raises UsageError for numbers that cannot be."""
-    check_least(command, 0, "workers", "threads", "runs_per_gpu", "gpus", "runs_a_job", "limit", "retries")
-    for flag in ("minutes_a_run", "minutes_a_job"):
-        minutes = getattr(command, flag)
-        if minutes is not None and not 0 < minutes < math.inf:
-            raise UsageError(f"--{flag.replace('_', '-')} {minutes}: it is larger than 0.")
-
-
-def resources_of(command: Command) -> Resources:
-    """What the flags allow the runs, and what they tell the executors of clusters."""
-    from benchmarks.runner.executors import Resources
-
-    given = (pair.partition("=") for pair in command.slurm)
-    options: dict[str, dict[str, str]] = {"slurm": {}, "ray": {"address": command.address}}
-    for key, equals, value in given:
-        if not (key and equals):
-            raise UsageError(f"--slurm {key}: write it as KEY=VALUE, for example --slurm partition=gpu.")
-        options["slurm"][key] = value
-    counts = {name: getattr(command, name) for name in ("workers", "threads", "runs_per_gpu", "gpus", "runs_a_job")}
-    return Resources(**counts, minutes_a_job=command.minutes_a_job or 0.0, options=options)
+    check_least(command, 0, "limit", "retries")
+    check_minutes(command, "minutes_a_run")
 
 
 def warn(console: Console, lines: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks.cli import (
     Selection,
     Several,
+    Work,
     check_least,
     check_writable,
     load_plugins,
@@ -23,7 +24,7 @@ from benchmarks.cli import (
     status,
     workspace_of,
 )
-from benchmarks.common.errors import UsageError
+from benchmarks.common.errors import UsageError, find
 from benchmarks.common.screen import Screen
 from benchmarks.tuning import SAMPLES
 
@@ -36,7 +37,7 @@ PLANNED = ("dataset", "method", "objective", "trials", "space", "seeds", "sample
 
 
 @dataclass(frozen=True)
-class Command(Selection):
+class Command(Work):
     """Tunes methods of a suite on its validation images; test images take no part.
 
     What is searched: the ranges that the method's prior and regularisers declare, but for what makes the method what it
@@ -51,6 +52,7 @@ class Command(Selection):
     For example:
       python -m benchmarks.tune --suite quickstart --method vampprior
       python -m benchmarks.tune --suite quickstart --method vampprior mixture --trials 50 --workers 2
+      python -m benchmarks.tune --suite table1 --dataset mnist --workers 8 --executor slurm --gpus 1
       python -m benchmarks.tune --suite quickstart --method pullback --objective nll fd --set training.epochs=50
       python -m benchmarks.tune --suite quickstart --method gaussian --space training.lr=1e-4:1e-2:log
     """
@@ -78,8 +80,17 @@ class Command(Selection):
     """Begins the studies' names, in the place of the suite's."""
     storage: Annotated[str | None, named("URL")] = None
     """A database for studies that several machines share, as postgresql://HOST/NAME (default: a SQLite file each)."""
+    executor: Annotated[str, named("NAME")] = ""
+    """What carries out the runs of trials (docs/clusters.md): serial, in this process, which is the default with one
+    worker; local, a process a run, the default with several; slurm; ray; or one that a plug-in registers."""
     workers: int = 1
-    """Processes at once, one thread each. With one the trials are the same each time."""
+    """Trials at once: so many are asked for, carried out, and told together. With as many the trials are the same each
+    time."""
+
+    @property
+    def carried_out_by(self) -> str:
+        """The executor's name."""
+        return self.executor or ("serial" if self.workers == 1 else "local")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,16 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def tune(command: Command, console: Console) -> int:
     """One study after another, each written when it ends; then the methods of a data set as one suite."""
-    from loky.process_executor import TerminatedWorkerError
-
     from benchmarks.tables import table
     from benchmarks.tuning.campaign import carry_out_all
 
-    try:
-        return carry_out_all(planned(command), command.workers, console, table.write)
-    except TerminatedWorkerError:
-        print("error: A worker was killed (for its memory?): the same command goes on; try fewer.", file=sys.stderr)
-        return 1
+    plan = planned(command)
+    return carry_out_all(plan, command.carried_out_by, command.resources(), console, table.write)
 
 
 def planned(command: Command) -> Plan:
@@ -124,8 +130,12 @@ def places(command: Command) -> tuple[str, ...]:
 
 
 def check_numbers(command: Command) -> None:
-    """Raises UsageError for a number or a database that cannot be."""
+    """Raises UsageError for a number, an executor or a database that cannot be."""
+    from benchmarks.runner.executors import EXECUTORS
+
     check_least(command, 1, "trials", "workers", "samples")
+    command.resources()
+    find(EXECUTORS, command.carried_out_by)
     if (command.storage or "").rstrip("/") == "sqlite:":
         raise UsageError(f"--storage {command.storage}: name the file, such as sqlite:///FILE.")
 

@@ -26,8 +26,9 @@ from benchmarks.tables.fill import Order, fill
 
 
 class How(NamedTuple):
-    """How trainings are computed, which changes rounding alone."""
+    """How trainings are computed, which changes rounding alone, and how often runs are tried again."""
 
+    retries: int
     stack: When
     compile: When
 
@@ -46,6 +47,7 @@ def run_suite(
     workers: int | None = None,
     executor: str = "local",
     resources: Resources = USUAL,
+    retries: int = 1,
     stack: When = "auto",
     compile: When = "auto",
     plugins: str | Path | Iterable[str | Path] = (),
@@ -56,15 +58,14 @@ def run_suite(
     name_or_path: a suite that `priorbench list` tells, or a TOML file. methods, datasets, seeds: only these; the table
     keeps the suite's others, whose status is "not-computed" until they are asked for. overrides: settings by their
     dotted keys, which make it a trial. preset: a smaller budget that the suite offers. plugins: files that register
-    parts. stack, compile: train seeds together, join a step's operations ("auto", "on", "off"). progress: show it.
+    parts. retries: of a run whose process the system ended. stack, compile: train seeds together, join a step's
+    operations ("auto", "on", "off"). progress: show it.
 
     Finished runs are never done again, by whichever of this and the command they were. A run that fails has a row that
     says why, and raises nothing. Damaged or older records are told by a warning. executor "local" gives each run a
     process of its own, in notebooks and scripts too. What the caller's process has registered (a prior in a notebook)
     those do not know: give it as a plug-in, or take "serial", which computes all in this process, in turn.
-
     >>> from tempfile import TemporaryDirectory
-    >>> from benchmarks import run_suite
     >>> small = {"training.epochs": 1, "protocol.samples": [10], "protocol.images": 10}
     >>> with TemporaryDirectory() as folder:
     ...     frame = run_suite("smoke", methods="gaussian", datasets="onehot", seeds=[0], overrides=small,
@@ -75,7 +76,7 @@ def run_suite(
     which: dict[str, Any] = {"dataset": several(datasets), "method": several(methods), "seeds": several(seeds)}
     where: dict[str, Any] = {"data": Path(data), "results": Path(results), "plugin": paths(plugins), "device": device}
     selection = Selection(str(name_or_path), **which, preset=preset, set=override_texts(overrides), **where)
-    target = fill_table(selection, executor, with_workers(resources, workers), How(stack, compile), progress)
+    target = fill_table(selection, executor, with_workers(resources, workers), How(retries, stack, compile), progress)
     return table.read(target.with_name(f"{target.name}.csv"), "run the suite again")[0]
 
 
@@ -88,10 +89,11 @@ def fill_table(selection: Selection, executor: str, use: Resources, how: How, pr
     """Carries out the runs; the table's path without its ending."""
     chosen, request = suite.read(selection.suite), selection.request()
     runs = suite.expand(chosen, request)
-    for name, value in how._asdict().items():
-        if value not in get_args(When):
-            raise unknown(name, value, get_args(When))
-    workspace = replace(workspace_of(selection), stack=how.stack, capture=how.compile)
+    for name in ("stack", "compile"):
+        if getattr(how, name) not in get_args(When):
+            raise unknown(name, getattr(how, name), get_args(When))
+    check_least(how, 0, "retries")
+    workspace = replace(workspace_of(selection), retries=how.retries, stack=how.stack, capture=how.compile)
     check_writable(selection.results)
     target = selection.results / selection.output(chosen)
     order = Order(chosen, request, runs, workspace, target, executor, use)

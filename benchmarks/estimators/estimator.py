@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, get_args
 
 Certainty = Literal["exact", "estimate", "bound", "unreliable"]
@@ -44,6 +45,7 @@ class Estimator:
         return "+".join(filter(None, (base, certainty, self.variant)))
 
     @classmethod
+    @lru_cache(1000)
     def parse(cls, text: str) -> Estimator:
         """The estimator that prints as `text`; one of somebody else's that follows no rule is a kind of its own."""
         base, *words = text.split("+")

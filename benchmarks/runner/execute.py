@@ -19,14 +19,19 @@ from benchmarks.runner.lifecycle import perform
 from benchmarks.runner.record import Record
 from benchmarks.runner.workspace import Workspace
 
-Status = Literal["ok", "unsupported", "diverged", "failed", "elsewhere"]
-"""How a run ended; or that another process carries it out, so that it is to be come back to."""
+Status = Literal["ok", "unsupported", "diverged", "failed", "cut", "elsewhere"]
+"""How a run ended, "cut" where nobody needs it any longer; or that another process carries it out, so that it is to be
+come back to."""
 
 AGAIN = 1.0
 """Seconds between two looks at a run that another process carries out."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """What a system says where there is no room for a file."""
+
+
+class CutShort(Stop):
+    """Raised in a run that who asked for it does not need any longer."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ def execute(run: Run, workspace: Workspace) -> Outcome:
             return carried_out(run, workspace, record)
     except (Held, Lost) as reason:
         return Outcome(run, "elsewhere", str(reason), time.monotonic() - start)
+    except CutShort as reason:
+        return Outcome(run, "cut", str(reason), time.monotonic() - start)
     except OSError as error:  # the claim itself
         return mistake(run, workspace, error, start)
 
@@ -70,13 +77,6 @@ def carried_out(run: Run, workspace: Workspace, record: Record) -> Outcome:
         if record.lost():
             raise Lost(str(error)) from error
         return mistake(run, workspace, error, start)
-
-
-def execute_at_last(run: Run, workspace: Workspace) -> Outcome:
-    """The same, once no other process holds the run."""
-    while (outcome := execute(run, workspace)).status == "elsewhere":
-        time.sleep(AGAIN)
-    return outcome
 
 
 def ended(run: Run, record: Record, note: str = "") -> Outcome:

@@ -47,8 +47,9 @@ SEAL = ',\n "seal": "'
 SETTLED = 2.0
 """Seconds after which files wait for the disk, with the next one that is written."""
 
-TOLD = 0.3
-"""Seconds between two words of one stage to the display, at least."""
+TOLD = 1.0
+"""Seconds between two words of one stage to the display, at least: a file that takes another's place waits for the disk
+on some file systems, milliseconds each time."""
 
 _unsettled: dict[Path, set[Path]] = {}
 """Files of a run that need not be on the disk yet."""
@@ -271,7 +272,7 @@ class Record:
     # What a person sees
 
     def report(self, **status: Any) -> None:
-        """What the display shows of this run, a few times a second at most. Of no use after a crash: never settled."""
+        """What the display shows of this run, once a second at most. Of no use after a crash: never settled."""
         self.leave_to_its_owner()
         if (held := _claims.get(self.folder)) and held.lost:
             held.check()

@@ -15,6 +15,7 @@ WHAT = {
     "evaluation": "the large estimates beside the floor of their products, and their memory",
     "peer": "training and likelihood beside pythae's, in turns (pip install pythae)",
     "scaling": "seeds in turn, stacked, and in two workers",
+    "tables": "making tables anew from ten thousand finished runs",
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -163,7 +163,7 @@ def packed(ledger: Ledger) -> dict[str, Any]:
     once: dict[str, list[Any]] = {key: [] for key in SHARED}
     runs = {}
     for name, entry in ledger.items():
-        content = asdict(replace(entry, metrics={key: _bare(one) for key, one in entry.metrics.items()}))
+        content = {**vars(entry), "metrics": {key: _bare(one) for key, one in entry.metrics.items()}}
         for key, values in once.items():
             if content[key] not in values:
                 values.append(content[key])

@@ -10,25 +10,35 @@ from optuna.exceptions import StorageInternalError
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from benchmarks.common.errors import find
+from benchmarks.runner.executors import EXECUTORS, Resources
 from benchmarks.tuning import result
+from benchmarks.tuning.batch import carry_out
 from benchmarks.tuning.plan import Plan, studies, study_name
+from benchmarks.tuning.slots import tidy
 from benchmarks.tuning.view import View, command_on, conclude, introduce
-from benchmarks.tuning.workers import carry_out, tidy
 
 
-def carry_out_all(plan: Plan, workers: int, console: Console, write: Callable[[pd.DataFrame, Path], object]) -> int:
+def carry_out_all(
+    plan: Plan,
+    executor: str,
+    resources: Resources,
+    console: Console,
+    write: Callable[[pd.DataFrame, Path], object],
+) -> int:
     """One study after another, each written when it ends; then the methods of a data set as one suite.
 
-    write: how a table goes to its file. 1 where a study has no best trial, 0 otherwise; TerminatedWorkerError where the
-    system has killed a worker.
+    executor: a name of EXECUTORS. resources: workers trials at once. write: how a table goes to its file. 1 where a
+    study has no best trial, 0 otherwise.
     """
+    chosen, resources = find(EXECUTORS, executor), resources.over({"slurm": plan.chosen.slurm})
     ended = []
     for tuning in studies(plan, console):
         study = tuning.begin()
         introduce(console, tuning, study)
         try:
             with View(console, tuning, study).watch():
-                carry_out(tuning, workers)
+                carry_out(tuning, chosen, resources)
         except (SQLAlchemyError, StorageInternalError) as error:
             raise tuning.unusable(error) from None
         finally:

@@ -223,9 +223,10 @@ def against(axes: Axes, ended: Ended, key: str, row: int) -> None:
     one, complete = ended.tuning.space[key], ended.study.get_trials(states=(TrialState.COMPLETE,))
 
     def draw(trials: Sequence[FrozenTrial], *style: Any, **others: Any) -> None:
-        values = [ended.tuning.settings(trial)[key] for trial in trials]
-        at = [one.values.index(value) for value in values] if isinstance(one, Choice) else values
-        axes.plot(at, [trial.values[row] for trial in trials], *style, **others)
+        pairs = [(ended.tuning.settings(trial)[key], trial.values[row]) for trial in trials]
+        if isinstance(one, Choice):  # the suite's own value may be none of them
+            pairs = [(one.values.index(value), height) for value, height in pairs if value in one.values]
+        axes.plot([value for value, _ in pairs], [height for _, height in pairs], *style, **others)
 
     draw(complete, "o", color="0.55", markersize=5)
     draw(ended.best, "k*", markersize=11)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,10 @@ from benchmarks.config.labels import Called
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request, Suite
 from benchmarks.datasets import Dataset
-from benchmarks.runner.execute import execute_at_last
 from benchmarks.runner.rehearsal import built
-from benchmarks.runner.workspace import Workspace
 from benchmarks.tuning.objective import OBJECTIVES
 from benchmarks.tuning.space import contains, declared, settings_of, suggest
-from benchmarks.tuning.validation import CutShort, Failed, ValidationWorkspace
+from benchmarks.tuning.validation import ValidationWorkspace
 from models.base import Autoencoder
 from models.vae import VAE
 from priors.base import Unsupported
@@ -126,8 +124,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         waits = {"connect_args": {"timeout": 60}} if self.storage.startswith("sqlite") else {}
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
+            with heartbeats_allowed():
                 storage = RDBStorage(
                     self.storage,
                     engine_kwargs=waits,
@@ -193,56 +190,11 @@ class Study:
             return dict(trial.params)
         return {key: trial.params.get(key, value) for key, value in self.own.items()}
 
-    def judge(self, trial: Trial, worker: str, begun: Callable[[], object]) -> tuple[float, ...]:
-        """The objectives' means over the seeds. Why there are none is kept with the trial."""
-        trial.set_user_attr("worker", worker)
+    def drawn(self, trial: Trial) -> dict[str, Any]:
+        """A trial's settings: the sampler's, or in the first the suite's own."""
         own = self.own if trial.user_attrs.get(OWN) else {}
-        drawn = {key: one for key, one in self.space.items() if key not in own or contains(one, own[key])}
-        settings = own | {key: suggest(trial, key, one) for key, one in drawn.items()}
-        known = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
-        begun()
-        try:
-            runs, estimates = self.runs(settings), []
-            for index, run in enumerate(runs):
-                follow = partial(self.follow, trial, known, index * run.training.epochs)
-                estimates.append(self.estimates(run, replace(self.workspace, follow=follow)))
-        except CutShort:
-            raise optuna.TrialPruned from None
-        except (Failed, UsageError) as reason:
-            trial.set_user_attr("reason", str(reason))
-            raise Failed from None
-        columns = list(zip(*estimates, strict=True))  # an objective each
-        trial.set_user_attr("estimators", [one["estimator"] for one in estimates[0]])
-        trial.set_user_attr("errors", [max(one["error"] or 0.0 for one in column) for column in columns])
-        return tuple(sum(one["value"] for one in column) / len(column) for column in columns)
-
-    def estimates(self, run: Run, workspace: Workspace) -> list[dict[str, Any]]:
-        """The first estimate of each objective's metric on the validation images; Failed where one is missing."""
-        outcome = execute_at_last(run, workspace)
-        if outcome.full:  # no trial's fault: the study goes on with it once there is room
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if outcome.status != "ok":
-            raise Failed(f"{outcome.status}: {outcome.note}")
-        told = workspace.record(run).read("metrics.json")["metrics"]
-        chosen = []
-        for metric in run.metrics:
-            if "unsupported" in told[metric]:
-                raise Failed(f"unsupported: {told[metric]['unsupported']}")
-            chosen.append(told[metric]["figures"][0])
-            if not math.isfinite(chosen[-1]["value"]):
-                raise Failed(f"{metric} is {chosen[-1]['value']}")
-        return chosen
-
-    def follow(self, trial: Trial, known: set[int], before: int, status: Mapping[str, Any]) -> None:
-        """Cuts the trial short where its validation losses are worse than the median of the others'. known: epochs told
-        before its process was killed."""
-        if not self.prunes or status["stage"] != "training":
-            return
-        step = before + status["epoch"]
-        if step not in known:
-            trial.report(status["losses"]["validation"], step)
-        if trial.should_prune():
-            raise CutShort
+        within = {key: one for key, one in self.space.items() if key not in own or contains(one, own[key])}
+        return own | {key: suggest(trial, key, one) for key, one in within.items()}
 
 
 def as_overrides(settings: Mapping[str, Any]) -> tuple[str, ...]:
@@ -272,7 +224,16 @@ def rehearse(run: Run, data: Dataset, objectives: Sequence[str]) -> bool:
     return prunable(run, model, objectives)
 
 
-def retry() -> RetryHeartbeatStaleTrialCallback:
+@contextmanager
+def heartbeats_allowed() -> Iterator[None]:
+    """Within, Optuna warns neither that they are experimental nor that who asks must see to them (`Batch.live_on`)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return RetryHeartbeatStaleTrialCallback(max_retry=RETRIES, inherit_intermediate_values=True)
+        warnings.filterwarnings("ignore", "Heartbeat of storage")
+        yield
+
+
+def retry(most: int | None = RETRIES) -> RetryHeartbeatStaleTrialCallback:
+    """Queues a failed trial anew, at most so often."""
+    with heartbeats_allowed():
+        return RetryHeartbeatStaleTrialCallback(max_retry=most, inherit_intermediate_values=True)

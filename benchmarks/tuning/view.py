@@ -17,8 +17,8 @@ from benchmarks.common import style
 from benchmarks.common.started import program
 from benchmarks.runner.progress import describe, periodically
 from benchmarks.tuning import result
+from benchmarks.tuning.slots import tidy
 from benchmarks.tuning.study import STATUS, Study
-from benchmarks.tuning.workers import tidy
 
 
 def introduce(console: Console, tuning: Study, study: optuna.Study) -> None:

@@ -15,11 +15,13 @@ import pytest
 import torch
 
 from benchmarks import Trained, load_run, run_suite, train
+from benchmarks.api import suites
 from benchmarks.common.errors import UsageError
 from benchmarks.config import suite
 from benchmarks.datasets import DataError
 from benchmarks.run import main
 from benchmarks.tables import table
+from benchmarks.tables.fill import Order
 from priors import Density, register
 from workbench import TINY, write
 
@@ -84,6 +86,21 @@ def test_it_is_the_command_s_code(folder: Path, tmp_path: Path):
     )
     assert written.read_bytes() == before
     assert len([*tmp_path.glob("runs/tiny/*")]) == 1
+
+
+def test_retries_are_the_command_s(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    seen, usual = [], suites.fill
+
+    def note(order: Order, *rest: Any) -> Any:
+        seen.append(order.workspace.retries)
+        return usual(order, *rest)
+
+    monkeypatch.setattr(suites, "fill", note)
+    for given in ({}, {"retries": 3}):
+        run_suite(folder / "tiny.toml", results=folder, executor="serial", device="cpu", **given)
+    assert seen == [1, 3]
+    with pytest.raises(UsageError, match="--retries -1: it is 0 or larger"):
+        run_suite(folder / "tiny.toml", results=folder, retries=-1, device="cpu")
 
 
 def test_it_tells_how_far_it_is_if_asked(folder: Path, capsys: pytest.CaptureFixture[str]):

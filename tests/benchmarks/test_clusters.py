@@ -144,6 +144,7 @@ def test_no_cluster_of_ray_at_an_address(bench: Workbench, monkeypatch: pytest.M
 def test_mistakes_in_flags_and_tables(bench: Workbench):
     for words, said in (
         (["--slurm", "gpu"], "write it as KEY=VALUE"),
+        (["--slurm", "mem=1G"], "only --executor slurm takes it"),
         (["--threads", "-1"], "it is 0 or larger"),
         (["--runs-per-gpu=-1"], "--runs-per-gpu -1"),
         (["--minutes-a-job", "0"], "--minutes-a-job 0"),
@@ -166,12 +167,12 @@ def test_options_reach_an_executor(bench: Workbench, monkeypatch: pytest.MonkeyP
 
     from benchmarks.runner.executors import EXECUTORS
 
-    before = EXECUTORS["local"]
-    EXECUTORS.put("local", record)
+    before, given = EXECUTORS["slurm"], ("--executor", "slurm", "--slurm", "mem=2G")
+    EXECUTORS.put("slurm", record)
     try:
-        bench.ask(run.main, *bench.about("with.toml"), "--device", "cpu", "--slurm", "mem=2G", "--limit", "1")
+        bench.ask(run.main, *bench.about("with.toml"), "--device", "cpu", *given, "--limit", "1")
     finally:
-        EXECUTORS.put("local", before)
+        EXECUTORS.put("slurm", before)
     assert seen[0].options["slurm"] == {"partition": "main", "mem": "2G"}
 
 

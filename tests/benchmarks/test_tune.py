@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -36,12 +36,13 @@ from benchmarks.features import classifier
 from benchmarks.metrics import METRICS
 from benchmarks.metrics.base import Metric
 from benchmarks.runner.execute import Outcome, execute
+from benchmarks.runner.executors import EXECUTORS, Resources, job, serial
 from benchmarks.runner.workspace import Workspace
 from benchmarks.tune import main
-from benchmarks.tuning import study, workers
+from benchmarks.tuning import slots, study
 from benchmarks.tuning.objective import OBJECTIVES, Objective
 from benchmarks.tuning.space import parse_range, searched
-from benchmarks.tuning.validation import held_out
+from benchmarks.tuning.validation import ValidationWorkspace, held_out
 from priors.space import Choice, Float, Int
 from workbench import TINY, Answer, Workbench
 
@@ -200,6 +201,53 @@ def test_pruning_is_the_median_rule_on_validation_losses(bench: Bench):
     assert set(bench.table()["status"]) == {"ok", "pruned"}
 
 
+def test_a_word_in_its_folder_ends_a_run(bench: Bench):
+    """At its next epoch, without a failure; and taken back, the run goes on."""
+    chosen = suite.expand(suite.read(str(bench.folder / "tiny.toml")), Request(methods=("gaussian",), seeds=(3,)))[0]
+    workspace = ValidationWorkspace(bench.studies, bench.folder / "data")
+    record = workspace.record(chosen)
+    record.cut_short()
+    assert execute(chosen, workspace).status == "cut"
+    assert (record.losses(), record.trained(), record.failure()) == ({}, False, None)
+    record.go_on()
+    assert execute(chosen, workspace).status == "ok"
+    assert [*record.losses()] == [1, 2]
+    (record.folder / "validation.txt").open("a").write("3 9")  # a line under way
+    assert [*record.losses()] == [1, 2]
+
+
+def test_the_word_is_left_where_a_run_is_to_be_cut_short(bench: Bench):
+    """Wherever that is carried out: an executor tells losses of five runs as they are, and such of a sixth as no study
+    goes on with, until it finds the word."""
+
+    def played(runs: Sequence[Run], workspace: ValidationWorkspace, resources: Resources) -> Iterator[Outcome]:
+        for one in runs:
+            record = workspace.record(one)
+            if len([*workspace.results.glob("runs/*/*/done")]) >= 5:
+                record.folder.mkdir(parents=True)
+                for epoch in (1, 2):
+                    how = {"epoch": epoch, "epochs": 2, "seconds": 1.0, "losses": {"validation": 1e9}}
+                    record.report(stage="training", **how)
+                wait_for((record.folder / "cut-short").exists, "the word")
+            yield from serial([one], workspace, resources)
+
+    EXECUTORS.put("played", played)
+    given = ["--plugin", str(bench.plugin), "--set", "prior.bowl.x=0", "--set", "prior.bowl.n=1"]
+    space = ["--space", "prior.bowl.shift=0.0:20.0", "--trials", "6", "--executor", "played"]
+    assert bench("--method", "bowl", *given, *space).status == 0
+    assert bench.table()["status"].tolist() == ["ok"] * 5 + ["pruned"]
+    (cut,) = bench.studies.glob("runs/*/*/cut-short")
+    assert not (cut.parent / "training.json").exists()
+
+
+def test_trials_of_the_same_settings_are_trained_once(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    toy(monkeypatch, nll=squares)
+    given = ["--set", "prior.bowl.x=0", "--set", "prior.bowl.n=1", "--space", "prior.bowl.shift=1,2"]
+    assert bench.bowl("--trials", "5", "--workers", "5", "--executor", "serial", *given).status == 0
+    assert bench.table()["status"].tolist() == ["ok"] * 5
+    assert len([*bench.studies.glob("runs/*/*")]) < 5
+
+
 # The test split
 
 
@@ -329,9 +377,9 @@ def test_a_trial_whose_process_dies_again_and_again_is_given_up(tmp_path: Path):
     one.enqueue_trial({})
     while one.trials[-1].state == optuna.trial.TrialState.WAITING:
         one.tell(one.ask(), state=optuna.trial.TrialState.FAIL)
-        workers.revive(one, tmp_path)
+        slots.revive(one, tmp_path)
     assert len(one.trials) == study.RETRIES + 1
-    assert [trial.number for trial in workers.slots(one)] == [study.RETRIES]
+    assert [trial.number for trial in slots.slots(one)] == [study.RETRIES]
 
 
 # Counts
@@ -477,6 +525,8 @@ def test_ranges(text: str, expected: Any):
         (["--space", "training.epochs=1:2.5"], "takes whole numbers"),
         (["--space", "training.lr=-1.0:1.0"], "lr = -1.0 is not valid"),
         (["--trials", "0"], "--trials 0: it is 1 or larger"),
+        (["--executor", "lcoal"], "Unknown executor 'lcoal'. Did you mean 'local'?"),
+        (["--slurm", "mem=1G"], "--slurm mem=1G: only --executor slurm takes it"),
         (["--storage", "nosuch://x"], "--storage cannot be opened"),
         (["--method", "vampprior", "--objective", "fd"], "the data are no pictures: use --objective nll"),
         (["--method", "flexae", "--dataset", "digits"], "the prior has no density, only samples: use --objective fd"),
@@ -548,16 +598,16 @@ def test_a_long_name_of_a_study_is_cut(bench: Bench, monkeypatch: pytest.MonkeyP
 def test_a_full_disk_costs_no_trial(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     """It is no fault of the settings: exit status 1 with one sentence, and the study goes on with the same trial."""
     toy(monkeypatch, nll=squares)
-    usual = study.execute_at_last
+    usual = job.execute
 
     def full(one: Run, workspace: Workspace) -> Outcome:
         return Outcome(one, "failed", "OSError: [Errno 28] No space left on device", full=True)
 
-    monkeypatch.setattr(study, "execute_at_last", full)
+    monkeypatch.setattr(job, "execute", full)
     answer = bench.bowl("--trials", "1")
     assert (answer.status, answer.err.count("\n")) == (1, 1)
     assert answer.err.startswith("error: A file cannot be read or written: No space left on device")
-    monkeypatch.setattr(study, "execute_at_last", usual)
+    monkeypatch.setattr(job, "execute", usual)
     assert bench.bowl("--trials", "1").status == 0
     assert bench.table()["status"].tolist() == ["ok"]
 

@@ -6,17 +6,23 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from outside import Site
+from outside import Site, kill, processes
 
 SCRIPT = Path(__file__).with_name("slurm.sh")
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A test that fails leaves nothing running, which would keep the next one waiting."""
+    site = Site(tmp_path)
+    yield site
+    for pid in processes(site.mark):
+        with suppress(ProcessLookupError):
+            kill(pid)
 
 
 @pytest.fixture(scope="session")

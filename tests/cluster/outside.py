@@ -9,10 +9,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
-from workbench import TINY
+from workbench import TINY, descendants
 
 SUITE = TINY.replace("seeds = 1", "seeds = 2")
+
+MARK = "PRIORBENCH_TEST"
+"""A variable in the environment of all that a test starts: other people's processes are none of its business."""
 
 MINUTES = 8
 """The longest that anything here is waited for."""
@@ -21,12 +25,12 @@ MINUTES = 8
 class Started:
     """A command under way."""
 
-    def __init__(self, arguments: list[str], folder: Path):
-        command = [sys.executable, "-m", "benchmarks.run", *arguments]
+    def __init__(self, command: str, arguments: list[str], folder: Path, mark: str):
+        line = [sys.executable, "-m", f"benchmarks.{command}", *arguments]
         self.log = (folder / "said.txt").open("w+")
-        marked = {**os.environ, "PRIORBENCH_TEST": str(folder)}
+        marked = {**os.environ, MARK: mark}
         self.process = subprocess.Popen(
-            command, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, env=marked, preexec_fn=heed
+            line, cwd=folder, stdout=self.log, stderr=subprocess.STDOUT, env=marked, preexec_fn=heed
         )
 
     def end(self, number: int | None = None) -> tuple[int, str]:
@@ -48,7 +52,7 @@ class Site:
     """A folder with the suite tiny.toml, where commands are started."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.folder, self.mark = folder, uuid4().hex
         self.suite()
 
     def suite(self, epochs: int = 2, **options: str) -> None:
@@ -56,14 +60,23 @@ class Site:
         table = "\n".join(["[slurm]", *(f'{key} = "{value}"' for key, value in options.items())])
         (self.folder / "tiny.toml").write_text(f"{text}\n{table if options else ''}\n")
 
-    def start(self, results: str, *arguments: str) -> Started:
-        return Started(["--suite", "tiny.toml", "--results", results, "--device", "cpu", *arguments], self.folder)
+    def start(self, results: str, *arguments: str, command: str = "run") -> Started:
+        where = ["--suite", "tiny.toml", "--results", results, "--device", "cpu"]
+        return Started(command, [*where, *arguments], self.folder, self.mark)
 
     def run(self, results: str, *arguments: str) -> str:
         """What it said; it is to end well."""
         status, said = self.start(results, *arguments).end()
         assert status == 0, said
         return said
+
+    def study(self, results: str, *arguments: str) -> bytes:
+        """The table of a study of the vampprior, whose trials are two at a time."""
+        given = ("--method", "vampprior", "--trials", "3", "--samples", "10", "--workers", "2", *arguments)
+        status, said = self.start(results, *given, command="tune").end()
+        assert status == 0, said
+        (path,) = self.folder.glob(f"{results}/studies/*.csv")
+        return path.read_bytes()
 
     def table(self, results: str) -> bytes:
         return (self.folder / results / "tiny.csv").read_bytes()
@@ -98,17 +111,24 @@ def hasten() -> None:
         time.sleep(1)
 
 
-def processes(word: str) -> list[int]:
-    """Those that have the word in their command line or their environment."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            about = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if word.encode() in about and int(folder.name) != os.getpid():
-            found.append(int(folder.name))
-    return found
+def processes(mark: str, title: str = "") -> list[int]:
+    """Those that a test with this mark has started, and what these have, whose own environment a title of theirs may
+    have overwritten. title: only those with this in their command line."""
+    marked = [pid for pid in every() if f"{MARK}={mark}" in read(pid, "environ").split("\0") and pid != os.getpid()]
+    found = {*marked}.union(*map(descendants, marked))
+    return sorted(pid for pid in found if title in read(pid, "cmdline"))
+
+
+def every() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def read(pid: int, name: str) -> str:
+    """A file of a process; empty where it has ended, or is somebody else's."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def kill(pid: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from outside import Site, kill, processes, wait_for
+from outside import MARK, Site, kill, processes, read, wait_for
 
 pytest.importorskip("ray", reason="needs Ray: pip install priorbench[ray]")
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -20,16 +21,15 @@ LONG = 1200
 ONE = ("--method", "gaussian", "--seeds", "0", "--executor", "ray", "--workers", "1")
 
 
-def workers() -> list[int]:
-    """Ray's processes that carry out a bundle."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"ray::carry_out" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
+def workers(site: Site) -> list[int]:
+    """The test's own processes of Ray that carry out a bundle."""
+    return processes(site.mark, "ray::carry_out")
+
+
+def folders(site: Site) -> set[str]:
+    """Those of the test's own clusters, by what is in command lines."""
+    lines = "\0".join(read(pid, "cmdline") for pid in processes(site.mark))
+    return set(re.findall(r"/tmp/pb-\w+", lines))
 
 
 def test_the_table_is_the_same_byte_for_byte(site: Site):
@@ -38,11 +38,15 @@ def test_the_table_is_the_same_byte_for_byte(site: Site):
     assert site.table("there") == site.table("here")
 
 
+def test_a_study_is_the_same_byte_for_byte(site: Site):
+    assert site.study("there", "--executor", "ray") == site.study("here")
+
+
 def test_a_worker_that_is_killed_is_tried_again(site: Site):
     site.suite(LONG)
     started = site.start("there", *ONE)
     wait_for(lambda: site.training("there"))
-    for pid in workers():
+    for pid in workers(site):
         kill(pid)
     status, said = started.end()
     assert status == 0, said
@@ -51,8 +55,9 @@ def test_a_worker_that_is_killed_is_tried_again(site: Site):
 
 
 @pytest.fixture
-def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Of a cluster that runs, of one node, which lets in who has its token."""
+    monkeypatch.setenv(MARK, site.mark)
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with TemporaryDirectory(prefix="pbh-", dir="/tmp", ignore_cleanup_errors=True) as folder:
@@ -73,9 +78,9 @@ def test_a_cluster_that_runs(site: Site, address: str):
     site.suite(LONG)
     started = site.start("there", *ONE, "--address", address)
     wait_for(lambda: site.training("there"))
-    assert workers()
+    assert workers(site)
     assert started.end(signal.SIGKILL)[0] == -signal.SIGKILL
-    wait_for(lambda: not workers(), "a task is left running")
+    wait_for(lambda: not workers(site), "a task is left running")
     site.suite()
     site.run("there", *ONE, "--address", address)
 
@@ -92,9 +97,10 @@ def test_nothing_outlives_the_command(site: Site, number: int):
     site.suite(LONG)
     started = site.start("there", *ONE)
     wait_for(lambda: site.training("there"))
-    assert len(processes(str(site.folder))) > 3
+    assert len(processes(site.mark)) > 3
+    (folder,) = folders(site)
     status, _ = started.end(number)
     assert status == (-number if number == signal.SIGKILL else 128 + number)
-    wait_for(lambda: not processes(str(site.folder)), "something is left running")
-    wait_for(lambda: not [*Path("/tmp").glob("pb-*")], "its folder is left")
+    wait_for(lambda: not processes(site.mark), "something is left running")
+    wait_for(lambda: not Path(folder).exists(), "its folder is left")
     site.run("there", *ONE[:4])

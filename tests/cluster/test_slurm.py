@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from outside import Site, jobs, wait_for
+from outside import Site, every, jobs, kill, processes, read, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("slurm"), pytest.mark.timeout(1200)]
 
@@ -30,6 +32,10 @@ def test_the_table_is_the_same_byte_for_byte(site: Site):
     assert site.table("there") == site.table("here")
     assert len([*site.folder.glob("there/jobs/*/*submitted.pkl")]) == 2
     assert "1 already done" not in site.run("there", "--executor", "slurm")
+
+
+def test_a_study_is_the_same_byte_for_byte(site: Site):
+    assert site.study("there", "--executor", "slurm") == site.study("here")
 
 
 def test_what_sbatch_refuses_is_its_own_sentence(site: Site):
@@ -67,6 +73,31 @@ def test_a_job_that_is_requeued_goes_on(site: Site):
     status, said = started.end()
     assert status == 0, said
     assert len(set(jobs()) - {name}) == 0, "it is the same job"
+
+
+def test_a_node_that_dies_and_comes_back(site: Site):
+    """With all that ran there. Its job begins anew when it is back: nobody has to give the command again."""
+    conf = Path(os.environ["SLURM_CONF"])
+    if not conf.with_name("slurmd.pid").is_file():
+        pytest.skip("its node is not the tests' own")
+    site.suite(LONG)
+    one = ("--method", "gaussian", "--seeds", "0", "--executor", "slurm", "--minutes-a-job", "20")
+    started = site.start("there", *one)
+    wait_for(lambda: site.training("there"))
+    ((name, _),) = jobs().items()
+    node = subprocess.run(["sinfo", "-h", "-o", "%N"], capture_output=True, text=True, check=True).stdout.strip()
+    kill(int(conf.with_name("slurmd.pid").read_text()))
+    steps = [pid for pid in every() if read(pid, "cmdline").startswith(f"slurmstepd: [{name}.")]
+    for pid in [*steps, *processes(site.mark, "submitit")]:
+        with suppress(ProcessLookupError):
+            kill(pid)
+    subprocess.run(["scontrol", "update", f"nodename={node}", "state=down", "reason=test"], check=True)
+    wait_for(lambda: "RUNNING" not in jobs().values())
+    subprocess.run(["slurmd", "-f", conf], check=True)
+    status, said = started.end()
+    assert status == 0, said
+    site.run("here", *one[:4])
+    assert site.table("there") == site.table("here")
 
 
 def test_a_job_that_gets_the_signal_goes_on_from_its_checkpoint(site: Site):
