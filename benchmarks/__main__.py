@@ -26,7 +26,9 @@ COMMANDS = {
     "run": Command("benchmarks.run", (), "trains, evaluates and tabulates the runs of a suite"),
     "tune": Command("benchmarks.tune", (), "finds the best settings of methods on validation images"),
     "check": Command("benchmarks.check", (), "tells what of a suite's table has moved from its baseline"),
-    "report": Command("benchmarks.report.__main__", (), "writes a suite's table as a page to read"),
+    "report": Command(
+        "benchmarks.report.__main__", (), "writes a suite's table as a page to read, or all tables as a site"
+    ),
     "plots": Command("benchmarks.plots.__main__", (), "draws the figures of a suite from its finished runs"),
     "table": Command("benchmarks.run", ("table",), "prints a suite's table as Markdown, LaTeX or CSV for a paper"),
     "list": Command("benchmarks.run", ("list",), "lists suites, methods, priors, regularisers, data sets and metrics"),

@@ -71,6 +71,11 @@ class Answer:
         return f"{row['mean']:.8g}" if row is not None and row["status"] == "ok" else ""
 
     @property
+    def marked(self) -> bool:
+        """Has any of the cells a mark?"""
+        return any(cell.mark for cell in self.cells.values())
+
+    @property
     def arrow(self) -> str:
         return ARROWS.get(self.direction, "")
 
