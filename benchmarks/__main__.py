@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import NamedTuple
 
 from benchmarks.common.errors import UsageError, cut, unknown
-from benchmarks.common.started import program
+from benchmarks.common.started import program, version
 
 
 class Command(NamedTuple):
@@ -80,14 +80,6 @@ def usage() -> str:
         f"Compares learnable priors of variational and Wasserstein autoencoders.\n\n{lines}\n\n"
         f"`{called} --help` tells a command's flags. To begin: {program('run')} --suite quickstart"
     )
-
-
-def version() -> str:
-    """The version that is installed."""
-    try:
-        return metadata.version("priorbench")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

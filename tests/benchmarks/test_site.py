@@ -268,8 +268,8 @@ def test_a_verdict_against_what_is_not_ranked_says_so(tmp_path: Path):
     best = row("dp", 1.0, standing_label="best", alarm="unreliable", remark="k-hat")
     view = one_board(write(tmp_path, "quickstart", best, row("b", 2.0, standing_label="worse"))).views[0]
     (line,) = view.ranked[0].lines
-    assert line.verdict == "worse"
-    assert view.footnotes[line.letter] == "held against dp, which is not ranked"
+    assert not line.verdict
+    assert view.footnotes[line.letter] == "worse against dp, which is not ranked"
     assert "best by its table's own test" in " ".join(view.footnotes.values())
 
 
@@ -344,7 +344,7 @@ def test_what_is_no_table_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not (tmp_path / "site").exists()
     (write(tmp_path / "tables", "quickstart", row()) / "other.csv").write_text("a,b\n1,2\n")
     site(tmp_path, tmp_path / "tables")
-    assert "other.csv is no table of a suite" in capsys.readouterr().out
+    assert "other.csv is no table of a suite: it has no column 'suite'; it is left out." in capsys.readouterr().out
 
 
 def test_flags_of_a_suite_are_none_of_the_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -356,7 +356,8 @@ def test_flags_of_a_suite_are_none_of_the_site(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_docstring_comes_apart():
-    text = """A law: p(z) = 1 (Somebody 2020).
+    text = """A law that is long: p(z) = 1 (Somebody
+2020). It is flat.
 
 The density is
 
@@ -373,7 +374,7 @@ Raises Unsupported on all else.
 2
 """
     told = docstring.parsed(text, ["start", "noise"])
-    assert told.law == "A law: p(z) = 1 (Somebody 2020)."
+    assert told.law == "A law that is long: p(z) = 1 (Somebody 2020). It is flat."
     assert told.blocks == [
         ("text", "The density is"),
         ("formula", "p(z) = 1,\n  z in [0, 1],"),

@@ -193,7 +193,7 @@ def _lines(
     for i, key in enumerate(placed(deciding.rows, keys, deciding.direction) if ranked else keys):
         word, reason = judged(deciding.rows.get(key), deciding, sources[key].table.name)
         if ranked and (other := _unranked_best(key, deciding)):
-            reason = "; ".join(filter(None, (reason, f"held against {sources[other].method}, which is not ranked")))
+            word, reason = "", f"{word or 'held'} against {sources[other].method}, which is not ranked"
         yield Line(
             sources[key],
             i + 1 if ranked else None,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from benchmarks.common.started import version
 from benchmarks.config.suite import Suite
 from benchmarks.metrics.base import QUESTIONS
 from benchmarks.report import glossary, page
@@ -34,14 +34,9 @@ def build(results: Path, target: Path, console: Console) -> int:
     written.check(target)
     files = pages(found, results)
     changed = written.write(target, files)
-    for name in left_out:
-        console.print(
-            f"left out: {results / name} is no table of a suite", highlight=False, markup=False, soft_wrap=True
-        )
-    told = (
-        f"site: {target / INDEX}, {count(files, '.html')} pages of {len(found)} tables, {changed} files new or changed"
-    )
-    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    told = f"{count(files, '.html')} pages of {len(found)} tables, {changed} files new or changed"
+    for line in (*left_out, f"site: {target / INDEX}, {told}"):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
@@ -64,7 +59,7 @@ def shared(found: Sequence[Given], ranked: Sequence[Board]) -> dict[str, Any]:
     """What templates may ask on every page. version, newest: the project's, and the day of the newest run, so that the
     same tables make the same bytes."""
     return {
-        "version": metadata.version("priorbench"),
+        "version": version(),
         "newest": max((one.ended for one in found), default=""),
         "links": links,
         "questions": QUESTIONS,

@@ -21,7 +21,8 @@ TEXT, FORMULA = "text", "formula"
 
 @dataclass(frozen=True)
 class Told:
-    """law: the first line. blocks: (TEXT or FORMULA, what it says). notes: what is said of settings, by name."""
+    """law: the first sentence, which may have several lines. blocks: (TEXT or FORMULA, what it says). notes: what is
+    said of settings, by name."""
 
     law: str
     blocks: list[tuple[str, str]] = field(default_factory=list)
@@ -30,8 +31,11 @@ class Told:
 
 def parsed(docstring: str, settings: Collection[str]) -> Told:
     """A cleaned docstring's pieces; examples are left out, as they are for programs."""
-    law, _, rest = docstring.partition("\n")
-    told = Told(law)
+    first, blank, rest = docstring.partition("\n\n")
+    head = first.splitlines()
+    ends = next((i for i, line in enumerate(head, 1) if line.endswith((".", ":"))), len(head))
+    told = Told(" ".join(head[:ends]).removesuffix(":"))
+    rest = "\n".join(head[ends:]) + blank + rest
     for paragraph in re.split(r"\n\s*\n", rest.strip("\n")):
         lines = list(_without_examples(paragraph.splitlines()))
         if lines and all(line.startswith("    ") for line in lines):

@@ -18,6 +18,8 @@ from benchmarks.tables import ledger, table
 from benchmarks.tables.ledger import Ledger
 from benchmarks.tables.shown import versions
 
+LEFT_OUT = "it is left out"
+
 RUNS = ".runs"
 """Ends the stem of a ledger's CSV."""
 
@@ -71,24 +73,26 @@ def _words(key: str, value: Any) -> str:
 
 
 def tables(folder: Path) -> tuple[list[Given], list[str]]:
-    """(those of the folder in the order of their names, names of CSV files that are none). UsageError where it has no
-    table at all."""
+    """(those of the folder in the order of their names, why other CSV files are left out). UsageError where it has no
+    table at all, or where a ledger is not as it was written."""
     found, left_out = [], []
     for path in sorted(folder.glob("*.csv")):
         if path.stem.endswith((RUNS, COST)):
             continue
         try:
-            found.append(_given(path))
-        except UsageError:
-            left_out.append(path.name)
+            frame, lacking = table.read(path, LEFT_OUT)
+        except UsageError as reason:
+            left_out.append(str(reason))
+            continue
+        if frame.empty:
+            left_out.append(f"{path} has no rows; {LEFT_OUT}.")
+        else:
+            found.append(_given(path, frame, lacking))
     if not found:
         raise UsageError(f"There are no tables in {folder}: name a folder of tables with --results.")
     return found, left_out
 
 
-def _given(path: Path) -> Given:
-    frame, lacking = table.read(path, "")
-    if frame.empty:
-        raise UsageError(f"{path} has no rows.")
+def _given(path: Path, frame: pd.DataFrame, lacking: tuple[str, ...]) -> Given:
     known = ledger.read(path.with_suffix(""))
     return Given(path, frame, costs_of(path.with_name(f"{path.stem}{COST}.csv"), known), known, lacking)

@@ -12,7 +12,7 @@ def file_name(*parts: str) -> str:
     """Names as a part of a file's name; what cannot stand there as it is, or differs in case alone, has a hash.
 
     >>> file_name("digits", "bac9c8c6"), file_name("../A b")
-    ('digits-bac9c8c6', '.._a_b-24bb3d3b')
+    ('digits-bac9c8c6', '.._a_b-e67df34c')
     """
     plain = slug("-".join(parts)).lower()
     if (len(parts) == 1 and plain == parts[0]) or all(part.isalnum() and part == part.lower() for part in parts):
