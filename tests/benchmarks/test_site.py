@@ -285,6 +285,7 @@ def test_copying_stands_beside_its_control(tmp_path: Path):
 # What others wrote
 
 
+@pytest.mark.long
 def test_what_a_table_says_is_text(tmp_path: Path):
     """Names of methods, data sets, suites and protocols are escaped, and lead to no file outside the site."""
     rows = [row(evil, dataset=evil, suite=evil, prior=evil, remark=evil, protocol=evil) for evil in EVIL]
