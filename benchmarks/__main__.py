@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import NamedTuple
 
 from benchmarks.common.errors import UsageError, cut, unknown
-from benchmarks.common.started import program
+from benchmarks.common.started import program, version
 
 
 class Command(NamedTuple):
@@ -26,7 +26,9 @@ COMMANDS = {
     "run": Command("benchmarks.run", (), "trains, evaluates and tabulates the runs of a suite"),
     "tune": Command("benchmarks.tune", (), "finds the best settings of methods on validation images"),
     "check": Command("benchmarks.check", (), "tells what of a suite's table has moved from its baseline"),
-    "report": Command("benchmarks.report.__main__", (), "writes a suite's table as a page to read"),
+    "report": Command(
+        "benchmarks.report.__main__", (), "writes a suite's table as a page to read, or all tables as a site"
+    ),
     "plots": Command("benchmarks.plots.__main__", (), "draws the figures of a suite from its finished runs"),
     "table": Command("benchmarks.run", ("table",), "prints a suite's table as Markdown, LaTeX or CSV for a paper"),
     "list": Command("benchmarks.run", ("list",), "lists suites, methods, priors, regularisers, data sets and metrics"),
@@ -79,14 +81,6 @@ def usage() -> str:
         f"Compares learnable priors of variational and Wasserstein autoencoders.\n\n{lines}\n\n"
         f"`{called} --help` tells a command's flags. To begin: {program('run')} --suite quickstart"
     )
-
-
-def version() -> str:
-    """The version that is installed."""
-    try:
-        return metadata.version("priorbench")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 SCRIPT = "priorbench"
@@ -28,6 +29,14 @@ def program(command: str) -> str:
 def as_started(text: str) -> str:
     """A text of help, in which every command is called as the one that prints it was."""
     return text.replace(WRITTEN, _entrance())
+
+
+def version() -> str:
+    """The version that is installed."""
+    try:
+        return metadata.version(SCRIPT)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def _entrance() -> str:

@@ -45,15 +45,21 @@ def named_in(text: str) -> Iterator[PaperEntry]:
 
 
 def bibtex() -> Iterator[str]:
-    """All papers as BibTeX, line by line. An entry without authors has the short name in their place, as a key."""
-    for name, one in papers().items():
-        fields = {
-            "title": f"{{{one.title}}}",
-            "author": " and ".join(one.authors),
-            "key": "" if one.authors else name,
-            "year": str(one.year or ""),
-            "howpublished": one.venue,
-        }
-        yield f"@misc{{{name.lower()},"
-        yield from (f"  {key} = {{{value}}}," for key, value in fields.items() if value)
-        yield "}"
+    """All papers as BibTeX, line by line."""
+    for name in papers():
+        yield from as_bibtex(name)
+
+
+def as_bibtex(name: str) -> Iterator[str]:
+    """One paper, by its short name. An entry without authors has that name in their place, as a key."""
+    one = papers()[name]
+    fields = {
+        "title": f"{{{one.title}}}",
+        "author": " and ".join(one.authors),
+        "key": "" if one.authors else name,
+        "year": str(one.year or ""),
+        "howpublished": one.venue,
+    }
+    yield f"@misc{{{name.lower()},"
+    yield from (f"  {key} = {{{value}}}," for key, value in fields.items() if value)
+    yield "}"

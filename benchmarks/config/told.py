@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.common.errors import unknown
 from benchmarks.config import catalogue, methods, papers
@@ -64,14 +64,33 @@ def of_part(parts: Registry[Any], name: str) -> Iterator[str]:
     part = parts[name]
     kind = part if isinstance(part, type) else inspect.unwrap(getattr(part, "measure", None) or part.load)
     yield from (f"  {one}" for one in (inspect.getdoc(kind) or "").splitlines())
-    for name_of, words in DECLARED.items():
-        if (value := getattr(part, name_of, None)) not in (None, (), ""):
-            yield f"  {words}: {WORDS.get(str(value), value) if not isinstance(value, tuple) else ', '.join(value)}"
+    yield from (f"  {words}: {value}" for words, value in declarations(part))
     if not isinstance(part, type):
         return
-    settings = settings_of(part)
-    yield "  settings:" if settings else "  settings: none"
-    for key, one in settings.items():
-        span = getattr(part, "space", {}).get(key)
-        searched = f"; searched in {span}" if span else ""
-        yield f"    {key}: {inspect.formatannotation(one.annotation)} = {one.default!r}{searched}"
+    found = [*settings(part)]
+    yield "  settings:" if found else "  settings: none"
+    for one in found:
+        yield f"    {one.name}: {one.annotation} = {one.default}" + (f"; searched in {one.span}" if one.span else "")
+
+
+def declarations(part: Any) -> Iterator[tuple[str, str]]:
+    """What a part declares of itself, each with what it is called."""
+    for name, words in DECLARED.items():
+        if (value := getattr(part, name, None)) not in (None, (), ""):
+            yield words, WORDS.get(str(value), str(value)) if not isinstance(value, tuple) else ", ".join(value)
+
+
+class Setting(NamedTuple):
+    """One of a constructor's. span: the range that a study searches, or None."""
+
+    name: str
+    annotation: str
+    default: str
+    span: Any
+
+
+def settings(part: type) -> Iterator[Setting]:
+    """Those of a constructor, in its order."""
+    space = getattr(part, "space", {})
+    for key, one in settings_of(part).items():
+        yield Setting(key, inspect.formatannotation(one.annotation), repr(one.default), space.get(key))

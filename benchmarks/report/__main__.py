@@ -8,10 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 
-from benchmarks.cli import Selection, parse, status
+from benchmarks.cli import Selection, Several, load_plugins, named, parse, status
 from benchmarks.common.screen import Screen
 
 
@@ -23,17 +25,47 @@ class Command(Selection):
     and what was not computed, with the reason. Figures are drawn anew where the runs and their data are there.
     --dataset and --method show a part of the table; --seeds are those of the figures.
 
+    With --site DIR in the place of all else it writes pages of every table instead: leaderboards, priors, suites.
+
     For example:
       python -m benchmarks.report --suite quickstart
       python -m benchmarks.report --suite table1 --preset laptop --as-drawn
+      python -m benchmarks.report --site site
     """
 
     as_drawn: bool = False
     """Take the figures as they lie in RESULTS/figures/NAME."""
 
 
+@dataclass(frozen=True)
+class Site:
+    """Writes all tables of a folder as pages that link to each other: DIR/index.html and what is beside it.
+
+    There is a leaderboard for every data set and protocol, and a page for every prior and every suite. They open from
+    a disk and fetch nothing. The same tables give the same bytes; files in DIR of another origin are left alone.
+
+    For example:
+      python -m benchmarks.report --site site
+      python -m benchmarks.report --site /srv/www/priors --results results
+    """
+
+    site: Annotated[Path, named("DIR")]
+    """Folder of the pages, which is made where there is none."""
+    results: Path = Path("results/reference")
+    """Folder of the tables, with their ledgers and figures."""
+    plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
+    """A Python file that registers priors or any other parts. May be repeated."""
+
+
+FLAG = "--site"
+"""Asks for a Site."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0, 2 wrong usage or no table, 130 stopped by Ctrl-C."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if any(word.partition("=")[0] == FLAG for word in given):
+        return status(lambda: site(parse(Site, arguments, "report"), Screen()))
     return status(lambda: report(parse(Command, arguments, "report"), Screen()))
 
 
@@ -42,6 +74,14 @@ def report(command: Command, console: Console) -> int:
     from benchmarks.report import content
 
     return content.report(command, command.as_drawn, console)
+
+
+def site(command: Site, console: Console) -> int:
+    """Writes the pages; the exit status."""
+    from benchmarks.report.site import build
+
+    load_plugins(command.plugin)
+    return build.build(command.results, command.site, console)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from benchmarks.cli import Selection, workspace_of
+from benchmarks.cli import Selection
 from benchmarks.common.errors import UsageError
 from benchmarks.common.files import write_atomically
 from benchmarks.config import suite
@@ -84,7 +84,7 @@ def draw(command: Selection, console: Console) -> list[str]:
 
 def content(command: Selection, chosen: suite.Suite, frame: pd.DataFrame, told: Sequence[str]) -> dict[str, Any]:
     """All that the page shows, by the template's names."""
-    name, workspace = command.output(chosen), workspace_of(command)
+    name = command.output(chosen)
     trial = rows.trial(frame)
     target = command.results / name
     known = ledger.read(target)
@@ -104,7 +104,7 @@ def content(command: Selection, chosen: suite.Suite, frame: pd.DataFrame, told: 
         "methods": provenance.methods_of(chosen, frame),
         "facts": provenance.facts(known, target),
         "agrees": f"{1 - paired.LEVEL:.0%}",
-        "fronts": front.fronts(frame, spending, known, workspace),
+        "fronts": front.fronts(frame, spending, known, command.results),
         "legend": LEGEND,
         "level": f"{paired.LEVEL:g}",
         "pair_level": f"{paired.PAIR_LEVEL:g}",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.runner.workspace import Workspace
 from benchmarks.tables import front
 from benchmarks.tables.headline import Answer, Cell, Headline, headlines
 from benchmarks.tables.ledger import Ledger
@@ -37,26 +37,26 @@ class Front:
     footnotes: Mapping[str, str]
 
 
-def fronts(frame: pd.DataFrame, costs: pd.DataFrame, ledger: Ledger, workspace: Workspace) -> list[Front]:
+def fronts(frame: pd.DataFrame, costs: pd.DataFrame, ledger: Ledger, results: Path) -> list[Front]:
     """Those of the data sets that have an estimate."""
-    return [_front(one, ledger, workspace) for one in headlines(frame, costs)]
+    return [_front(one, ledger, results) for one in headlines(frame, costs)]
 
 
-def _front(one: Headline, ledger: Ledger, workspace: Workspace) -> Front:
+def _front(one: Headline, ledger: Ledger, results: Path) -> Front:
     notes = Notes()
     lines = []
     for method in one.methods:
         word, reason = one.verdict(method)
         cells = tuple(answer.cells.get(method, Cell("")) for answer in one.answers)
-        lines.append(Line(method, word, notes.of(reason), cells, draws(one.dataset, method, ledger, workspace)))
+        lines.append(Line(method, word, notes.of(reason), cells, draws(one.dataset, method, ledger, results)))
     return Front(one.dataset, one.answers, tuple(lines), tuple(front.told(one, Notes())), notes.footnotes)
 
 
-def draws(dataset: str, method: str, ledger: Ledger, workspace: Workspace) -> str:
+def draws(dataset: str, method: str, ledger: Ledger, results: Path) -> str:
     """The picture of draws that the method's first run left; empty where it is not on this disk."""
     runs = [(one.seed, name, one) for name, one in ledger.items() if (one.dataset, one.method) == (dataset, method)]
     for _, name, entry in sorted(runs, key=lambda run: run[:2]):
-        path = workspace.results / "runs" / str(entry.settings["suite"]) / name / "samples.png"
+        path = results / "runs" / str(entry.settings["suite"]) / name / "samples.png"
         if path.is_file():
             return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
     return ""

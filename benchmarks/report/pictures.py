@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from benchmarks.plots.gallery import Shown
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure with its file's content as a URI, and its size in pixels."""
+    """One figure with its address, which is its file's content or a path, and its size in pixels."""
 
     title: str
     caption: str
@@ -33,26 +33,30 @@ class Pictures:
     left_out: list[Shown]
 
 
-def read(folder: Path, datasets: Sequence[str]) -> Pictures:
-    """What lies in the folder for these data sets."""
+def embedded(path: Path) -> str:
+    """The file's content as an address."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def read(folder: Path, datasets: Sequence[str], address: Callable[[Path], str] = embedded) -> Pictures:
+    """What lies in the folder, and nowhere else, for these data sets. address: what a page calls a file by."""
     found = Pictures({}, [])
     shown = [one for one in gallery.read(folder) if one.dataset in ("", *datasets)]
     for one in sorted(shown, key=lambda one: ("", *datasets).index(one.dataset)):
         path = folder / f"{one.file}.png"
-        if one.file and path.is_file():
-            found.drawn.setdefault(one.dataset, []).append(_picture(one, path))
+        if one.file and path.parent == folder and path.is_file():
+            found.drawn.setdefault(one.dataset, []).append(_picture(one, path, address(path)))
         else:
             found.left_out.append(Shown(one.plot, one.dataset, "", _reason(one)))
     return found
 
 
-def _picture(one: Shown, path: Path) -> Picture:
+def _picture(one: Shown, path: Path, uri: str) -> Picture:
     what = PLOTS[one.plot].summary if one.plot in PLOTS else one.plot
     with Image.open(path) as image:
         width, height = image.size
-    content = base64.b64encode(path.read_bytes()).decode()
     title = f"{what.rstrip('.')}, on {one.dataset or 'all data sets'}"
-    return Picture(title, one.caption, f"data:image/png;base64,{content}", width, height)
+    return Picture(title, one.caption, uri, width, height)
 
 
 def _reason(one: Shown) -> str:

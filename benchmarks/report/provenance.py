@@ -75,10 +75,11 @@ def protocol(name: str) -> list[str]:
 
 def methods_of(chosen: Suite, frame: pd.DataFrame) -> list[Method]:
     """What the table's methods are."""
-    return [_entry(chosen, name) for name in dict.fromkeys(_ours(frame)[1])]
+    return [entry(chosen, name) for name in dict.fromkeys(_ours(frame)[1])]
 
 
-def _entry(chosen: Suite, name: str) -> Method:
+def entry(chosen: Suite, name: str) -> Method:
+    """What a method is in a suite."""
     catalogued, own = suite.definition(chosen, name)
     if use := own.pop("use", None):
         return Method(name, f"a VAE with the prior {use}", "", tuple(suite.flat(own)))

@@ -17,7 +17,10 @@ from benchmarks.tables.notes import Notes, text
 
 SIGNS = {"~": "ln Z is estimated: ranked among such alone", "<": "a bound: ranked among such alone"}
 
-MEANINGS = {**LEGEND, ALARM: "unreliable or impossible with some or all of its seeds: see its notes (--all)"}
+MEANINGS = {**LEGEND, ALARM: "unreliable or impossible with some or all of its seeds: see its notes"}
+
+FLAG = " (--all)"
+"""Where a terminal has the notes that the last of MEANINGS speaks of."""
 
 FORMER = "the table keeps rows of other settings, or of a plug-in that was not named; they are ranked with nothing"
 
@@ -39,7 +42,7 @@ def show(console: Console, frame: pd.DataFrame, costs: pd.DataFrame, title: str)
         columns = [verdicts(one, notes), *(column(answer, one.methods) for answer in one.answers)]
         for group in fitting(columns, console.width - longest(one.methods)):
             console.print(table(one.methods, group))
-        for line in told(one, notes):
+        for line in told(one, notes, FLAG):
             console.print(Text(in_line(f"  {line}"), "dim"))
         console.print()
     papers(console, frame)
@@ -97,14 +100,16 @@ def table(methods: Sequence[str], columns: Sequence[Lines]) -> Table:
     return drawn
 
 
-def told(one: Headline, notes: Notes) -> Lines:
-    """What the columns are, what signs and marks mean, and the reasons of verdicts."""
+def told(one: Headline, notes: Notes, where: str = "") -> Lines:
+    """What the columns are, what signs and marks mean, and the reasons of verdicts. where: more notes are."""
     lines = [f"{answer.question}: {what(answer)}" for answer in one.answers]
     signs = {cell.certainty for answer in one.answers for cell in answer.cells.values()}
     marks = {cell.mark for answer in one.answers for cell in answer.cells.values()}
     lines += [f"{sign} {SIGNS[sign]}" for sign in CERTAINTIES.values() if sign in signs]
     found = set("".join(marks))
-    lines += [f"{mark} {MEANINGS[mark]}" for mark in MEANINGS if mark in found]
+    lines += [
+        f"{mark} {meaning}{where if mark == ALARM else ''}" for mark, meaning in MEANINGS.items() if mark in found
+    ]
     return lines + [f"{letter}  {reason}" for letter, reason in notes.footnotes.items()]
 
 

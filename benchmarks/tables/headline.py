@@ -22,6 +22,9 @@ COSTS = {
 }
 """What the headline has of the table of costs: the estimator's variant, and what it means."""
 
+MEANINGS = {**QUESTIONS, **{name: meaning for name, (_, meaning) in COSTS.items()}}
+"""What a column of the headline is."""
+
 ALARM = "!"
 """Mark of an estimate that is unreliable or impossible with some of its seeds."""
 
@@ -68,6 +71,11 @@ class Answer:
         return f"{row['mean']:.8g}" if row is not None and row["status"] == "ok" else ""
 
     @property
+    def marked(self) -> bool:
+        """Has any of the cells a mark?"""
+        return any(cell.mark for cell in self.cells.values())
+
+    @property
     def arrow(self) -> str:
         return ARROWS.get(self.direction, "")
 
@@ -101,14 +109,18 @@ def headlines(frame: pd.DataFrame, costs: pd.DataFrame | None = None) -> list[He
 
 def _headline(dataset: str, rows: Sequence[Row]) -> Headline:
     methods = tuple(dict.fromkeys(row["method"] for row in rows))
-    meanings = {**QUESTIONS, **{name: meaning for name, (_, meaning) in COSTS.items()}}
-    costs = {name: ("training_time", Estimator("wall-clock", variant=variant)) for name, (variant, _) in COSTS.items()}
-    found = {**answering(rows), **costs}
-    answers = [_answer(name, meanings[name], *of, rows) for name, of in found.items()]
+    found = {**answering(rows), **costs()}
+    answers = [answer(name, MEANINGS[name], *of, rows) for name, of in found.items()]
     return Headline(dataset, methods, tuple(one for one in answers if one))
 
 
-def _answer(question: str, meaning: str, metric: str, base: Estimator, rows: Sequence[Row]) -> Answer | None:
+def costs() -> dict[str, tuple[str, Estimator]]:
+    """The costs' rows and estimators, as `answering` has those of estimates."""
+    return {name: ("training_time", Estimator("wall-clock", variant=variant)) for name, (variant, _) in COSTS.items()}
+
+
+def answer(question: str, meaning: str, metric: str, base: Estimator, rows: Sequence[Row]) -> Answer | None:
+    """Of all rows by this estimator but for what the density makes of it; None where there are none."""
     found = [row for row in rows if row["status"] == "ok" and row["metric"] == metric]
     same = {row["method"]: row for row in found if how(row).base == base}
     if not same:

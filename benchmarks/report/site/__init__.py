@@ -1,0 +1,1 @@
+"""All tables of a folder as pages that link to each other: leaderboards, priors, suites."""
