@@ -23,7 +23,7 @@ import torch
 
 import benchmarks.runner.workspace
 from benchmarks import datasets
-from benchmarks.cli import Selection
+from benchmarks.cli import Selection, Work
 from benchmarks.config import methods, suite
 from benchmarks.metrics import METRICS
 from benchmarks.run import Command, main
@@ -501,7 +501,7 @@ def test_help_explains_every_flag(bench: Bench):
     answer = bench.main("--help")
     assert answer.status == 0
     shown = " ".join(answer.out.replace("│", " ").split())
-    lines = [line for kind in (Selection, Command) for line in ast.parse(inspect.getsource(kind)).body[0].body]
+    lines = [line for kind in (Selection, Work, Command) for line in ast.parse(inspect.getsource(kind)).body[0].body]
     texts = {}
     for flag, text in itertools.pairwise(lines):
         if isinstance(flag, ast.AnnAssign) and isinstance(text, ast.Expr):
