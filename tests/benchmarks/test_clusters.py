@@ -118,7 +118,7 @@ def test_without_the_extra(name: str, package: str, bench: Workbench, monkeypatc
     def missing(module: str) -> None:
         raise ImportError(module)
 
-    monkeypatch.setattr("benchmarks.runner.executors.extra.import_module", missing)
+    monkeypatch.setattr("benchmarks.common.extras.import_module", missing)
     answer = bench.ask(run.main, *bench.about("tiny.toml"), "--device", "cpu", "--executor", name)
     assert answer.status == 2
     assert f"needs the package {package}" in answer.err
@@ -384,6 +384,16 @@ def test_a_job_that_squeue_forgot(monkeypatch: pytest.MonkeyPatch):
     assert [states.ended(["7"]) for _ in range(3)][-1] == {"7": queue.GONE}
 
 
+def test_a_job_that_slurm_holds_back_is_withdrawn_and_tried_again(monkeypatch: pytest.MonkeyPatch):
+    """It would wait for an administrator for ever; one that its user holds is waited for."""
+    called: list[list[str]] = []
+    monkeypatch.setattr(queue.subprocess, "run", lambda command, **_: called.append(command))
+    states = answers(monkeypatch, {"1_1": "HELD", "1_2": "PENDING"})
+    assert states.ended(["1_1", "1_2"]) == {"1_1": queue.OVER["HELD"]}
+    assert called == [["scancel", "1_1"]]
+    assert queue.OVER["HELD"][1]
+
+
 def test_slurm_is_asked_now_and_then(monkeypatch: pytest.MonkeyPatch):
     asked: list[object] = []
     monkeypatch.setattr(queue, "ask", lambda *_: asked.append(1) or {"1": "RUNNING"})
@@ -395,6 +405,8 @@ def test_slurm_is_asked_now_and_then(monkeypatch: pytest.MonkeyPatch):
 
 def test_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert queue.ask("echo", "1_2|CANCELLED by 0") == {"1_2": "CANCELLED"}
+    assert queue.ask("echo", "1_2|PENDING|launch failed requeued held") == {"1_2": "HELD"}
+    assert queue.ask("echo", "1_2|PENDING|JobHeldUser") == {"1_2": "PENDING"}
     assert queue.ask("false") is None
     assert queue.ask("no-such-program-here") is None
 

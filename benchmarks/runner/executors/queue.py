@@ -27,9 +27,14 @@ OVER = {
     "PREEMPTED": ("its job made way for another and was not requeued", True),
     "REVOKED": ("its job went to another cluster", False),
     "TIMEOUT": ("its job's time was over and it was not requeued", True),
+    "HELD": ("Slurm could not launch its job and held it back, for which it is cancelled", True),
 }
 """States of jobs that have ended: what became of them, and whether another job may do better. All other states are of
 jobs that wait or run."""
+
+LAUNCH_FAILED = "launch failed requeued held"
+"""Why Slurm holds a job back until an administrator lets it go: a node of it was not what it should be. A job that its
+user holds has another reason, and is waited for."""
 
 GONE = ("its job is gone, and Slurm does not know how it ended", True)
 
@@ -51,6 +56,7 @@ class States:
             return {}
         self.unseen = Counter({job: self.unseen[job] + 1 for job in jobs if job not in states})
         found = {job: OVER[states[job]] for job in jobs if states.get(job) in OVER}
+        withdraw([job for job in jobs if states.get(job) == "HELD"])
         return found | self.forgotten([job for job in jobs if self.unseen[job] >= UNSEEN])
 
     def forgotten(self, jobs: Collection[str]) -> dict[str, tuple[str, bool]]:
@@ -68,16 +74,28 @@ def under_way() -> set[str]:
 
 def looked() -> dict[str, str] | None:
     """States of this user's jobs, as squeue has them; None where it does not answer."""
-    return ask("squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T")
+    return ask("squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%r")
 
 
 def ask(*command: str) -> dict[str, str] | None:
-    """States by job, of lines `12_3|CANCELLED by 0`; None where there is no answer."""
+    """States by job, of lines `12_3|CANCELLED by 0` or, with the reason, `12_3|PENDING|Resources`; None where there is
+    no answer."""
     with suppress(OSError, subprocess.SubprocessError):
         said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-        pairs = (line.partition("|") for line in said.splitlines())
-        return {job.strip(): (state.split() or [""])[0] for job, _, state in pairs}
+        return {job.strip(): state(*words) for job, *words in (line.split("|") for line in said.splitlines())}
     return None
+
+
+def state(name: str = "", reason: str = "") -> str:
+    """A job's state, without what is said to it; HELD where it waits for what will not come."""
+    return "HELD" if reason.strip() == LAUNCH_FAILED else (name.split() or [""])[0]
+
+
+def withdraw(jobs: Collection[str]) -> None:
+    """Ends jobs that are held back, each by itself: the rest of its array goes on."""
+    if jobs:
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(["scancel", *jobs], capture_output=True, timeout=60, check=True)
 
 
 def cancelled(jobs: Collection[str]) -> str:
