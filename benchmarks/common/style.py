@@ -94,7 +94,7 @@ def logarithmic(axes: Axes) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-DECADES = 300
+DECADES = 100
 """Ratio of an axis' ends up to which a panel has room for three numbers a decade."""
 
 STAMP = 0.2
