@@ -82,7 +82,7 @@ def grey(n: int, height: int = 28, width: int = 28) -> np.ndarray:
 
 
 def test_registry_has_all_data_sets_with_a_line_each() -> None:
-    assert set(datasets.DATASETS) == SYNTHETIC | FILES.keys() | {"folder"}
+    assert set(datasets.DATASETS) == SYNTHETIC | FILES.keys() | {"folder", "npz"}
     assert all(one.summary and "\n" not in one.summary for one in datasets.DATASETS.values())
 
 

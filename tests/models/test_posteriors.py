@@ -490,7 +490,16 @@ def test_number_of_flows(name):
 
 
 def test_flow_posteriors_are_what_the_registry_says():
-    assert sorted(POSTERIORS) == ["deterministic", "iaf", "normal", "planar", "truncated-normal", "two-level"]
+    assert sorted(POSTERIORS) == [
+        "deterministic",
+        "iaf",
+        "masked",
+        "normal",
+        "planar",
+        "quantised",
+        "truncated-normal",
+        "two-level",
+    ]
     for name in FLOWS:
         assert isinstance(POSTERIORS[name](2), FlowPosterior)
         assert isinstance(law(name), FlowedNormal)
