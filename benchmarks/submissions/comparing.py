@@ -1,8 +1,9 @@
 """What is claimed beside what was measured anew, estimate by estimate, and a word on each.
 
 Runs that the same kind of machine makes anew come to the same numbers, to rounding. Is it of the same kind? By what the
-claim says of it; or, whatever it says, because half of the estimates come out the same to the last digit, which
-another processor's never do. All the others are then held to that, too: an edited number among honest ones is told.
+claim says of it; or, whatever it says, because a run's weights or half of the estimates come out the same to the last
+digit, which another processor's do not. All the others are then held to that: an edited number among honest ones is
+told.
 
 On another machine trainings drift apart, as those of other seeds do, so that means are compared: see `apart`.
 """
@@ -105,8 +106,11 @@ def cell(entry: Entry) -> tuple[str, str]:
 
 
 def same_machine(claimed: Ledger, measured: Ledger) -> bool:
-    """Is what the claim says of machine, versions, sources and turns the same for all runs that were made anew?"""
+    """Is what the claim says of machine, versions, sources and turns the same for all runs that were made anew? Or has
+    one of them the same weights?"""
     pairs = [(claimed[name], measured[name]) for name in measured if name in claimed]
+    if any(one.weights and one.weights == other.weights for one, other in pairs):
+        return True
     return bool(pairs) and all(kind(one) == kind(other) for one, other in pairs)
 
 
@@ -144,10 +148,11 @@ def judged(a: Seeds, b: Seeds, exact: bool, level: float, tried: set[int]) -> tu
     off = [seed for seed in shared if not alike(a[seed], b[seed])]
     if off and exact:
         return DIFFERS, f"seed {off[0]}: {first_difference(a[off[0]], b[off[0]])}, on a machine of the same kind"
+    same = f"{told(shared)}: the same to rounding" if shared and not off else ""
     rest = {seed: one for seed, one in a.items() if off or seed not in shared}
-    if not rest:
-        return AGREES, f"{told(shared)}: the same to rounding"
-    return apart(values(rest), values(b), str(next(iter(b.values()))["unit"]), level)
+    word, reason = apart(values(rest), values(b), str(next(iter(b.values()))["unit"]), level) if rest else (AGREES, "")
+    word = AGREES if same and word == NOT_REMADE else word  # of the others there is nothing to say
+    return word, "; ".join(filter(None, (same, f"the others: {reason}" if same and reason else reason)))
 
 
 def labels(a: Seeds, b: Seeds) -> Iterator[str]:
@@ -185,7 +190,7 @@ def apart(a: Sequence[float], b: Sequence[float], unit: str, level: float) -> tu
     asks how far the claim's mean may lie by the spread of what was measured alone (`drift.tolerance`).
     """
     if len(b) < 2:
-        return NOT_REMADE, "one seed on another machine shows no spread: more are needed"
+        return NOT_REMADE, "one seed made anew shows no spread to hold others against"
     claimed, measured = summarised(a), summarised(b)
     difference = claimed.mean - measured.mean
     old = {"mean": measured.mean, "std": measured.std, "n": measured.n, "unit": unit}
