@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 from benchmarks import run, submit
 from benchmarks.laws import beginning
 from benchmarks.runner.executors import EXECUTORS, serial
-from benchmarks.submissions import checking, comparing, form
+from benchmarks.submissions import checking, comparing, form, found
 from benchmarks.tables.ledger import Entry
 from priors.plugins import forgotten
 from priors.registry import unchanged
@@ -378,3 +379,30 @@ def test_what_later_sources_measure_need_not_be_claimed(claimed: dict[str, Entry
     assert word(less, claimed)[0] == "differs"
     later = {name: replace(entry, by=[{"sources": "later"}]) for name, entry in claimed.items()}
     assert word(less, later)[0] == "not claimed"
+
+
+# What the project says of it
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.usefixtures("no_laws")
+def test_the_environment_of_tox_checks_every_folder(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Its command, in a folder that has one submission where the project has its own."""
+    (line,) = re.findall(r"^    submissions: priorbench submit (.*)$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    words = shlex.split(re.sub(r"\{posargs:(.*)\}", r"\1", line))
+    monkeypatch.chdir(bench.folder)
+    answer = bench.ask(own(submit.main), *words)
+    assert answer.status == 0, answer.out + answer.err
+    assert bench.checked["verdict"] == "agrees"
+    shutil.rmtree(bench.file.parent)
+    answer = bench.ask(own(submit.main), *words)
+    assert (answer.status, answer.out) == (0, "There is no submission in results/submissions.\n")
+
+
+def test_its_page_names_every_word_and_verdict():
+    page = (ROOT / "docs" / "submit.md").read_text(encoding="utf-8")
+    for word in (*comparing.WORDS, found.NOT_VALID, found.BREAKS):
+        assert f"`{word}`" in page
+    for path in re.findall(r"\]\(([\w./]+)\)", page):
+        assert (ROOT / "docs" / path).exists(), path
