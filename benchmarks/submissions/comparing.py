@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -34,7 +34,7 @@ Key = tuple[str, str, str, str]
 """Data set, method, metric, estimator."""
 
 Kept = Mapping[str, Any]
-"""An estimate as a record has it, with the hash of its protocol."""
+"""An estimate as a record has it, with the hash of its protocol and the suite's name of its metric."""
 
 Seeds = Mapping[int, Kept]
 """An estimate of every seed."""
@@ -68,20 +68,19 @@ class Row:
 def rows(claimed: Ledger, measured: Ledger, failed: Mapping[str, str]) -> list[Row]:
     """Every estimate that is claimed or measured. failed: what ended a run that was tried anew, by its name."""
     theirs, ours = by_estimate(claimed), by_estimate(measured)
-    keys = dict.fromkeys((*theirs, *ours))
     pairs = [(one, ours[key][seed]) for key in ours for seed, one in theirs.get(key, {}).items() if seed in ours[key]]
     exact = same_machine(claimed, measured) or repeated(pairs)
     level = LEVEL / max(1, 2 * len(ours))
+    older = sources(claimed) != sources(measured)
     found = []
-    for key in keys:
+    for key in dict.fromkeys((*theirs, *ours)):
         a, b = theirs.get(key, {}), ours.get(key, {})
-        tried = [one for name, one in claimed.items() if cell(one) == key[:2] and (name in measured or name in failed)]
-        if not a and sources(claimed) != sources(measured):
+        if a and not b:
+            word, reason = without(key, next(iter(a.values()))["asked"], claimed, measured, failed)
+        elif older and not a:
             word, reason = NOT_CLAIMED, "the claim was made by other sources of the project, which may have no such"
-        elif b:
-            word, reason = judged(a, b, exact, level, {one.seed for one in tried})
         else:
-            word, reason = without(bool(tried), [why for name, why in failed.items() if cell(claimed[name]) == key[:2]])
+            word, reason = judged(a, b, exact, level, tried(key, claimed, {*measured, *failed}))
         unit = str(next(iter((*a.values(), *b.values())))["unit"])
         found.append(Row(*key, unit, summary(a), summary(b), deviation(a, b), word, reason))
     return found
@@ -91,15 +90,20 @@ def by_estimate(known: Ledger) -> dict[Key, dict[int, Kept]]:
     """Estimates by what they are of and their seeds."""
     found: dict[Key, dict[int, Kept]] = {}
     for entry in known.values():
-        for metric in entry.metrics.values():
+        for asked, metric in entry.metrics.items():
             for one in metric.get("figures", ()):
                 key = (*cell(entry), one["metric"], one["estimator"])
-                found.setdefault(key, {})[entry.seed] = {**one, "protocol": entry.protocol}
+                found.setdefault(key, {})[entry.seed] = {**one, "protocol": entry.protocol, "asked": asked}
     return found
 
 
 def cell(entry: Entry) -> tuple[str, str]:
     return entry.dataset, entry.method
+
+
+def tried(key: Key, claimed: Ledger, names: Set[str]) -> set[int]:
+    """The seeds of an estimate's claimed runs that were made anew, or failed. names: of these."""
+    return {one.seed for name, one in claimed.items() if cell(one) == key[:2] and name in names}
 
 
 # The machine
@@ -136,11 +140,11 @@ def repeated(pairs: Sequence[tuple[Kept, Kept]]) -> bool:
 # The word
 
 
-def judged(a: Seeds, b: Seeds, exact: bool, level: float, tried: set[int]) -> tuple[str, str]:
-    """(word, reason) of an estimate that was measured. tried: the claimed seeds that were made anew."""
-    if missing := sorted(({*b} & tried) - {*a}):
+def judged(a: Seeds, b: Seeds, exact: bool, level: float, anew: set[int]) -> tuple[str, str]:
+    """(word, reason) of an estimate that was measured. anew: the claimed seeds that were tried here."""
+    if missing := sorted(({*b} & anew) - {*a}):
         return DIFFERS, f"left out of the claim for {told(missing)}"
-    if missing := sorted(({*a} & tried) - {*b}):
+    if missing := sorted(({*a} & anew) - {*b}):
         return DIFFERS, f"not there for {told(missing)}, made anew"
     if wrong := next(labels(a, b), ""):
         return DIFFERS, wrong
@@ -203,13 +207,17 @@ def apart(a: Sequence[float], b: Sequence[float], unit: str, level: float) -> tu
     return AGREES, "within what other seeds explain"
 
 
-def without(tried: bool, failed: Sequence[str]) -> tuple[str, str]:
-    """(word, reason) of an estimate that was not measured. tried: were its runs? failed: what ended them."""
-    if failed:
-        return DIFFERS, f"its run fails here: {failed[0]}"
-    if tried:
-        return DIFFERS, "the runs made anew have no such estimate"
-    return NOT_REMADE, "its runs were not asked for, or their data are not here"
+def without(key: Key, asked: str, claimed: Ledger, measured: Ledger, failed: Mapping[str, str]) -> tuple[str, str]:
+    """(word, reason) of a claimed estimate that was not measured. asked: the suite's name of its metric."""
+    for name, why in failed.items():
+        if cell(claimed[name]) == key[:2]:
+            return DIFFERS, f"its run fails here: {why}"
+    anew = [one for one in measured.values() if cell(one) == key[:2]]
+    if not anew:
+        return NOT_REMADE, "its runs were not asked for, or their data are not here"
+    if all(one.training["status"] == "ok" and asked not in one.metrics for one in anew):
+        return NOT_REMADE, "it needs what is not on this machine, such as Inception's weights"
+    return DIFFERS, "the runs made anew have no such estimate"
 
 
 # Numbers

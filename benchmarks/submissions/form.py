@@ -24,7 +24,8 @@ CLAIM, CHECKED = ".json", ".checked.json"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Hash8 = Annotated[str, Field(pattern="^[0-9a-f]{8}$")]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$")]
-BareFile = Annotated[str, Field(pattern=r"^[^/\\]+$", max_length=200)]
+PythonFile = Annotated[str, Field(pattern=r"^[\w.+-]+\.py$", max_length=200)]
+TomlFile = Annotated[str, Field(pattern=r"^([^/\\\x00-\x1f]+\.toml)?$", max_length=200)]
 
 
 class Strict(Settings):
@@ -73,7 +74,7 @@ class ClaimedRun(Strict):
 class PluginFile(Strict):
     """The source file beside the claim, and the priors that it registers, each with the first line of its docstring."""
 
-    file: BareFile
+    file: PythonFile
     sha256: Sha256
     priors: dict[str, str] = Field(min_length=1)
 
@@ -82,7 +83,7 @@ class SuiteFile(Strict):
     """The suite by its name; file: its TOML beside the claim, where it is none of the project's."""
 
     name: FileName
-    file: Annotated[str, Field(pattern=r"^[^/\\]*$")] = ""
+    file: TomlFile = ""
 
 
 class Claim(Strict):

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks import run, submit
+from benchmarks.common.errors import UsageError
 from benchmarks.laws import beginning
 from benchmarks.runner.executors import EXECUTORS, serial
 from benchmarks.submissions import checking, comparing, form, found
@@ -222,6 +223,19 @@ def test_a_fault_is_one_sentence(bench: Bench, fault: str):
     assert all("\n" not in one and one.endswith(".") for one in told)
 
 
+@pytest.mark.usefixtures("no_laws")
+def test_another_suite_counts_where_its_runs_are_the_claims(bench: Bench):
+    """A suite's name, title and metrics are no settings of a training."""
+    other = bench.suite(SUITE.replace('metrics = ["nll"]', 'metrics = ["active_units"]'), "other")
+    assert bench.check("--suite", other, "--method", "mylaw").status == 0
+    assert bench.checked["suite"] == "other"
+    assert {row["word"] for row in bench.checked["estimates"] if row["method"] == "mylaw"} == {"agrees"}
+    other = bench.suite(SUITE.replace("epochs = 2", "epochs = 1"), "other")
+    answer = bench.check("--suite", other)
+    assert answer.status == 2
+    assert "other has no run that the claim of 'mylaw' has" in answer.err
+
+
 @pytest.mark.usefixtures("nothing_run")
 def test_a_suite_with_other_settings_is_told(bench: Bench):
     path = bench.results / CLAIM / "tiny.toml"
@@ -369,8 +383,27 @@ def test_a_protocol_of_another_hash_differs(claimed: dict[str, Entry]):
     assert "protocol 00000000 is claimed" in word(wrong, claimed)[1]
 
 
+@pytest.mark.usefixtures("no_laws")
+def test_a_prior_that_cannot_be_built_differs(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    def refuses(*_: Any, **__: Any) -> None:
+        raise UsageError("mylaw cannot be built.")
+
+    monkeypatch.setattr(checking.campaign, "prepare", refuses)
+    assert bench.check().status == 1
+    assert {row["reason"] for row in bench.checked["estimates"]} == {"its run fails here: mylaw cannot be built."}
+
+
 def test_a_run_that_fails_here_differs(claimed: dict[str, Entry]):
     assert word(claimed, {}, run0="ValueError: x") == ("differs", "its run fails here: ValueError: x")
+
+
+def test_what_a_machine_has_not_got_is_not_remade(claimed: dict[str, Entry]):
+    """As FID without Inception's weights: the metric is not among the run's. One that gives nothing is another case."""
+    figures = {"figures": [claimed["run0"].metrics["nll"]["figures"][0] | {"metric": "fid"}]}
+    more = {name: replace(entry, metrics={**entry.metrics, "fid": figures}) for name, entry in claimed.items()}
+    assert [row.word for row in comparing.rows(more, claimed, {})] == ["agrees", "not remade"]
+    empty = {name: replace(entry, metrics={**entry.metrics, "fid": {}}) for name, entry in claimed.items()}
+    assert [row.word for row in comparing.rows(more, empty, {})] == ["agrees", "differs"]
 
 
 def test_what_later_sources_measure_need_not_be_claimed(claimed: dict[str, Entry]):
