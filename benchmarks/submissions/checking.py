@@ -57,15 +57,15 @@ def looked_at(asked: Selection, file: Path, workers: int, console: Console) -> C
     claim, wrong = form.parsed(file.read_text(encoding="utf-8", errors="replace"), file.name)
     wrong = wrong if claim is None else list(faults.of_files(claim, file))
     if claim is None or wrong:
-        return Checked(file.stem, wrong)
+        return Checked.faulty(file.stem, wrong)
     source = file.with_name(claim.plugin.file)
     try:
         plugins = load_plugins((source,))
     except Mistake as error:
-        return Checked(claim.name, [str(error)])
+        return Checked.faulty(claim.name, [str(error)])
     wrong = [*faults.of_parts(claim, plugins), *faults.of_runs(claim, file, plugins)]
     if wrong:
-        return Checked(claim.name, wrong)
+        return Checked.faulty(claim.name, wrong)
     laws = examined(claim, asked.data, console)
     chosen = suite.read(asked.suite or faults.suite_of(claim, file))
     runs = shared(suite.expand(chosen, request_of(asked, claim, plugins)), claim)

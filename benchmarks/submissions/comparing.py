@@ -168,8 +168,13 @@ def labels(a: Seeds, b: Seeds) -> Iterator[str]:
 
 
 def alike(a: Kept, b: Kept) -> bool:
-    """Are value, error and alarm the same, to rounding?"""
-    return a["alarm"] == b["alarm"] and all(near(a[name], b[name]) for name in ("value", "error"))
+    """Are value and error the same, to rounding, and the same alarm and remarks told?"""
+    return said(a) == said(b) and all(near(a[name], b[name]) for name in ("value", "error"))
+
+
+def said(one: Kept) -> tuple[Any, ...]:
+    """What a reader is told of an estimate, in words."""
+    return one["alarm"], *(remark[:1] for remark in one.get("remarks", ()))
 
 
 def near(a: float | None, b: float | None) -> bool:
@@ -181,7 +186,8 @@ def near(a: float | None, b: float | None) -> bool:
 
 def first_difference(a: Kept, b: Kept) -> str:
     """`error 0.1 is claimed, and 0.2 was measured`."""
-    name = next((name for name in ("value", "error") if not near(a[name], b[name])), "alarm")
+    unlike = [name for name in ("value", "error") if not near(a[name], b[name])]
+    name = next(iter(unlike), "alarm" if a["alarm"] != b["alarm"] else "remarks")
     one, other = (f"{each[name]:.10g}" if isinstance(each[name], float) else f"{each[name]!r}" for each in (a, b))
     return f"{'' if name == 'value' else f'{name} '}{one} is claimed, and {other} was measured"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.common.errors import Mistake
@@ -49,7 +49,14 @@ def of_parts(claim: Claim, plugins: Plugins) -> Iterator[str]:
 
 def of_runs(claim: Claim, file: Path, plugins: Plugins) -> Iterator[str]:
     """Are the runs those that the suite asks for, all of its seeds, and with all of its metrics?"""
-    entries = claim.entries()
+    entries, runs = claim.entries(), dict[str, Run]()
+    for name, entry in entries.items():
+        try:
+            runs[name] = validated(Run, {**entry.settings, "seed": entry.seed}, name)
+        except Mistake as error:
+            yield str(error)
+    if len(runs) < len(entries):
+        return
     try:
         chosen = suite.read(suite_of(claim, file))
         asked = {run.name: run for run in suite.expand(chosen, request_of(claim, plugins))}
@@ -58,36 +65,31 @@ def of_runs(claim: Claim, file: Path, plugins: Plugins) -> Iterator[str]:
         return
     if chosen.name != claim.suite.name:
         yield f"The claim is of the suite '{claim.suite.name}', and its file is of '{chosen.name}'."
-    for name, entry in entries.items():
-        yield from of_run(name, entry, claim, asked)
-    cells = {
-        (one.dataset, one.method): {two.seed for two in entries.values() if alike(one, two)} for one in entries.values()
-    }
-    for (dataset, method), seeds in cells.items():
-        for seed in sorted({*chosen.seeds} - seeds):
+    for name, run in runs.items():
+        yield from of_run(name, run, entries[name], claim, asked)
+    yield from of_seeds(runs.values(), chosen.seeds)
+
+
+def of_seeds(runs: Collection[Run], seeds: Collection[int]) -> Iterator[str]:
+    """Are all seeds of the suite there, of each method on each data set?"""
+    for dataset, method in dict.fromkeys((run.dataset, run.method) for run in runs):
+        there = {run.seed for run in runs if (run.dataset, run.method) == (dataset, method)}
+        for seed in sorted({*seeds} - there):
             yield f"Seed {seed} of {method} on {dataset} is missing: a claim has all seeds of its suite."
 
 
-def alike(one: Entry, other: Entry) -> bool:
-    """Are two runs of one method on one data set?"""
-    return (one.dataset, one.method) == (other.dataset, other.method)
-
-
-def of_run(name: str, entry: Entry, claim: Claim, asked: Mapping[str, Run]) -> Iterator[str]:
+def of_run(name: str, own: Run, entry: Entry, claim: Claim, asked: Mapping[str, Run]) -> Iterator[str]:
     """One run. Its name has the hash of all that its training depends on."""
-    try:
-        own: Run = validated(Run, {**entry.settings, "seed": entry.seed}, name)
-    except Mistake as error:
-        yield f"{error}"
-        return
     if own.trial or own.preset or own.overrides:
         yield f"{name}: it is a trial ({', '.join(own.trial or own.marks)}), and no claim is of one."
     elif not uses(own, claim.plugin.sha256):
         yield f"{name}: no part of it is of {claim.plugin.file}, whose claim this is."
     elif own.name != name:
         yield f"{name}: its settings are those of {own.name}."
-    elif name not in asked or entry.evaluation != asked[name].evaluation:
+    elif name not in asked or asked[name].metrics != own.metrics or asked[name].evaluation != own.evaluation:
         yield f"{name}: {differing(own, asked)}."
+    elif entry.evaluation != own.evaluation:
+        yield f"{name}: the hash of its evaluation is not that of its settings."
     elif entry.training.get("status") == "ok":
         for metric in sorted({*own.metrics} - {*entry.metrics}):
             if not METRICS[metric].inception:
@@ -114,7 +116,5 @@ def differing(own: Run, asked: Mapping[str, Run]) -> str:
     if theirs is None:
         return f"the suite has no {own.method} on {own.dataset} with seed {own.seed}"
     here, there = (dict(leaves(run.model_dump(mode="json"))) for run in (own, theirs))
-    key = next((key for key in there if here.get(key) != there[key]), None)
-    if key is None:
-        return "the hash of its evaluation is not that of its settings"
+    key = next(key for key in there if here.get(key) != there[key])
     return f"its settings are not the suite's: {key} is {here.get(key)}, and the suite has {there[key]}"

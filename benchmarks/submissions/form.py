@@ -55,6 +55,30 @@ class Metric(Strict):
     unsupported: str = ""
 
 
+class Environment(Strict):
+    """What a run was computed on: as `machine.environment` tells it, which has more for a GPU."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    packages: dict[str, str]
+
+
+class Made(Strict):
+    """Sources and versions that made a run."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    sources: str
+
+
+class Training(Strict):
+    """How it ended, and what more a run's record has of it: note, epochs, turns, costs."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    status: Literal["ok", "diverged", "unsupported"]
+
+
 class ClaimedRun(Strict):
     """An `Entry` of a ledger, whose settings and environment stand in the claim's lists."""
 
@@ -63,11 +87,11 @@ class ClaimedRun(Strict):
     protocol: str
     settings: int = Field(ge=0)
     environment: int = Field(ge=0)
-    by: list[dict[str, str]] = Field(min_length=1)
+    by: list[Made] = Field(min_length=1)
     data: Sha256
     weights: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
     ended: Day
-    training: dict[str, Any]
+    training: Training
     metrics: dict[str, Metric]
 
 
@@ -99,7 +123,7 @@ class Claim(Strict):
     plugin: PluginFile
     suite: SuiteFile
     settings: list[dict[str, Any]]
-    environment: list[dict[str, Any]]
+    environment: list[Environment]
     runs: dict[str, ClaimedRun] = Field(min_length=1)
 
     @property
@@ -124,8 +148,7 @@ def sentence(error: Any, where: str) -> str:
     """A fault as pydantic tells it, in a sentence."""
     if error["type"] == "json_invalid":
         return f"{where} is no JSON: {error['ctx']['error']}."
-    told = explain(error, Claim, where)
-    return told if told.endswith(".") else f"{told}."
+    return explain(error, Claim, where)
 
 
 def misplaced(claim: Claim, where: str) -> Iterator[str]:

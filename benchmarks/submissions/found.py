@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.escape import in_line
 from benchmarks.common.files import digest_of
 from benchmarks.submissions import form
 from benchmarks.submissions.comparing import AGREES, DIFFERS, NOT_REMADE, Row, Summary
@@ -31,6 +32,12 @@ class Checked:
     made: Ledger = field(default_factory=dict)
     rows: Sequence[Row] = ()
     left_out: str = ""
+
+    @classmethod
+    def faulty(cls, name: str, faults: Sequence[str]) -> Checked:
+        """Of a claim that is not valid. A fault is a sentence in one line, whatever the claim has put into it."""
+        lines = [in_line(fault) for fault in faults]
+        return cls(name, [line if line.endswith(".") else f"{line}." for line in lines])
 
     @property
     def verdict(self) -> str:

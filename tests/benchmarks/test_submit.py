@@ -205,6 +205,14 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "epochs": (lambda c: c["settings"][0]["training"].update(epochs=9), "its settings are those of onehot-mylaw-s0"),
     "metric": (lambda c: first(c)["metrics"].pop("nll"), "the metric nll, which the suite asks for, is left out"),
     "evaluation": (lambda c: first(c).update(evaluation="0" * 8), "the hash of its evaluation is not that"),
+    "asked": (
+        lambda c: c["settings"][0].update(metrics=["active_units"]),
+        "metrics is ['active_units'], and the suite",
+    ),
+    "lines": (lambda c: c["settings"][0].update(dataset="a\nb\x1b[2J"), "Unknown data set 'a b\\x1b[2J'"),
+    "images": (lambda c: c["settings"][0]["protocol"].update(images=9), "protocol.images is 9, and the suite has 20"),
+    "machine": (lambda c: c["environment"][0].pop("packages"), "the key 'packages' is missing"),
+    "status": (lambda c: first(c)["training"].update(status="fine"), "status = 'fine' is not valid"),
     "suite": (lambda c: c["suite"].update(name="tidy"), "its file is of 'tiny'"),
     "other's": (lambda c: c["settings"][0]["prior"].update(plugin="0" * 64), "no part of it is of mylaw.py"),
 }
@@ -367,6 +375,7 @@ def test_seeds_that_were_not_made_anew_are_held_against_those_that_were(claimed:
     [
         ({"error": 0.1}, "error 0.1 is claimed, and 0.2 was measured"),
         ({"alarm": "unreliable"}, "alarm 'unreliable' is claimed"),
+        ({"remarks": [["of few draws", 3]]}, "remarks [['of few draws', 3]] is claimed"),
         ({"unit": "bits"}, "unit bits is claimed"),
         ({"direction": "higher"}, "direction higher is claimed"),
         ({"estimator": "is-9"}, "left out of the claim"),
