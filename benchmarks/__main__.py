@@ -35,6 +35,7 @@ COMMANDS = {
     "validate": Command("benchmarks.run", ("validate",), "checks suites without running them"),
     "export": Command("benchmarks.export.__main__", (), "hands finished runs to TensorBoard, MLflow, a model hub, ..."),
     "speed": Command("benchmarks.speed.__main__", (), "times training and evaluation beside the processor's floor"),
+    "submit": Command("benchmarks.submit", (), "writes a prior's submission from finished runs, or checks one"),
     "conformance": Command("benchmarks.conformance", (), "tries the contract's laws on a prior"),
 }
 

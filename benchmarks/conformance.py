@@ -28,6 +28,7 @@ class Command:
       python -m benchmarks.conformance --prior vampprior
       python -m benchmarks.conformance --prior two-stage --set prior.two-stage.steps=50
       python -m benchmarks.conformance --metric nll --dataset digits
+      python -m benchmarks.conformance --new mylaw
     """
 
     plugin: Annotated[tuple[Path, ...], Several, named("FILE")] = ()
@@ -42,6 +43,8 @@ class Command:
     """A setting other than the default: --set prior.mixture.components=5. May be repeated."""
     data: Path = DATA
     """Folder of the data sets (environment: PRIORBENCH_DATA)."""
+    new: Annotated[str | None, named("NAME")] = None
+    """Write NAME.py, a small prior that keeps every law, to begin one of your own with; nothing is tried."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,12 +54,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def try_all(command: Command, console: Console) -> int:
     """1 where any of the parts breaks a law."""
+    if command.new is not None:
+        return begin(command, command.new, console)
     import torch
 
     from benchmarks.laws.examination import examinations, show
 
     torch.set_num_threads(1)  # all tensors are small: more threads would wait for each other
     return max(show(one, console) for one in examinations(asked(command), command.set, command.data))
+
+
+def begin(command: Command, name: str, console: Console) -> int:
+    """Writes the file that a prior begins with into the current folder, and says what comes next."""
+    from benchmarks.laws import beginning
+
+    if command.plugin or command.prior or command.metric or command.dataset or command.set:
+        raise UsageError("--new writes a file and tries nothing: leave out the other flags.")
+    for line in beginning.next_steps(beginning.begin(name, Path()), name):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return 0
 
 
 def asked(command: Command) -> list[tuple[str, str]]:

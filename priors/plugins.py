@@ -60,6 +60,19 @@ def load_plugin(path: str | Path) -> tuple[Added, ...]:
     return _loaded[module]
 
 
+@contextmanager
+def forgotten() -> Iterator[None]:
+    """What is loaded within is imported again when it is next asked for: beside `registry.unchanged`, for files of
+    which each is looked at by itself."""
+    before = {*_loaded}
+    try:
+        yield
+    finally:
+        for module in {*_loaded} - before:
+            del _loaded[module]
+            sys.modules.pop(module, None)
+
+
 def load_entry_points(warn: bool = True) -> None:
     """Imports every installed package that offers parts. One that fails is somebody else's, which need not be of use
     here: a PluginWarning names it, once a process, and the others are there. warn: False where it was told before, by

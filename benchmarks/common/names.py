@@ -19,7 +19,7 @@ LONGEST = 100
 ALLOWED = "-_.+"
 """Beside letters and digits. `+` joins the methods of a tuned suite."""
 
-RESERVED = ("baselines", "cache", "figures", "published", "reference", "runs", "studies")
+RESERVED = ("baselines", "cache", "figures", "published", "reference", "runs", "studies", "submissions")
 """What else lies in the folder of results: published.csv has the papers' figures."""
 
 COST = "-cost"

@@ -95,7 +95,12 @@ def overrides(texts: Sequence[str], names: Sequence[str]) -> Mapping[str, Any]:
 
 
 def show(one: Examination, console: Console) -> int:
-    """Prints the verdicts as they come, then what the part may be used for; 1 where a law is broken."""
+    """Prints the verdicts, then what the part may be used for; 1 where a law is broken."""
+    return 1 if any(verdict.outcome == "fail" for verdict in tried(one, console)) else 0
+
+
+def tried(one: Examination, console: Console) -> list[Verdict]:
+    """The verdicts, printed as they come, with what the part may be used for."""
     tell = partial(console.print, highlight=False, markup=False, soft_wrap=True)
     tell(f"{one.trial.name}: {one.title}", style="bold")
     verdicts = []
@@ -104,7 +109,7 @@ def show(one: Examination, console: Console) -> int:
         tell(line(verdict), style="red" if verdict.outcome == "fail" else None)
     broken = [verdict.law.name for verdict in verdicts if verdict.outcome == "fail"]
     tell(conclusion(one, verdicts, broken), style="bold")
-    return 1 if broken else 0
+    return verdicts
 
 
 def line(verdict: Verdict) -> str:

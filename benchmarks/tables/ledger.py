@@ -140,7 +140,7 @@ def write(ledger: Ledger, target: Path) -> None:
     values, rest = files(target)
     text = cells(frame(ledger)).to_csv(index=False, lineterminator="\n")
     write_atomically(values, lambda file: file.write(text.encode()))
-    content = json.dumps(packed(ledger), indent=1) + "\n"
+    content = json.dumps(packed(bare(ledger)), indent=1) + "\n"
     write_atomically(rest, lambda file: file.write(content.encode()))
 
 
@@ -158,12 +158,20 @@ def _rows(name: str, entry: Entry) -> Iterable[dict[str, Any]]:
             yield {**one, **head, "asked": asked, "remarks": remarks, "protocol": entry.protocol}
 
 
+def bare(ledger: Ledger) -> dict[str, Entry]:
+    """Without estimates, which the CSV has."""
+    return {
+        name: replace(entry, metrics={key: _bare(one) for key, one in entry.metrics.items()})
+        for name, entry in ledger.items()
+    }
+
+
 def packed(ledger: Ledger) -> dict[str, Any]:
-    """As the JSON has it: without estimates, and what runs share once."""
+    """As JSON has it: what runs share is there once."""
     once: dict[str, list[Any]] = {key: [] for key in SHARED}
     runs = {}
     for name, entry in ledger.items():
-        content = {**vars(entry), "metrics": {key: _bare(one) for key, one in entry.metrics.items()}}
+        content = dict(vars(entry))
         for key, values in once.items():
             if content[key] not in values:
                 values.append(content[key])
@@ -198,11 +206,18 @@ def _unpacked(content: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Entr
     for row in records(table):
         estimates.setdefault(row["run"], {}).setdefault(row["asked"], []).append(_estimate(row))
     ledger = {}
-    for name, run in content["runs"].items():
-        shared = {key: content[key][run[key]] for key in SHARED}
-        metrics = {key: _metric(one, estimates.get(name, {}).get(key, [])) for key, one in run["metrics"].items()}
-        ledger[name] = Entry(**{**run, **shared, "metrics": metrics})
+    for name, entry in unpacked(content).items():
+        metrics = {key: _metric(one, estimates.get(name, {}).get(key, [])) for key, one in entry.metrics.items()}
+        ledger[name] = replace(entry, metrics=metrics)
     return ledger
+
+
+def unpacked(content: Mapping[str, Any]) -> dict[str, Entry]:
+    """What `packed` has made."""
+    return {
+        name: Entry(**{**run, **{key: content[key][run[key]] for key in SHARED}})
+        for name, run in content["runs"].items()
+    }
 
 
 def _metric(rest: Mapping[str, Any], estimates: Sequence[Any]) -> dict[str, Any]:

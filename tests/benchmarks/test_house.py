@@ -19,8 +19,8 @@ FLOORS = (
     ("config",),
     ("runner",),
     ("tables", "tuning", "cli", "laws"),
-    ("plots", "speed", "export", "run", "check", "conformance"),
-    ("report", "tune", "api"),
+    ("plots", "speed", "export", "submissions", "run", "check", "conformance"),
+    ("report", "tune", "api", "submit"),
 )
 """The ground first. A room imports from the floors below its own and from nothing beside it."""
 
@@ -63,16 +63,16 @@ def test_imports_point_down(path: Path):
 def test_every_module_at_the_top_is_a_command():
     """It has `main`, and is called as `python -m benchmarks.NAME`; `cli` is what they share."""
     modules = {path.stem: path for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in (*ENTRANCES, "cli")}
-    assert set(modules) == {"run", "tune", "check", "conformance"}
+    assert set(modules) == {"run", "tune", "check", "conformance", "submit"}
     for path in modules.values():
         functions = {node.name for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.FunctionDef)}
         assert "main" in functions, path
 
 
 def test_no_command_imports_a_command():
-    for name in ("run", "tune", "check", "conformance", "report/__main__", "plots/__main__"):
+    for name in ("run", "tune", "check", "conformance", "submit", "report/__main__", "plots/__main__"):
         path = ROOT / "benchmarks" / f"{name}.py"
-        commands = {f"benchmarks.{other}" for other in ("run", "tune", "check", "conformance")}
+        commands = {f"benchmarks.{other}" for other in ("run", "tune", "check", "conformance", "submit")}
         assert not commands & set(imported(path)), path
 
 
