@@ -473,3 +473,45 @@ def test_in_a_browser(tmp_path: Path):
     assert told["fetched"] == 0
     assert told["hit"] == 0
     assert told["violations"] == ["https://example.org/x"]  # of the probe: the policy is at work
+
+
+CLAIM = {
+    "name": "mine",
+    "summary": "A <b>law</b>.",
+    "date": "2026-01-02T03:04:05+00:00",
+    "suite": {"name": "quickstart"},
+}
+
+
+def test_claims_stand_beside_what_was_measured(tmp_path: Path):
+    """A claim that differs says so; one that changed since, or was never checked, has no verdict."""
+    folder = tmp_path / "tables"
+    write(folder, "quickstart", row(), row("vampprior", 1.0))
+    claim = write_json(folder / "submissions" / "mine" / "mine.json", CLAIM)
+    assert "mine: not checked yet" in Page(site(tmp_path, folder) / links.SUBMISSIONS).text
+    about = {"dataset": "digits", "method": "mine", "metric": "nll", "estimator": "is-10", "unit": "nats"}
+    both = {"claimed": {"mean": 22.5, "std": 0.02, "n": 4}, "measured": {"mean": 22.9, "std": 0.02, "n": 4}}
+    found = {"deviation": 28.0, "word": "differs", "reason": "seed 1: 22.5 is claimed, and 22.9 was measured"}
+    checked = {"claim": hashlib.sha256(claim.read_bytes()).hexdigest(), "date": CLAIM["date"], "verdict": "differs"}
+    write_json(claim.with_name("mine.checked.json"), {**checked, "estimates": [about | both | found]})
+    page = Page(site(tmp_path, folder) / links.SUBMISSIONS)
+    for words in ("mine: differs", "22.500 ± 0.010", "22.900 ± 0.010", "22.9 was measured", "A <b>law</b>."):
+        assert words in page.text
+    assert "mine" in Page(site(tmp_path, folder) / "index.html").text
+    write_json(claim, {**CLAIM, "summary": "Another."})
+    page = Page(site(tmp_path, folder) / links.SUBMISSIONS)
+    assert "mine: changed since it was checked" in page.text
+    assert "22.900" not in page.text
+
+
+def test_what_is_no_claim_is_left_out(tmp_path: Path):
+    folder = tmp_path / "tables"
+    write(folder, "quickstart", row(), row("vampprior", 1.0))
+    write_json(folder / "submissions" / "mine" / "mine.json", {"name": "mine"})
+    assert not (site(tmp_path, folder) / links.SUBMISSIONS).exists()
+
+
+def write_json(path: Path, content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path

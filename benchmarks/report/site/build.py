@@ -16,6 +16,7 @@ from benchmarks.metrics.base import QUESTIONS
 from benchmarks.report import glossary, page
 from benchmarks.report.site import links, priors, protocols, suites, written
 from benchmarks.report.site.boards import Board, boards
+from benchmarks.report.site.claims import submissions
 from benchmarks.report.site.figures import Figures
 from benchmarks.report.site.given import Given, tables
 from benchmarks.report.site.ranking import GROUPS
@@ -49,7 +50,7 @@ def pages(found: Sequence[Given], results: Path) -> dict[str, bytes]:
     """Every file by its name in the folder."""
     known, figures = suites.known(), Figures(results)
     ranked = boards(found)
-    common = shared(found, ranked)
+    common = shared(found, ranked) | {"submissions": submissions(results)}
     texts = dict(texts_of(found, ranked, known, figures, common))
     files = {name: text.encode() for name, text in texts.items()}
     return files | {links.table(one.name): one.path.read_bytes() for one in found} | figures.files
@@ -94,6 +95,8 @@ def texts_of(
     for name, mine in by_suite.items():
         told = suites.content(name, known.get(name), mine, ranked, figures, "../")
         yield links.suite(name), inner("suite", **told)
+    if common["submissions"]:
+        yield links.SUBMISSIONS, filled("claims", root="", **common)
     listed = {name: (known.get(name), mine) for name, mine in by_suite.items()}
     places = {name: Counter(one.board.dataset for one in law["standings"]) for name, law in laws.items()}
     yield INDEX, filled("index", root="", laws=laws, suites=listed, places=places, **common)

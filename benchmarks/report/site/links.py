@@ -7,6 +7,9 @@ from urllib.parse import quote
 
 from benchmarks.common.names import slug
 
+SUBMISSIONS = "submissions.html"
+"""The file of the page of claims."""
+
 
 def file_name(*parts: str) -> str:
     """Names as a part of a file's name; what cannot stand there as it is, or differs in case alone, has a hash.
