@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import leaves
@@ -16,6 +16,13 @@ from benchmarks.tables import of_run
 
 LEFT_OUT = ("metrics", "overrides", "trial", "plugins", "source")
 """Of a run's settings: what says nothing of how it was trained."""
+
+
+class Measured(NamedTuple):
+    """An estimate's value, and its error over images or draws where it has one."""
+
+    value: float
+    error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,13 +49,21 @@ class Exported:
         return [(int(row.pop("epoch")), finite({str(key): value for key, value in row.items()})) for row in rows]
 
     @cached_property
-    def estimates(self) -> dict[str, float]:
-        """Values by metric and estimator, "nll is-5000", each with its error beside it as "nll is-5000 error"."""
-        found: dict[str, Any] = {}
-        for row in of_run.estimates(self.record).dropna(subset=["value"]).itertuples():
-            found[f"{row.metric} {row.estimator}"] = row.value
-            found[f"{row.metric} {row.estimator} error"] = row.error
-        return finite(found)
+    def estimates(self) -> dict[str, Measured]:
+        """By metric and estimator, "nll is-5000"; those that are no real numbers left out."""
+        rows = of_run.estimates(self.record).dropna(subset=["value"]).itertuples()
+        found = {f"{row.metric} {row.estimator}": finite({"value": row.value, "error": row.error}) for row in rows}
+        return {name: Measured(**one) for name, one in found.items() if "value" in one}
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The same one below the other, each error as "nll is-5000 error" after its value."""
+        found: dict[str, float] = {}
+        for name, one in self.estimates.items():
+            found[name] = one.value
+            if one.error is not None:
+                found[f"{name} error"] = one.error
+        return found
 
     @cached_property
     def training(self) -> Mapping[str, Any]:

@@ -31,11 +31,7 @@ def card(one: Exported) -> str:
     """The model card: front matter for the hub, what the model is, how it was made, its estimates, how to load it."""
     run = one.run
     prior = run.prior.name if run.prior else ""
-    rows = "\n".join(
-        f"| {name} | {value:.5g} | {format_error(one, name)} |"
-        for name, value in one.estimates.items()
-        if not name.endswith(" error")
-    )
+    rows = "\n".join(f"| {name} | {each.value:.5g} | {told(each.error)} |" for name, each in one.estimates.items())
     settings = json.dumps(one.settings, indent=1, sort_keys=True)
     return f"""---
 library_name: pytorch
@@ -63,9 +59,8 @@ loaded by `priorbench`'s `load_run`, which builds the networks from these settin
 """
 
 
-def format_error(one: Exported, name: str) -> str:
+def told(error: float | None) -> str:
     """An estimate's error, or nothing."""
-    error = one.estimates.get(f"{name} error")
     return "" if error is None else f"{error:.2g}"
 
 

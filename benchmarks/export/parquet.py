@@ -26,8 +26,4 @@ def write(runs: Sequence[Exported], where: Path) -> str:
 def estimates(one: Exported) -> list[dict[str, Any]]:
     """A run's estimates, by column."""
     about = {"run": one.name, "dataset": one.run.dataset, "method": one.run.method, "seed": one.run.seed}
-    values = {name: value for name, value in one.estimates.items() if not name.endswith(" error")}
-    return [
-        {**about, "estimate": name, "value": value, "error": one.estimates.get(f"{name} error")}
-        for name, value in values.items()
-    ]
+    return [{**about, "estimate": name, **measured._asdict()} for name, measured in one.estimates.items()]

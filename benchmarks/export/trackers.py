@@ -26,7 +26,7 @@ def tensorboard(runs: Sequence[Exported], where: Path) -> str:
             for epoch, losses in one.history:
                 for name, value in losses.items():
                     writer.add_scalar(f"training/{name}", value, epoch)
-            for name, value in one.estimates.items():
+            for name, value in one.numbers.items():
                 writer.add_scalar(f"estimates/{name}", value, 0)
             for path in one.pictures:
                 writer.add_image(path.stem, pixels(path), dataformats="HWC")
@@ -49,7 +49,7 @@ def mlflow(runs: Sequence[Exported], where: Path) -> str:
         for epoch, losses in one.history:
             for name, value in losses.items():
                 client.log_metric(run.info.run_id, f"training/{name}", value, step=epoch)
-        for name, value in one.estimates.items():
+        for name, value in one.numbers.items():
             client.log_metric(run.info.run_id, f"estimates/{plain(name)}", value)
         for path in one.pictures:
             client.log_artifact(run.info.run_id, str(path))
@@ -91,7 +91,7 @@ def logged(run: Any, one: Exported, picture: Any) -> None:
     """History by epoch, then estimates and pictures."""
     for epoch, losses in one.history:
         run.log({f"training/{name}": value for name, value in losses.items()}, step=epoch)
-    last = {f"estimates/{name}": value for name, value in one.estimates.items()}
+    last = {f"estimates/{name}": value for name, value in one.numbers.items()}
     run.log({**last, **{path.stem: picture(path) for path in one.pictures}})
 
 

@@ -7,6 +7,7 @@ with a paper. The reference is the first test images; `-floor` is the estimate t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from benchmarks.estimators.estimate import Direction, Estimate, remarks
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.estimators.frechet import Moments, frechet, moments
 from benchmarks.estimators.kernel import kernel_distance
+from benchmarks.estimators.latent import Measured
 from benchmarks.estimators.manifold import Manifold, manifold_means
 from benchmarks.estimators.prd import precision_recall
 from benchmarks.estimators.sliced import directions, mind
@@ -39,6 +41,9 @@ SEEN = (
 CLIPPED = (Sees("clipped_density", ("fidelity",)), Sees("clipped_coverage", ("coverage",)))
 OF_PRD = (Sees(PRD[0], ("fidelity",)), Sees(PRD[1], ("coverage",)))
 """What each of a pair is to see."""
+
+Means = Callable[[Tensor, Tensor], dict[str, Measured]]
+"""Estimates by name from the features of generated and of test images."""
 
 USUAL = 10_000
 """Images a side of an estimate that papers can be held against."""
@@ -217,42 +222,35 @@ def inception_score(evaluated: Evaluated) -> list[Estimate]:
     return [space.estimate("inception_score", own, "higher"), space.beside("inception_score", test, "test")]
 
 
-def manifold_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
-    """Improved precision and recall, density and coverage of generated against test images."""
+def shares(evaluated: Evaluated, network: str, means: Means) -> list[Estimate]:
+    """Shares of images of generated against test images, those of one kind by their names."""
     space = Space(evaluated, network)
-    means = manifold_means(space.points("generated"), space.points("test"))
-    return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
+    found = means(space.points("generated"), space.points("test"))
+    return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in found.items()]
 
 
 @metric("precision_recall", inception=True, draws=True, rows=Manifold._fields, sees=SEEN)
 def precision_recall_inception(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in Inception's features."""
-    return manifold_estimates(evaluated, "inception")
+    return shares(evaluated, "inception", manifold_means)
 
 
 @metric("precision_recall_classifier", draws=True, rows=Manifold._fields, sees=SEEN)
 def precision_recall_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Improved precision and recall (3 neighbours), density and coverage (5), in the classifier's features."""
-    return manifold_estimates(evaluated, "classifier")
-
-
-def clipped_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:
-    """Clipped density and coverage of generated against test images."""
-    space = Space(evaluated, network)
-    means = clipped_means(space.points("generated"), space.points("test"))
-    return [space.estimate(name, one.value, "higher", finite(one.error)) for name, one in means.items()]
+    return shares(evaluated, "classifier", manifold_means)
 
 
 @metric("clipped", inception=True, draws=True, rows=Clipped._fields, sees=CLIPPED)
 def clipped_inception(evaluated: Evaluated) -> list[Estimate]:
     """Clipped density and coverage in Inception's features: shares of good images (Salvy et al. 2026)."""
-    return clipped_estimates(evaluated, "inception")
+    return shares(evaluated, "inception", clipped_means)
 
 
 @metric("clipped_classifier", draws=True, rows=Clipped._fields, sees=CLIPPED)
 def clipped_classifier(evaluated: Evaluated) -> list[Estimate]:
     """Clipped density and coverage in the classifier's features: shares of good images (Salvy et al. 2026)."""
-    return clipped_estimates(evaluated, "classifier")
+    return shares(evaluated, "classifier", clipped_means)
 
 
 def prd_estimates(evaluated: Evaluated, network: str) -> list[Estimate]:

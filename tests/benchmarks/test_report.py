@@ -9,7 +9,6 @@ import html
 import json
 import re
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from html.parser import HTMLParser
@@ -29,6 +28,7 @@ from benchmarks.plots.base import PLOTS, Drawing, Plot
 from benchmarks.report import glossary, settings
 from benchmarks.report.__main__ import main
 from benchmarks.tables import ledger, standings, table
+from browser import BROWSER, browse
 from priors.base import Unsupported
 
 COMMITTED = Path(__file__).parents[2] / "results" / "reference"
@@ -529,8 +529,6 @@ def test_every_estimator_of_the_committed_tables_is_explained():
     assert [*glossary.of(pd.DataFrame({"estimator": ["is-10+estimate", None]}))] == ["is-K", "+estimate"]
 
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
 PROBE = """
 const told = { violations: [] };
 addEventListener("securitypolicyviolation", (event) => told.violations.push(event.blockedURI));
@@ -563,15 +561,6 @@ PHONE = """<!doctype html><iframe width="360" height="800" src="probed.html" sty
 <script>onmessage = (event) => (document.querySelector("pre").textContent = event.data)</script>"""
 
 
-def browse(page: Path) -> subprocess.CompletedProcess[str]:
-    """The page's elements after its script has run, and the browser's log."""
-    quiet = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-    quiet += ("--disable-component-update", "--disable-sync", f"--user-data-dir={page.parent / 'profile'}")
-    log = ("--enable-logging=stderr", "--v=0", "--virtual-time-budget=3000", "--dump-dom")
-    command = [BROWSER, "--headless", *quiet, *log, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-
-
 @pytest.mark.long
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser: chromium, chromium-browser or google-chrome on the PATH")
 def test_in_a_browser(tmp_path: Path):
@@ -591,7 +580,7 @@ def test_in_a_browser(tmp_path: Path):
     rows[0]["remark"] = "y" * 300
     name = own(tmp_path, *rows, {"method": "lars", "status": "failed", "remark": "x" * 300})
     page, plain, probed = report(tmp_path, name), tmp_path / "mine.html", tmp_path / "probed.html"
-    seen = browse(plain)
+    seen = browse(plain, tmp_path / "profile")
     assert "CONSOLE" not in seen.stderr
     headers = sum(one.get("scope") == "col" for one in page.all("th"))
     assert seen.stdout.count("<button") == headers + 1, "and the one that closes an enlarged figure"
@@ -601,7 +590,8 @@ def test_in_a_browser(tmp_path: Path):
     hashes = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in (script, longer)]
     probed.write_text(plain.read_text(encoding="utf-8").replace(script, longer).replace(*hashes), encoding="utf-8")
     (tmp_path / "phone.html").write_text(PHONE, encoding="utf-8")
-    told = json.loads(html.unescape(re.findall(r"<pre>(.*?)</pre>", browse(tmp_path / "phone.html").stdout)[0]))
+    seen = browse(tmp_path / "phone.html", tmp_path / "profile").stdout
+    told = json.loads(html.unescape(re.findall(r"<pre>(.*?)</pre>", seen)[0]))
     assert told["states"] == [
         [None, "gaussian", "vampprior", "mixture"],
         ["ascending", "vampprior", "gaussian", "mixture"],  # as numbers: as text 10 would stand before 9

@@ -8,7 +8,6 @@ import html
 import json
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from benchmarks.report.site.boards import Board, boards
 from benchmarks.report.site.given import tables
 from benchmarks.report.site.ranking import UNRANKED
 from benchmarks.tables import table
+from browser import BROWSER, browse
 from priors.registry import PRIORS
 
 COMMITTED = Path(__file__).parents[2] / "results" / "reference"
@@ -387,7 +387,6 @@ Raises Unsupported on all else.
 
 # In a browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 PROBE = """
 const told = { violations: [] };
@@ -423,15 +422,6 @@ parent.postMessage(JSON.stringify(told), "*");
 
 PHONE = """<!doctype html><iframe width="390" height="800" src="boards/probed.html" style="border: 0"></iframe>
 <pre></pre><script>onmessage = (event) => (document.querySelector("pre").textContent = event.data)</script>"""
-
-
-def browse(page: Path, profile: Path) -> subprocess.CompletedProcess[str]:
-    """The page's elements after its script has run, and the browser's log."""
-    quiet = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-    quiet += ("--disable-component-update", "--disable-sync", f"--user-data-dir={profile}")
-    log = ("--enable-logging=stderr", "--v=0", "--virtual-time-budget=3000", "--dump-dom")
-    command = [BROWSER, "--headless", *quiet, *log, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
 @pytest.mark.long

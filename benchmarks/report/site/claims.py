@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.console import rounded
-
-CHECKED = ".checked.json"
-"""Ends the name of what was found of a claim, beside the claim."""
+from benchmarks.common.files import digest_of
+from benchmarks.submissions.comparing import DIFFERS, Summary
+from benchmarks.submissions.form import CHECKED, claims_in
+from benchmarks.submissions.shown import number
 
 UNCHECKED, CHANGED = "not checked yet", "changed since it was checked"
 
@@ -50,22 +48,20 @@ def submissions(results: Path) -> list[Submission]:
     folders = (results / "submissions", results.resolve().parent / "submissions")
     folder = next((one for one in folders if one.is_dir()), folders[0])
     found = []
-    for path in sorted(folder.glob("*/*.json")):
-        if not path.name.endswith(CHECKED):
-            try:
-                found.append(submission(path))
-            except (OSError, ValueError, KeyError, TypeError, AttributeError):
-                continue
+    for path in (claim for one in sorted(folder.glob("*/")) for claim in claims_in(one)):
+        try:
+            found.append(submission(path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
     return found
 
 
 def submission(path: Path) -> Submission:
     """A claim with what was found of it."""
-    text = path.read_bytes()
-    claim = json.loads(text)
+    claim = json.loads(path.read_bytes())
     beside = path.with_name(f"{path.stem}{CHECKED}")
     checked = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    stands = checked.get("claim") == hashlib.sha256(text).hexdigest()
+    stands = checked.get("claim") == digest_of(path)
     return Submission(
         name=str(claim["name"]),
         summary=str(claim["summary"]),
@@ -81,19 +77,11 @@ def submission(path: Path) -> Submission:
 
 def agreeing(one: Row) -> bool:
     """Those that differ come first."""
-    return one.word != "differs"
+    return one.word != DIFFERS
 
 
 def row(one: Mapping[str, Any]) -> Row:
     """One estimate of what was found."""
     about = (str(one["dataset"]), str(one["method"]), str(one["metric"]), str(one["estimator"]))
-    return Row(about, number(one["claimed"]), number(one["measured"]), str(one["word"]), str(one["reason"]))
-
-
-def number(summary: Mapping[str, Any] | None) -> str:
-    """`22.980 ± 0.008`, to two digits of the error; nothing where there is none."""
-    if summary is None:
-        return ""
-    error = float(summary["std"] or math.nan) / math.sqrt(summary["n"])
-    told = rounded(float(summary["mean"]), error)
-    return f"{told} ± {rounded(error, error)}" if error > 0 else told
+    claimed, measured = (number(one[side] and Summary(**one[side])) for side in ("claimed", "measured"))
+    return Row(about, claimed, measured, str(one["word"]), str(one["reason"]))
