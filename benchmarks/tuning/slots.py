@@ -59,6 +59,7 @@ def revive(study: optuna.Study, locks: Path) -> None:
         optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         if dead(trial, locks):
+            retry()(study, trial)  # first, so that nobody who looks on takes it for a trial that failed for good
             study.tell(trial.number, state=TrialState.FAIL)
     for trial in slots(study):
         if trial.state == TrialState.FAIL and "reason" not in trial.user_attrs:

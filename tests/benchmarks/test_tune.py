@@ -382,6 +382,22 @@ def test_a_trial_whose_process_dies_again_and_again_is_given_up(tmp_path: Path):
     assert [trial.number for trial in slots.slots(one)] == [study.RETRIES]
 
 
+def test_whoever_looks_on_never_sees_a_trial_fail_that_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    one = optuna.create_study(storage=f"sqlite:///{tmp_path / 'one.db'}")
+    one.ask().set_user_attr("worker", "gone")
+    (tmp_path / "gone").touch()  # its lock, which nobody holds
+    seen = []
+    tell = one.tell
+
+    def told(*arguments: Any, **named: Any) -> None:
+        tell(*arguments, **named)
+        seen.extend(trial.state for trial in slots.slots(one))
+
+    monkeypatch.setattr(one, "tell", told)
+    slots.revive(one, tmp_path)
+    assert seen == [optuna.trial.TrialState.WAITING]
+
+
 # Counts
 
 
