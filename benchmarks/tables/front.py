@@ -12,15 +12,19 @@ from rich.text import Text
 from benchmarks.common.escape import in_line
 from benchmarks.common.rows import records
 from benchmarks.tables.console import LEGEND, published_value, value
-from benchmarks.tables.headline import ALARM, CERTAINTIES, Answer, Headline, headlines
+from benchmarks.tables.headline import ALARM, CERTAINTIES, SHARED, Answer, Headline, headlines
 from benchmarks.tables.notes import Notes, text
 
 SIGNS = {"~": "ln Z is estimated: ranked among such alone", "<": "a bound: ranked among such alone"}
 
-MEANINGS = {**LEGEND, ALARM: "unreliable or impossible with some or all of its seeds: see its notes"}
+MEANINGS = {
+    **LEGEND,
+    ALARM: "unreliable or impossible with some or all of its seeds: see its notes",
+    SHARED: "a share of the seconds of the seeds that were trained together",
+}
 
 FLAG = " (--all)"
-"""Where a terminal has the notes that the last of MEANINGS speaks of."""
+"""Where a terminal has the notes that ALARM speaks of."""
 
 FORMER = "the table keeps rows of other settings, or of a plug-in that was not named; they are ranked with nothing"
 

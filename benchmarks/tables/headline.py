@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -16,14 +16,14 @@ from benchmarks.tables.console import ARROWS, alarm, how, mark, value
 from benchmarks.tables.console import UNRANKED as UNRELIABLE
 from benchmarks.tables.notes import text
 
-COSTS = {
-    "cost": ("", "training a run, by the clock"),
-    "shared cost": ("shared", "training a run, by the clock: its share of the seeds that were trained together"),
-}
-"""What the headline has of the table of costs: the estimator's variant, and what it means."""
+COST = ("training_time", Estimator("wall-clock"))
+"""What the headline has of the table of costs, as `answering` has metrics and estimators."""
 
-MEANINGS = {**QUESTIONS, **{name: meaning for name, (_, meaning) in COSTS.items()}}
+MEANINGS = {**QUESTIONS, "cost": "training a run, by the clock"}
 """What a column of the headline is."""
+
+SHARED = "+"
+"""Mark of seconds that are a run's share of those of several, which were trained together."""
 
 ALARM = "!"
 """Mark of an estimate that is unreliable or impossible with some of its seeds."""
@@ -109,20 +109,16 @@ def headlines(frame: pd.DataFrame, costs: pd.DataFrame | None = None) -> list[He
 
 def _headline(dataset: str, rows: Sequence[Row]) -> Headline:
     methods = tuple(dict.fromkeys(row["method"] for row in rows))
-    found = {**answering(rows), **costs()}
+    found = {**answering(rows), "cost": COST}
     answers = [answer(name, MEANINGS[name], *of, rows) for name, of in found.items()]
     return Headline(dataset, methods, tuple(one for one in answers if one))
 
 
-def costs() -> dict[str, tuple[str, Estimator]]:
-    """The costs' rows and estimators, as `answering` has those of estimates."""
-    return {name: ("training_time", Estimator("wall-clock", variant=variant)) for name, (variant, _) in COSTS.items()}
-
-
 def answer(question: str, meaning: str, metric: str, base: Estimator, rows: Sequence[Row]) -> Answer | None:
-    """Of all rows by this estimator but for what the density makes of it; None where there are none."""
+    """Of all rows by this estimator but for what the density makes of it, and for whether it is a share; None where
+    there are none."""
     found = [row for row in rows if row["status"] == "ok" and row["metric"] == metric]
-    same = {row["method"]: row for row in found if how(row).base == base}
+    same = {row["method"]: row for row in found if alone(how(row).base) == base}
     if not same:
         return None
     first = next(iter(same.values()))
@@ -132,10 +128,16 @@ def answer(question: str, meaning: str, metric: str, base: Estimator, rows: Sequ
     return Answer(question, meaning, first["metric"], str(base), text(first["unit"]), first["direction"], cells, of)
 
 
+def alone(base: Estimator) -> Estimator:
+    """The estimator of a cost that is no share."""
+    return replace(base, variant="") if base.variant == "shared" else base
+
+
 def _cell(row: Row) -> Cell:
     if row["status"] != "ok":
         return Cell(UNRANKED[row["status"]])
     marks = mark(row) + (ALARM if alarm(row) and mark(row) != UNRELIABLE else "")
+    marks += SHARED if how(row).variant == "shared" else ""
     return Cell(*_shown(row), marks, CERTAINTIES.get(how(row).certainty, ""))
 
 

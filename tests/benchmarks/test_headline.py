@@ -79,6 +79,19 @@ def test_no_doubt_of_a_seed_is_left_out():
     assert any(line.strip().startswith("! unreliable") for line in lines)
 
 
+def test_costs_have_one_column_and_a_share_is_marked():
+    frame, costs = read("quickstart"), read("quickstart").iloc[:2]
+    time = {"metric": "training_time", "unit": "s", "mean": 7.0, "stderr": 0.1, "n": 5, "note": ""}
+    costs = costs.assign(**time, method=["gaussian", "vampprior"], estimator=["wall-clock", "wall-clock+shared"])
+    (one,) = headlines(frame, costs)
+    cells = one.answers[-1].cells
+    assert one.answers[-1].question == "cost"
+    assert {method: cell.mark for method, cell in cells.items()} == {"gaussian": "", "vampprior": "+"}
+    file = io.StringIO()
+    front.show(Console(file=file, width=120), frame, costs, "Title")
+    assert "+ a share of the seconds of the seeds that were trained together" in file.getvalue()
+
+
 def test_data_sets_without_an_estimate_have_none():
     frame = read("table1")
     assert [one.dataset for one in headlines(frame)] == ["digits"]
