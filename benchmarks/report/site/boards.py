@@ -16,7 +16,7 @@ from benchmarks.report.site.ranking import GROUPS, UNRANKED, doubted, group_of, 
 from benchmarks.tables import front
 from benchmarks.tables.answering import answering
 from benchmarks.tables.console import how
-from benchmarks.tables.headline import MEANINGS, Answer, Cell, Headline, answer, costs
+from benchmarks.tables.headline import COST, MEANINGS, Answer, Cell, Headline, answer
 from benchmarks.tables.notes import Notes, text
 
 CONTROL = "its control"
@@ -24,8 +24,6 @@ CONTROL = "its control"
 
 CONTROLS = {"against-reconstructions": "reconstruction"}
 """What an estimate is of that is held against a control, and what the control is of."""
-
-COST = "training_time"
 
 
 class Source(NamedTuple):
@@ -136,7 +134,7 @@ def _gathered(dataset: str, protocol: str, tables: Sequence[Given]) -> tuple[lis
         mine = [row for row in _ours(table) if (row["dataset"], text(row["protocol"])) == (dataset, protocol)]
         for row in mine:
             sources.setdefault(f"{i}/{row['method']}", Source(table, row["method"], text(row["prior"])))
-        spent = [row for row in records(table.costs) if row["dataset"] == dataset and row["metric"] == COST]
+        spent = [row for row in records(table.costs) if row["dataset"] == dataset and row["metric"] == COST[0]]
         rows += [{**row, "method": f"{i}/{row['method']}"} for row in (*doubted(mine), *spent)]
     return [row for row in rows if row["method"] in sources], sources
 
@@ -178,7 +176,7 @@ def _view(
 def _columns(asked: Mapping[str, tuple[str, Estimator]]) -> list[tuple[str, str, tuple[str, Estimator]]]:
     """(name, meaning, what it is of) of the columns: a control after what is held against it, costs at the end."""
     columns = []
-    for name, of in {**asked, **costs()}.items():
+    for name, of in {**asked, "cost": COST}.items():
         columns.append((name, MEANINGS[name], of))
         if control := CONTROLS.get(of[1].of):
             meaning = "the same of reconstructions of unseen images, which are as smooth and cannot be copies"
@@ -201,7 +199,7 @@ def _lines(
             notes.of(reason),
             tuple(one.cells.get(key, Cell("")) for one in answers),
             tuple(one.exact(key) for one in answers),
-            next((one.exact(key) for one in answers if one.metric == COST and one.exact(key)), ""),
+            next((one.exact(key) for one in answers if one.metric == COST[0] and one.exact(key)), ""),
         )
 
 
