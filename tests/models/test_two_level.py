@@ -112,6 +112,15 @@ def test_a_narrow_laws_variance_is_no_difference_of_large_squares():
     torch.testing.assert_close(found.double(), kind.double()(h.double()).variance, rtol=1e-3, atol=0)
 
 
+def test_hes_initial_weights_are_the_posteriors_too():
+    torch.manual_seed(0)
+    parts = {"backbone": "hvae", "posterior": "two-level", "likelihood": "bernoulli", "initialisation": "he"}
+    model = registry.make((6,), True, type="vae", latent_dim=80, widths=(300, 300), **parts)
+    for layer in model.posterior.modules():
+        if isinstance(layer, torch.nn.Linear):
+            assert layer.weight.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.05)
+
+
 def test_images_are_indexed_like_a_tensor():
     q = posterior(4)
     z = torch.randn(5, 3, 4, dtype=FLOAT)
