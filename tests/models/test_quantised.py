@@ -50,6 +50,15 @@ def test_the_gradient_passes_the_quantiser_by_and_commitment_moves_both_sides():
         term.term(Coded(Batch(h), DiagonalNormal(h, h), h, None, coded.prior, coded.networks))
 
 
+def test_codes_are_entries_to_the_last_digit_and_of_several_trainings_mapped_together_pass_the_gradient_on():
+    kind, h = quantiser(), torch.randn(3, 5, 16, requires_grad=True)
+    entries = {tuple(one) for one in kind.codebook.tolist()}
+    assert {tuple(one) for one in kind(h[0]).mean.view(-1, 4).tolist()} <= entries
+    slope = torch.randn(3, 5, 16)
+    (passed,) = torch.autograd.grad((torch.vmap(lambda one: kind(one).rsample())(h) * slope).sum(), h)
+    torch.testing.assert_close(passed, slope)
+
+
 def fitted(index: Tensor, **settings: object) -> Indices:
     """The prior of codes of two numbers, each one vector, of the given indices (N, 1)."""
     vectors = torch.tensor([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
