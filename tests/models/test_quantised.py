@@ -95,6 +95,17 @@ def test_an_index_depends_on_those_before_it():
     assert signs[:, 0].mean().abs() < 0.1
 
 
+def test_the_network_is_in_training_mode_while_it_is_trained_and_not_after(monkeypatch: pytest.MonkeyPatch):
+    """On a GPU a recurrent network has no gradient in evaluation mode, in which a prior is fitted."""
+    prior, modes = priors.make("indices", toy_host(2), entries=5, width=4, steps=2).eval(), []
+    assert isinstance(prior, Indices)
+    rate = prior.rate
+    monkeypatch.setattr(prior, "rate", lambda index: (modes.append(prior.network.recurrent.training), rate(index))[1])
+    z = torch.zeros(20, 2)
+    prior.fit(Codes(lambda: DiagonalNormal(z, z)))
+    assert modes == [True, True, False]
+
+
 def test_the_rates_of_all_indices_are_a_law():
     torch.manual_seed(1)
     prior = priors.make("indices", toy_host(16), entries=3, width=8)
