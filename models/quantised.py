@@ -48,7 +48,7 @@ class QuantisedPoint(Point):
 
     def __init__(self, before: Tensor, chosen: Tensor):
         self.before, self.chosen = before, chosen
-        super().__init__(before + (chosen - before).detach() if before.requires_grad else chosen)
+        super().__init__(chosen.detach() + (before - before.detach()))  # the entries exactly, with before's gradient
 
     def __getitem__(self, index: Index) -> QuantisedPoint:
         return QuantisedPoint(self.before[index], self.chosen[index])

@@ -54,7 +54,7 @@ def make(
     own = {} if widths is None else {"widths": widths}
     networks = BACKBONES[backbone](data_shape, q_z.outputs, latent_dim, p_x.outputs, **own)
     if initialisation == "he":
-        he(networks)
+        he((*networks, q_z))
     return MODELS[type](networks, q_z, p_x)
 
 

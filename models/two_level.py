@@ -83,10 +83,15 @@ class TwoLevelNormal(TwoLevels):
     @cached_property
     @torch.no_grad()
     def moments_below(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance of z1 (B, D1), over 256 mirrored draws of z2, the same for every image."""
+        """Mean and variance of z1 (B, D1), over 256 mirrored draws of z2, the same for every image.
+
+        Relative to its mean at the top's: a narrow law's variance is no difference of large squares.
+        """
         noise = mirrored_noise(self.posterior.top_dim).to(self.top.mean)
-        first = second = torch.zeros_like(self.top.mean[..., :1])
+        centre = self.posterior.below(self.features, self.top.mean).mean
+        first, second = torch.zeros_like(centre), torch.zeros_like(centre)
         for e in noise:  # one at a time: all images at once are many
             q = self.posterior.below(self.features, self.top.mean + (0.5 * self.top.log_variance).exp() * e)
-            first, second = first + q.mean / len(noise), second + (q.mean.square() + q.variance) / len(noise)
-        return first, second - first.square()
+            moved = q.mean - centre
+            first, second = first + moved / len(noise), second + (moved.square() + q.variance) / len(noise)
+        return centre + first, second - first.square()

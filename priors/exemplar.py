@@ -30,8 +30,8 @@ class Exemplar(NormalMixtureDensity):
     paper does for MNIST) and of these the `neighbours` nearest to each code, which are encoded anew and carry the
     gradient: what the others would add is missing, so the loss is too high, and by little where components are narrow
     (the paper's section 3.3).
-    Nearness goes by every image's code as it was last seen. neighbours = 0 encodes all exemplars of a step: exact, and
-    dear.
+    Nearness goes by every image's code as it was last seen, and so does the density at validation, where the paper
+    encodes all images anew. neighbours = 0, or as many as exemplars, encodes all exemplars of a step: exact, and dear.
 
     Raises Unsupported on an encoder whose posterior is not a diagonal normal.
     """
@@ -44,9 +44,14 @@ class Exemplar(NormalMixtureDensity):
         at_least("exemplar", 0, exemplars=exemplars, neighbours=neighbours)
         if not host.stochastic:
             raise Unsupported("exemplar has a normal law around each code, and this model's encoder is deterministic")
-        self.count = min(exemplars or -(-host.count // 2), host.count)  # exemplars of a step
-        self.neighbours = min(neighbours or self.count, self.count - 1)  # one may be an image's own
-        self.every = not neighbours
+        self.count = min(exemplars or max(2, -(-host.count // 2)), host.count)  # exemplars of a step
+        if self.count < 2:
+            raise ValueError(
+                f"exemplar needs two exemplars a step, as an image's own is left out, not {self.count} of {host.count} "
+                "images: give more, or exemplars = 0 for half of them"
+            )
+        self.neighbours = neighbours
+        self.every = not 0 < neighbours < self.count  # of so many one may be an image's own
         self.encode, self.inputs = host.encode, host.inputs
         self.log_variance = nn.Parameter(torch.randn((), dtype=host.examples(1).dtype))
         self.register_buffer("means", self.encoded(host))

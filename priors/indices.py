@@ -125,7 +125,9 @@ class Indices(Prior):
             return index[torch.randint(len(index), (self.batch_size,), device=index.device)]
 
         player = Player("indices", tuple(self.network.parameters()), self.loss, OptimiserSettings(self.lr))
+        self.network.train()  # cuDNN has no gradient of a recurrent network in evaluation mode
         play([player], draw, self.steps)
+        self.network.train(self.training)
         self.done.settle()
         with torch.no_grad():
             rate = torch.cat([self.rate(part) for part in index.split(ROWS)]).double()

@@ -36,8 +36,10 @@ class LEBM(Energy):
     through which no gradient flows. The paper infers z by Langevin dynamics too; here a VAE's encoder does, which gets
     the gradient of E through z in its loss, as of any prior's density. The part "gap" is the loss, in nats.
 
-    The short run does not draw from p: where p has far wells, chains are shared among them by where they started. So
-    the density is p's, with ln Z and its error (`Energy`), and draws are told apart by the setting
+    The short run does not draw from p: where p has far wells, chains are shared among them by where they started, and
+    the last step blurs its ends by N(0, s^2 I), whatever the energy. Codes that are narrower somewhere are never met,
+    and the energy steepens for as long as it is trained: `langevin_size` is to be below their spread. So the density is
+    p's, with ln Z and its error (`Energy`), and draws are told apart by the setting
 
     sampling: "adjusted" draws from p: `moves` steps of MALA from resampled proposals or annealed particles.
         "short-run", the paper's, draws as the player does.

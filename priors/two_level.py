@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from priors.base import Batch, Codes, Density, Diagnostic, Host, IndexedDistribution, Player, density
@@ -91,6 +91,10 @@ class TwoLevel(Density):
 
     def players(self) -> Sequence[Player]:
         return self.top.players()
+
+    def shared_parameters(self) -> tuple[nn.Parameter, ...]:
+        """The network's, and what the top itself would share: what it fits after training it keeps to itself."""
+        return (*self.network.parameters(), *self.top.shared_parameters())
 
     def penalty(self, batch: Batch) -> Tensor | None:
         return self.top.penalty(batch)

@@ -278,6 +278,7 @@ def answers() -> Iterator[tuple[Any, str, Any]]:
     yield torch.autocast, "__init__", init
     yield torch, "load", loaded
     yield nn.utils.clip_grad, "_group_tensors_by_device_and_dtype", grouped
+    yield torch.backends.cudnn, "is_acceptable", lambda tensor: False  # what recurrent networks ask
     yield torch.cuda, "get_device_capability", lambda device=None: (9, 0)
     yield torch.cuda, "get_device_name", lambda device=None: f"pretended {named(device)}"
     yield torch.cuda, "get_device_properties", lambda device=None: SimpleNamespace(total_memory=MEMORY)

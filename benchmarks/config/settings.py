@@ -57,7 +57,7 @@ class ModelSettings(Settings):
     """The autoencoder. widths: of the hidden layers or channels (left out: the backbone's own). latent_dim: D.
 
     log_variance: range that the posterior's log variance is clipped to. variance: of the likelihood gaussian-fixed.
-    initialisation: of the networks' weights, the backbone's own or He's (N(0, 2 / inputs) in every layer).
+    initialisation: of the networks' weights, their own or He's (N(0, 2 / inputs) in every layer, the posterior's too).
     """
 
     type: Annotated[str, known("type")] = "vae"

@@ -17,6 +17,9 @@ LEAST = 0.01
 """Smallest variance, over a coordinate's share of the median squared distance between nearest training points: what a
 copy gains is bounded by it."""
 
+SMALLEST = 1e-12
+"""The same where all training points are one."""
+
 CENTRES, PAIRS = 1024, 2**24
 """Generated points that the mixture is around, at most, and pairs with training points (128 MiB in float64)."""
 
@@ -25,8 +28,9 @@ CENTRES, PAIRS = 1024, 2**24
 def likelihood_gap(generated: Tensor, train: Tensor, test: Tensor) -> Measured:
     """mean ln p(train) - mean ln p(test) in nats, p(x) = 1/N sum_j N(x | g_j, s_j^2 I) (Jiralerspong et al. 2023).
 
-    Features (N, F), (M, F), (L, F), scaled to mean 0 and variance 1 of the training points. The variances s_j^2 have
-    the likelihood of the training points raised by STEPS of expectation maximisation from a common one:
+    Features (N, F), (M, F), (L, F), scaled to mean 0 and variance 1 of the training points; a coordinate that is the
+    same in all of these keeps its unit. The variances s_j^2 have the likelihood of the training points raised by STEPS
+    of expectation maximisation from a common one:
 
         s_j^2 = sum_i r_ij |x_i - g_j|^2 / (F sum_i r_ij),   r_ij = N(x_i | g_j, s_j^2 I) / sum_l N(x_i | g_l, s_l^2 I)
 
@@ -37,21 +41,34 @@ def likelihood_gap(generated: Tensor, train: Tensor, test: Tensor) -> Measured:
     for this mixture. Raises ValueError below two training points.
     """
     train, generated = train[: PAIRS // CENTRES], generated[:CENTRES]
-    mean, scale = train.mean(0, dtype=torch.float64), train.double().std(0).clamp_min(1e-12)
+    mean, scale = train.mean(0, dtype=torch.float64), spread(train)
     g, x, y = ((points - mean) / scale for points in (generated, train, test))
-    own = torch.arange(len(x), device=x.device)
-    spacing = nearest(x, x, exclude=own).distance.square()
-    floor = LEAST * spacing.median().item() / x.shape[1]
+    floor = max(LEAST * spacing(x) / x.shape[1], SMALLEST)
     variance = fitted(torch.cdist(x, g).square(), x.shape[1], floor)
     seen, unseen = (joint(torch.cdist(one, g).square(), variance, x.shape[1]).logsumexp(1) for one in (x, y))
     error = math.sqrt(seen.var().item() / len(seen) + unseen.var().item() / len(unseen))
     return Measured((seen.mean() - unseen.mean()).item(), error)
 
 
+def spacing(points: Tensor) -> float:
+    """The median squared distance of points (M, F) to the nearest other one; where most are met twice, of those that
+    differ."""
+    own = torch.arange(len(points), device=points.device)
+    found = nearest(points, points, exclude=own).distance.square().median().item()
+    distinct = points if found else points.unique(dim=0)
+    return spacing(distinct) if 1 < len(distinct) < len(points) else found
+
+
+def spread(points: Tensor) -> Tensor:
+    """The standard deviations of coordinates, 1 where that is no more than float32 rounds, (M, F) -> (F,), float64."""
+    deviation, size = points.double().std(0), points.double().abs().amax(0)
+    return torch.where(deviation > torch.finfo(torch.float32).eps * size, deviation, 1.0)
+
+
 def fitted(square: Tensor, dimensions: int, floor: float) -> Tensor:
     """Variances (N,) from squared distances of training points to centres, (M, N). A centre that no point is of keeps
     what it has."""
-    variance = (square.min(1).values.mean() / dimensions).clamp_min(max(floor, 1e-12)).expand(square.shape[1])
+    variance = (square.min(1).values.mean() / dimensions).clamp_min(floor).expand(square.shape[1])
     for _ in range(STEPS):
         weight = joint(square, variance, dimensions).softmax(1)
         mass = weight.sum(0)

@@ -57,7 +57,7 @@ class Linear(Autoencoder):
 
     def __init__(self, x: Tensor, latent_dim: int):
         nn.Module.__init__(self)  # there are no networks
-        values, vectors = torch.linalg.eigh(x.flatten(1).double().T.cov())
+        values, vectors = torch.linalg.eigh(torch.atleast_2d(x.flatten(1).double().T.cov()))
         if latent_dim >= len(values):
             raise Unsupported(f"{latent_dim} principal components of {len(values)} leave nothing: lower latent_dim")
         noise, kept = values[:-latent_dim].mean(), values[-latent_dim:]

@@ -103,7 +103,7 @@ def dropped_mode(real: Real, n: int) -> Tensor:
 def invented_mode(real: Real, n: int) -> Tensor:
     """One image in ten is of no class: the upper half of one image above the lower half of another."""
     x = enough(real.unseen, n).clone()
-    joined, rows = x[: round(MODE * n)], x.shape[2] // 2
+    joined, rows = x[: some(MODE, n, 2)], x.shape[2] // 2
     joined[:, :, rows:] = joined[:, :, rows:].roll(1, 0)
     return x
 
@@ -121,7 +121,7 @@ def blur(real: Real, n: int) -> Tensor:
 def outliers(real: Real, n: int) -> Tensor:
     """One image in twenty is noise: every pixel uniform on its own."""
     x = enough(real.unseen, n).clone()
-    noisy = x[: round(FEW * n)]
+    noisy = x[: some(FEW, n)]
     noisy.copy_(torch.randint(0, 256, noisy.shape, device=x.device))
     return x
 
@@ -129,7 +129,7 @@ def outliers(real: Real, n: int) -> Tensor:
 @control("few-copies", harms=("memorisation",))
 def few_copies(real: Real, n: int) -> Tensor:
     """One image in twenty is a training image; the others are real and unseen."""
-    x, count = enough(real.unseen, n), round(FEW * n)
+    x, count = enough(real.unseen, n), some(FEW, n)
     return torch.cat([drawn(real.training, count), x[count:]])
 
 
@@ -137,6 +137,11 @@ def few_copies(real: Real, n: int) -> Tensor:
 def copies(real: Real, n: int) -> Tensor:
     """Every image is a training image, each once: a model that has only learned its training set by heart."""
     return drawn(real.training, n)
+
+
+def some(share: float, n: int, least: int = 1) -> int:
+    """A share of n images, `least` at least: of few images the share may be none, and the control would do nothing."""
+    return max(least, round(share * n))
 
 
 def drawn(images: Tensor, n: int) -> Tensor:

@@ -15,7 +15,7 @@ from benchmarks.config import suite
 from benchmarks.datasets import load
 from benchmarks.metrics import METRICS
 from benchmarks.metrics.controlled import Controlled, Linear, controlled, drawn_anew
-from benchmarks.metrics.controls import CONTROLS
+from benchmarks.metrics.controls import CONTROLS, Real
 from benchmarks.metrics.protocol import ProtocolSettings
 from priors.base import Unsupported
 from workbench import Workbench
@@ -73,6 +73,19 @@ def test_what_each_control_does():
     assert 25 <= unlike["invented-mode"] <= 30
     assert unlike["blur"] == 300
     assert made["blur"].made.float().mean() == pytest.approx(clean.float().mean().item(), rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4, 7)])
+def test_of_few_images_some_are_damaged(shape: tuple[int, ...]):
+    images = torch.randint(0, 256, (40, *shape), dtype=torch.uint8)
+    real = Real(images[:20], None, images[20:])
+    for name in ("invented-mode", "outliers", "few-copies"):
+        assert not torch.equal(CONTROLS[name].damage(real, 6), images[:6]), name
+
+
+def test_an_image_of_one_pixel_has_no_principal_component_to_spare():
+    with pytest.raises(Unsupported, match="1 principal components of 1 leave nothing"):
+        Linear(torch.rand(20, 1, 1, 1), 1)
 
 
 def test_a_dropped_mode_has_no_image_of_one_class():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,23 @@ def test_the_variance_around_a_copy_is_bounded():
     assert found.min().item() == pytest.approx(floor)
     assert torch.isfinite(found).all()
     assert log_likelihood(x, x, found.numpy()) == pytest.approx(seen, rel=0.05)
+
+
+def test_a_coordinate_that_no_training_point_moves_in_is_not_blown_up():
+    """A test point that differs there in the fifth digit was 10^10 nats away."""
+    g, x, y = normal(50), normal(100), normal(100)
+    before = likelihood_gap(g, x, y).value
+    more = [torch.cat([one, torch.full((len(one), 1), 0.5)], 1) for one in (g, x, y)]
+    more[2][0, -1] += 1e-5
+    assert likelihood_gap(*more).value == pytest.approx(before, rel=0.5, abs=0.5)
+
+
+def test_training_points_that_are_met_twice_leave_the_gap_a_number():
+    x = normal(50).repeat(3, 1)
+    found = likelihood_gap(x[:80], x, normal(60))
+    assert 1 < found.value < 1000
+    one = torch.ones(20, 6, dtype=torch.float64)
+    assert math.isfinite(likelihood_gap(one, one, one).value)
 
 
 def test_scale_does_not_matter():

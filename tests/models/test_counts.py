@@ -36,6 +36,25 @@ def test_negative_binomial_is_scipys():
     torch.testing.assert_close(law.log_prob(x, out), torch.from_numpy(expected))
 
 
+@pytest.mark.parametrize("log_r", [3.0, 9.0, 15.0])
+@pytest.mark.parametrize("mean", [3.0, 200.0])
+def test_near_poissons_law_float32_loses_no_more_than_its_last_digits(log_r: float, mean: float):
+    """Value and slope beside sums of ln(r + i), i < x, which have no difference of large numbers."""
+    torch.manual_seed(0)
+    law, x = NegativeBinomial((40,)), torch.poisson(torch.full((1, 40), mean))
+    out = torch.tensor([math.log(mean), log_r]).view(1, 2, 1).repeat(1, 1, 40).requires_grad_()
+    log_mean, log_dispersion = (part.detach().double().requires_grad_() for part in out.unbind(1))
+    r, m, i = log_dispersion.exp(), log_mean.exp(), torch.arange(int(x.max())).double()
+    ways = ((r[..., None] + i).log() * (i < x[..., None])).sum(-1) - torch.lgamma(x.double() + 1)
+    expected = (ways - r * torch.log1p(m / r) + x * (log_mean - torch.log(r + m))).sum()
+    found = law.log_prob(x, out)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    (slope,) = torch.autograd.grad(found.sum(), out)
+    wanted = torch.stack(torch.autograd.grad(expected, (log_mean, log_dispersion)), 1)
+    torch.testing.assert_close(slope.double(), wanted, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["negative-binomial", "categorical"])
 def test_draws_have_the_mean_and_the_mass_of_the_law(name: str):
     torch.manual_seed(1)

@@ -50,6 +50,15 @@ def test_the_gradient_passes_the_quantiser_by_and_commitment_moves_both_sides():
         term.term(Coded(Batch(h), DiagonalNormal(h, h), h, None, coded.prior, coded.networks))
 
 
+def test_codes_are_entries_to_the_last_digit_and_of_several_trainings_mapped_together_pass_the_gradient_on():
+    kind, h = quantiser(), torch.randn(3, 5, 16, requires_grad=True)
+    entries = {tuple(one) for one in kind.codebook.tolist()}
+    assert {tuple(one) for one in kind(h[0]).mean.view(-1, 4).tolist()} <= entries
+    slope = torch.randn(3, 5, 16)
+    (passed,) = torch.autograd.grad((torch.vmap(lambda one: kind(one).rsample())(h) * slope).sum(), h)
+    torch.testing.assert_close(passed, slope)
+
+
 def fitted(index: Tensor, **settings: object) -> Indices:
     """The prior of codes of two numbers, each one vector, of the given indices (N, 1)."""
     vectors = torch.tensor([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
@@ -84,6 +93,17 @@ def test_an_index_depends_on_those_before_it():
     signs = prior.sample(2000).sign()
     assert (signs == signs[:, :1]).all(1).float().mean() > 0.98
     assert signs[:, 0].mean().abs() < 0.1
+
+
+def test_the_network_is_in_training_mode_while_it_is_trained_and_not_after(monkeypatch: pytest.MonkeyPatch):
+    """On a GPU a recurrent network has no gradient in evaluation mode, in which a prior is fitted."""
+    prior, modes = priors.make("indices", toy_host(2), entries=5, width=4, steps=2).eval(), []
+    assert isinstance(prior, Indices)
+    rate = prior.rate
+    monkeypatch.setattr(prior, "rate", lambda index: (modes.append(prior.network.recurrent.training), rate(index))[1])
+    z = torch.zeros(20, 2)
+    prior.fit(Codes(lambda: DiagonalNormal(z, z)))
+    assert modes == [True, True, False]
 
 
 def test_the_rates_of_all_indices_are_a_law():

@@ -101,6 +101,26 @@ def test_moments_are_those_of_draws():
     torch.testing.assert_close(z.var(0), q.variance, rtol=0.25, atol=0)
 
 
+def test_a_narrow_laws_variance_is_no_difference_of_large_squares():
+    """In float32, of a standard deviation of e^-6 at 3 from the origin: what float64 gives."""
+    torch.manual_seed(2)
+    kind = TwoLevelPosterior(4, width=8)
+    kind.joint[-1].bias.data[:2], kind.joint[-1].bias.data[2:] = 3.0, -12.0
+    h = torch.randn(200, kind.outputs)
+    h[:, 2:4] = -10.0
+    found = kind(h).variance
+    torch.testing.assert_close(found.double(), kind.double()(h.double()).variance, rtol=1e-3, atol=0)
+
+
+def test_hes_initial_weights_are_the_posteriors_too():
+    torch.manual_seed(0)
+    parts = {"backbone": "hvae", "posterior": "two-level", "likelihood": "bernoulli", "initialisation": "he"}
+    model = registry.make((6,), True, type="vae", latent_dim=80, widths=(300, 300), **parts)
+    for layer in model.posterior.modules():
+        if isinstance(layer, torch.nn.Linear):
+            assert layer.weight.std().item() == pytest.approx((2 / layer.in_features) ** 0.5, rel=0.05)
+
+
 def test_images_are_indexed_like_a_tensor():
     q = posterior(4)
     z = torch.randn(5, 3, 4, dtype=FLOAT)
@@ -133,6 +153,23 @@ def test_what_the_top_needs_reaches_it():
     _, tilted = made(top="implicit", settings={"widths": (8,)})
     assert [player.name for player in tilted.players()] == [player.name for player in tilted.top.players()]
     assert tilted.certainty == "estimate"
+
+
+@pytest.mark.parametrize("top", ["flow-matching", "gmm", "ncp", "two-stage", "vampprior"])
+def test_whatever_is_on_top_every_parameter_that_training_descends_has_a_gradient(top: str):
+    """What is fitted to the codes afterwards takes no part in the model's loss."""
+    data = torch.rand(50, 6)
+    parts = {"backbone": "hvae", "widths": (8, 8), "posterior": "two-level", "likelihood": "bernoulli"}
+    model = registry.make((6,), True, type="vae", latent_dim=4, **parts)
+    host = model.host((6,), 50, True, lambda n: data[:n], lambda index: data[index])
+    settings = {"components": 5} if top in ("gmm", "vampprior") else {}
+    prior = priors.make("two-level", host, top=top, settings=settings)
+    (player,) = model.players(prior)
+    loss, _ = player.loss(Batch(data[:8]))
+    gradients = torch.autograd.grad(loss, player.parameters)
+    assert all(one.isfinite().all() for one in gradients)
+    own = {id(one) for one in prior.network.parameters()}
+    assert own <= {id(one) for one in player.parameters}
 
 
 def test_what_cannot_be_is_refused():

@@ -63,6 +63,28 @@ def test_near_exemplars_bound_the_density_from_below():
     assert (gaps.diff() > 0).all()
 
 
+@pytest.mark.parametrize("neighbours", [20, 100])
+def test_no_exemplar_is_missing_where_as_many_neighbours_as_there_are_take_part(neighbours: int):
+    """Half of the images lack most images' own: all 20 then count, not the 19 nearest."""
+    found = []
+    for number in (0, neighbours):
+        _, prior = made(exemplars=20, neighbours=number)
+        torch.manual_seed(1)
+        found.append(prior.log_others(torch.randn(N, 2, dtype=torch.float64), torch.arange(N)))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("neighbours", [0, 1, 10])
+def test_of_two_images_the_other_one_is_the_law(count: int, neighbours: int):
+    torch.manual_seed(0)
+    host = toy_host(dtype=torch.float64, count=count)
+    prior = registry.make("exemplar", host, exemplars=2, neighbours=neighbours).double()
+    index = torch.arange(count)
+    assert prior.log_others(torch.randn(count, 2, dtype=torch.float64), index).isfinite().all()
+    assert registry.make("exemplar", host).count == 2
+
+
 def test_a_random_half_has_the_density_as_its_expectation():
     host, prior = made(neighbours=0)
     x = host.inputs(torch.arange(5))
@@ -133,3 +155,7 @@ def test_what_it_cannot_use_is_refused():
         Exemplar(odd)
     with pytest.raises(ValueError, match="neighbours >= 0"):
         made(neighbours=-1)
+    with pytest.raises(ValueError, match="two exemplars a step, as an image's own is left out, not 1 of 40 images"):
+        made(exemplars=1)
+    with pytest.raises(ValueError, match="not 1 of 1 images"):
+        registry.make("exemplar", toy_host(count=1))

@@ -57,6 +57,27 @@ def wells(**settings: object) -> LEBM:
     return prior
 
 
+class Valley(nn.Module):
+    """The energy whose p is N(0, v I), plus a constant."""
+
+    def __init__(self, variance: float):
+        super().__init__()
+        self.variance = variance
+
+    def forward(self, z: Tensor) -> Tensor:
+        return 0.5 * z.square().sum(-1) * (1 / self.variance - 1)
+
+
+@pytest.mark.parametrize("variance", [1.0, 0.3, 0.1, 0.08, 0.06])
+def test_a_short_run_is_never_narrower_than_its_last_step(variance: float):
+    """z' = (1 - s^2 / 2v) z + s e is of variance s^2 / (1 - (1 - s^2 / 2v)^2) >= s^2, and not of v."""
+    prior, squared = make(langevin_size=0.4), 0.16
+    prior.network = Valley(variance)
+    found = prior.short_run(10_000).var().item()
+    assert found == pytest.approx(squared / (1 - (1 - squared / (2 * variance)) ** 2), rel=0.04)
+    assert found > 0.96 * squared
+
+
 @pytest.mark.long
 def test_density_is_normalised_against_quadrature():
     prior = make()
