@@ -47,7 +47,12 @@ class LEBM(Energy):
     Raises Unsupported on a deterministic encoder, whose codes give no estimate of ln Z.
     """
 
-    space = {"lr": Float(1e-6, 1e-3, log=True), "langevin_steps": Int(10, 200, log=True)}
+    # The short run cannot hold a quick energy: at 1e-3 it ran away on digits, with ln Z of a million.
+    space = {
+        "lr": Float(1e-6, 2e-4, log=True),
+        "langevin_steps": Int(10, 200, log=True),
+        "langevin_size": Float(0.1, 0.5, log=True),
+    }
 
     def __init__(
         self,
