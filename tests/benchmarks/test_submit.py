@@ -7,6 +7,8 @@ import math
 import re
 import shlex
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +18,11 @@ import pytest
 
 from benchmarks import run, submit
 from benchmarks.common.errors import UsageError
+from benchmarks.common.files import digest_of
+from benchmarks.common.screen import Screen
 from benchmarks.laws import beginning
 from benchmarks.runner.executors import EXECUTORS, serial
-from benchmarks.submissions import checking, comparing, form, found
+from benchmarks.submissions import apart, checking, comparing, form, found
 from benchmarks.tables.ledger import Entry
 from priors.plugins import forgotten
 from priors.registry import unchanged
@@ -176,6 +180,57 @@ def test_a_prior_that_breaks_a_law_does_not_pass(bench: Bench):
     assert bench.check("--method", "mylaw", "--seeds", "0").status == 1
     assert bench.checked["verdict"] == "breaks laws"
     assert bench.checked["laws"]["mylaw"]["broken"] == ["mass"]
+
+
+# What a source does to its process
+
+
+def forged(bench: Bench, source: str) -> None:
+    """The claim, of another source."""
+    path = write(bench.results / CLAIM / "mylaw.py", source)
+    bench.forge(lambda content: content["plugin"].update(sha256=digest_of(path)))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import os\nos._exit(0)\n", "it ended the process that tried it, with exit status 0."),
+        ("import os\nos.kill(os.getpid(), 9)\n", "it ended the process that tried it, by SIGKILL."),
+        ("import os\nos.closerange(3, 99)\nos._exit(0)\n", "it ended the process that tried it, "),
+        ("import sys\nsys.exit(0)\n", "mylaw.py fails to import: SystemExit: 0."),
+        ("import time\ntime.sleep(600)\n", "it came to no end within 0.5 seconds of the last line."),
+        ("print('mylaw: agrees', flush=True)\n1 / 0\n", "fails to import: ZeroDivisionError: division by zero."),
+    ],
+)
+def test_a_source_ends_and_speaks_for_itself_alone(
+    bench: Bench, source: str, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checking, "SILENCE", 0.5 if "sleep" in source else 60.0)
+    forged(bench, source)
+    answer = bench.check()
+    assert answer.status == 1
+    assert bench.checked["verdict"] == "not valid"
+    (fault,) = bench.checked["faults"]
+    assert fault.endswith(words) or words in fault
+    assert "agrees" not in answer.out
+
+
+def test_what_is_raised_apart_is_raised_here(capsys: pytest.CaptureFixture[str]):
+    def mistaken(console: Screen, ease: apart.Ease) -> None:
+        console.print("a line")
+        raise UsageError("a mistake")
+
+    def silent(console: Screen, ease: apart.Ease) -> int:
+        ease()
+        time.sleep(0.5)
+        return 7
+
+    with pytest.raises(UsageError, match="a mistake"):
+        apart.done(mistaken, Screen(), 60.0)
+    assert capsys.readouterr().out == "a line\n"
+    assert apart.done(silent, Screen(), 0.1) == 7
+    with pytest.raises(apart.Ended, match=r"SystemExit: 3"):
+        apart.done(lambda console, ease: sys.exit(3), Screen(), 60.0)
 
 
 # What is wrong with a claim
