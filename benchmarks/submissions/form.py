@@ -174,7 +174,16 @@ def found_at(path: Path) -> list[Path]:
 
 
 def claims_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{CLAIM}") if not path.name.endswith(CHECKED))
+    """The claims in a folder, without what was found of them."""
+    return sorted(path for path in folder.glob(f"*{CLAIM}") if path.is_file() and not path.name.endswith(CHECKED))
+
+
+def priors_of(path: Path) -> set[str]:
+    """The names of the priors that a file claims; none where it is no claim."""
+    try:
+        return {*json.loads(path.read_bytes())["plugin"]["priors"]}
+    except (ValueError, KeyError, TypeError):
+        return set()
 
 
 def one_of(folder: Path, claims: list[Path]) -> Path:

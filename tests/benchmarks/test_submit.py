@@ -259,6 +259,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "trial": (lambda c: c["settings"][0].update(trial=["training.epochs=9"]), "it is a trial (training.epochs=9)"),
     "epochs": (lambda c: c["settings"][0]["training"].update(epochs=9), "its settings are those of onehot-mylaw-s0"),
     "metric": (lambda c: first(c)["metrics"].pop("nll"), "the metric nll, which the suite asks for, is left out"),
+    "more": (lambda c: first(c)["metrics"].update(best={}), "the metric best is none that the suite asks for"),
     "evaluation": (lambda c: first(c).update(evaluation="0" * 8), "the hash of its evaluation is not that"),
     "asked": (
         lambda c: c["settings"][0].update(metrics=["active_units"]),
@@ -337,6 +338,31 @@ def test_wrong_usage_is_told(bench: Bench, flags: tuple[str, ...], words: str):
     answer = bench.ask(own(submit.main), *flags)
     assert (answer.status, answer.err.count("\n")) == (2, 1), answer
     assert words in answer.err
+
+
+def test_no_file_of_anothers_is_written_over(bench: Bench):
+    """A claim of one's own is, as it is made anew after every change."""
+    assert bench.submit().status == 0
+    before = {path.name: path.read_bytes() for path in (bench.results / CLAIM).iterdir()}
+    bench.forge(lambda content: content["plugin"].update(priors={"another": "Another."}))
+    for flags in ((), ("--name", "better", "--out", str(bench.results / CLAIM))):
+        answer = bench.submit(*flags)
+        assert answer.status == 2
+        assert "mylaw.json is there, another claim, and a folder has one" in answer.err
+    own = bench.write("place/mylaw.py", "print('of mine')")
+    answer = bench.submit("--out", str(own.parent))
+    assert answer.status == 2
+    assert "mylaw.py is there and of no submission: move it away" in answer.err
+    assert own.read_text() == "print('of mine')"
+    answer = bench.submit("--out", str(own))
+    assert answer.status == 2
+    assert "there is a file of that name; name a folder." in answer.err
+    assert (bench.results / CLAIM / "mylaw.py").read_bytes() == before["mylaw.py"]
+
+
+def test_the_command_that_checks_may_be_copied(bench: Bench):
+    answer = bench.submit("--out", str(bench.folder / "a folder"))
+    assert shlex.split(answer.out.split("`")[1])[-2:] == ["--check", str(bench.folder / "a folder")]
 
 
 def test_a_plugin_that_changed_since_is_refused_with_the_command_that_runs_it(bench: Bench):
