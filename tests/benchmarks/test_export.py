@@ -67,9 +67,8 @@ def test_a_readme_of_another_project_is_left_alone(bench: Workbench, out: Path):
 
 
 def test_what_is_not_finished_is_told(bench: Workbench, out: Path):
-    assert (
-        "1 runs (1 more are not finished): " in ask(bench, "hub", out, "--seeds", "0", "1", "--method", "gaussian").out
-    )
+    answer = ask(bench, "hub", out, "--seeds", "0", "1", "--method", "gaussian")
+    assert "1 runs (1 more are not finished): " in answer.out
 
 
 def test_each_of_several_has_a_folder(bench: Workbench, out: Path):
