@@ -18,9 +18,9 @@ from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request
 from benchmarks.datasets import DataError
 from benchmarks.laws.examination import examinations, tried
-from benchmarks.runner import campaign
+from benchmarks.runner import apart, campaign
 from benchmarks.runner.executors import Resources
-from benchmarks.submissions import apart, comparing, faults, form, shown
+from benchmarks.submissions import comparing, faults, form, shown
 from benchmarks.submissions.form import Claim
 from benchmarks.submissions.found import Checked, content
 from benchmarks.tables import ledger

@@ -21,8 +21,9 @@ from benchmarks.common.errors import UsageError
 from benchmarks.common.files import digest_of
 from benchmarks.common.screen import Screen
 from benchmarks.laws import beginning
+from benchmarks.runner import apart
 from benchmarks.runner.executors import EXECUTORS, serial
-from benchmarks.submissions import apart, checking, comparing, form, found
+from benchmarks.submissions import checking, comparing, form, found
 from benchmarks.tables.ledger import Entry
 from priors.plugins import forgotten
 from priors.registry import unchanged

@@ -34,10 +34,10 @@ class Ended(Exception):
     """The process came to no answer. The message says how it ended."""
 
 
-def done(work: Callable[[Console, Ease], T], console: Console, limit: float) -> T:
+def done(work: Callable[[Console, Ease], T], console: Console, limit: float | None = None) -> T:
     """What the work gives, its lines on the console. Raises the Mistake that it raises, and Ended.
 
-    limit: seconds that it may be silent for, until it is at ease.
+    limit: seconds that it may be silent for, until it is at ease; None for as long as it takes.
     """
     context = get_context("fork")
     ours, theirs = context.Pipe()
