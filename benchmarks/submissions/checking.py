@@ -77,7 +77,6 @@ def tried_anew(claim: Claim, file: Path, where: Selection, workers: int, console
     wrong = [*faults.of_parts(claim, plugins), *faults.of_runs(claim, file, plugins)]
     if wrong:
         return Checked.faulty(claim.name, wrong)
-    laws = examined(claim, where.data, console)
     chosen = suite.read(where.suite or faults.suite_of(claim, file))
     runs = shared(suite.expand(chosen, request_of(where, claim, plugins)), claim)
     if not runs:
@@ -86,6 +85,7 @@ def tried_anew(claim: Claim, file: Path, where: Selection, workers: int, console
             f"{claim.suite.name}, of {', '.join(faults.request_of(claim, plugins).datasets)} and of seeds "
             f"{claim.seeds[0]} to {claim.seeds[-1]}, with its own settings."
         )
+    laws = examined(claim, where.data, console)
     made, failed, left_out = remade(runs, where, workers, console, ease)
     rows = comparing.rows(claim.entries(), made, failed)
     return Checked(claim.name, (), laws, chosen.name, sorted({run.seed for run in runs}), made, rows, left_out)

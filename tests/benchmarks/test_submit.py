@@ -331,11 +331,15 @@ def test_what_cannot_be_claimed_is_told(bench: Bench, flags: tuple[str, ...], wo
     ("flags", "words"),
     [
         ((), "Name the suite"),
+        (("--check", "results/submissions/mylaw/mylaw.py"), "mylaw.py is no claim"),
+        (("--check", "results/submissions/mylaw/mylaw.checked.json"), "mylaw.checked.json is no claim"),
         (("--check", "nowhere"), "nowhere does not exist"),
         (("--check", ".", "--set", "training.epochs=1"), "--set has no say with --check"),
     ],
 )
-def test_wrong_usage_is_told(bench: Bench, flags: tuple[str, ...], words: str):
+def test_wrong_usage_is_told(bench: Bench, flags: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(bench.folder)
+    (bench.results / CLAIM / "mylaw.checked.json").write_text("{}")
     answer = bench.ask(own(submit.main), *flags)
     assert (answer.status, answer.err.count("\n")) == (2, 1), answer
     assert words in answer.err
