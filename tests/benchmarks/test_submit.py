@@ -23,7 +23,7 @@ from benchmarks.common.screen import Screen
 from benchmarks.laws import beginning
 from benchmarks.runner import apart
 from benchmarks.runner.executors import EXECUTORS, serial
-from benchmarks.submissions import checking, comparing, form, found
+from benchmarks.submissions import checking, comparing, faults, form, found
 from benchmarks.tables.ledger import Entry
 from priors.plugins import forgotten
 from priors.registry import unchanged
@@ -166,10 +166,19 @@ def test_a_folder_of_submissions_is_checked_one_by_one(bench: Bench):
     assert json.loads(with_fault.with_name("mylaw.checked.json").read_text())["verdict"] == "not valid"
 
 
-def test_the_projects_own_submissions_have_a_place():
-    """`tox -e submissions` checks what is there."""
-    for file in form.found_at(Path(__file__).parents[2] / "results" / "submissions"):
-        assert form.parsed(file.read_text(encoding="utf-8"), file.name)[1] == []
+def test_the_projects_own_submissions_stand():
+    """`tox -e submissions` makes their numbers anew. What was found of each is of the claim that is there."""
+    for file in form.found_at(ROOT / "results" / "submissions"):
+        claim, wrong = form.parsed(file.read_text(encoding="utf-8"), file.name)
+        assert claim is not None, wrong
+        assert not list(faults.of_files(claim, file))
+        checked = json.loads(file.with_name(f"{file.stem}{form.CHECKED}").read_text(encoding="utf-8"))
+        assert (checked["claim"], checked["verdict"]) == (digest_of(file), "agrees")
+
+
+def test_the_example_is_the_law_that_the_pages_make(tmp_path: Path):
+    file = beginning.begin("student", tmp_path)
+    assert digest_of(ROOT / "results" / "submissions" / "example" / "example.py") == digest_of(file)
 
 
 def test_a_prior_that_breaks_a_law_does_not_pass(bench: Bench):
