@@ -105,7 +105,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
 @pytest.mark.long
 def test_there_is_a_page_for_every_prior_suite_and_leaderboard(pages: dict[str, Page]):
     found, _ = tables(COMMITTED)
-    wanted = {"index.html"} | {links.board(one.dataset, one.protocol) for one in boards(found)}
+    wanted = {"index.html", links.SUBMISSIONS} | {links.board(one.dataset, one.protocol) for one in boards(found)}
     wanted |= {links.prior(name) for name in PRIORS} | {links.suite(name) for name in catalogue.suites()}
     assert {*pages} == wanted
     titles = [re.findall(r"<title>(.*?)</title>", page.source)[0] for page in pages.values()]

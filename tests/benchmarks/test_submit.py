@@ -173,7 +173,8 @@ def test_the_projects_own_submissions_stand():
         assert claim is not None, wrong
         assert not list(faults.of_files(claim, file))
         checked = json.loads(file.with_name(f"{file.stem}{form.CHECKED}").read_text(encoding="utf-8"))
-        assert (checked["claim"], checked["verdict"]) == (digest_of(file), "agrees")
+        assert checked["claim"] == digest_of(file)
+        assert checked["verdict"] in (comparing.AGREES, comparing.NOT_REMADE)
 
 
 def test_the_example_is_the_law_that_the_pages_make(tmp_path: Path):
