@@ -505,6 +505,18 @@ def test_what_is_no_claim_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixt
     assert f"{Path('mine') / 'mine.json'} is no claim; it is left out: `" in capsys.readouterr().out
 
 
+def test_two_claims_of_one_name_have_a_place_each(tmp_path: Path):
+    folder = tmp_path / "tables"
+    write(folder, "quickstart", row(), row("vampprior", 1.0))
+    for one in ("mine", "theirs"):
+        write_json(folder / "submissions" / one / "mine.json", CLAIM)
+    target = site(tmp_path, folder)
+    told = (target / "index.html").read_text(encoding="utf-8")
+    for one in ("mine", "theirs"):
+        assert f'href="{links.SUBMISSIONS}#{one}"' in told
+        assert f'<section id="{one}"' in (target / links.SUBMISSIONS).read_text(encoding="utf-8")
+
+
 def test_a_check_that_cannot_be_read_takes_no_claim_away(tmp_path: Path):
     folder = tmp_path / "tables"
     write(folder, "quickstart", row(), row("vampprior", 1.0))

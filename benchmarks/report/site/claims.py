@@ -35,13 +35,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Submission:
-    """A prior that somebody has submitted. verdict: of the check, or why there is none."""
+    """A prior that somebody has submitted. folder: its own, as two may have one name. verdict: of the check, or why
+    there is none."""
 
+    folder: str
     name: str
     summary: str
     suite: str
     claimed_on: str
-    verdict: str
+    verdict: str = UNCHECKED
     checked_on: str = ""
     faults: tuple[str, ...] = ()
     left_out: str = ""
@@ -65,23 +67,27 @@ def submissions(results: Path) -> tuple[list[Submission], list[str]]:
 def submission(path: Path) -> Submission:
     """A claim with what was found of it."""
     claim = json.loads(path.read_bytes())
-    about = (str(claim["name"]), str(claim["summary"]), str(claim["suite"]["name"]), str(claim["date"])[:10])
+    alone = Submission(
+        folder=path.parent.name,
+        name=str(claim["name"]),
+        summary=str(claim["summary"]),
+        suite=str(claim["suite"]["name"]),
+        claimed_on=str(claim["date"])[:10],
+    )
     beside = path.with_name(f"{path.stem}{CHECKED}")
-    if not beside.is_file():
-        return Submission(*about, UNCHECKED)
     try:
-        checked = json.loads(beside.read_bytes())
-        return of_check(Submission(*about, CHANGED, str(checked["date"])[:10]), checked, digest_of(path))
+        return of_check(alone, json.loads(beside.read_bytes()), digest_of(path)) if beside.is_file() else alone
     except WRONG:
-        return Submission(*about, UNREADABLE)
+        return replace(alone, verdict=UNREADABLE)
 
 
 def of_check(one: Submission, checked: Mapping[str, Any], sha256: str) -> Submission:
     """The same with what was found, where that is of the claim with this SHA-256."""
+    dated = replace(one, verdict=CHANGED, checked_on=str(checked["date"])[:10])
     if checked["claim"] != sha256:
-        return one
+        return dated
     return replace(
-        one,
+        dated,
         verdict=str(checked["verdict"]),
         faults=tuple(map(str, checked.get("faults", ()))),
         left_out=str(checked.get("left_out", "")),
