@@ -278,6 +278,12 @@ def check_minutes(command: object, flag: str) -> None:
         raise UsageError(f"--{flag.replace('_', '-')} {minutes}: it is larger than 0.")
 
 
+def check_folder(flag: str, path: Path | None) -> None:
+    """Raises UsageError where a folder is to be and there is a file."""
+    if path is not None and (path.is_file() or any(one.is_file() for one in path.parents)):
+        raise UsageError(f"{flag} {path}: there is a file of that name; name a folder.")
+
+
 def check_writable(folder: Path) -> None:
     """Raises UsageError where nothing can be written below the folder."""
     try:

@@ -53,9 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def try_all(command: Command, console: Console) -> int:
-    """1 where any of the parts breaks a law."""
+    """1 where any of the parts breaks a law, or ends the process that tries it."""
     if command.new is not None:
         return begin(command, command.new, console)
+    from benchmarks.runner import apart
+
+    try:
+        return apart.done(lambda console, ease: tried(command, console), console)
+    except apart.Ended as reason:
+        print(f"error: No verdict on what is tried: {reason}.", file=sys.stderr)
+        return 1
+
+
+def tried(command: Command, console: Console) -> int:
+    """The same, in the process that the parts may do anything to."""
     import torch
 
     from benchmarks.laws.examination import examinations, show

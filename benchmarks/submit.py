@@ -5,6 +5,7 @@ What does the work is imported by the functions that do it, so that `--help` wai
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +14,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from benchmarks.cli import STOPPED, Selection, check_least, named, parse, status
+from benchmarks.cli import STOPPED, Selection, check_folder, check_least, named, parse, status
 from benchmarks.common.errors import UsageError
 from benchmarks.common.screen import Screen
 from benchmarks.common.started import program
@@ -75,7 +76,7 @@ def submit(command: Command, console: Console) -> int:
 
     with unchanged(), forgotten():  # the copy of the plug-in registers the same names, where it is checked next
         folder = claiming.write(command, command.out)
-    how = f"`{program('submit')} --check {folder}` does what the reviewers' machine will do"
+    how = f"`{program('submit')} --check {shlex.quote(str(folder))}` does what the reviewers' machine will do"
     console.print(f"submission: {folder}. {how}.", highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -83,6 +84,7 @@ def submit(command: Command, console: Console) -> int:
 def refuse(command: Command) -> None:
     """Raises UsageError for flags that have no say in what is asked."""
     check_least(command, 0, "workers")
+    check_folder("--out", command.out)
     usual = {one.name: one.default for one in fields(command)}
     idle = OF_CLAIMS if command.check is not None else OF_CHECKS
     for flag in idle:

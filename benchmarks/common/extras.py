@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.common.errors import UsageError
@@ -13,4 +14,14 @@ def needed(package: str, extra: str, what: str) -> Any:
     try:
         return import_module(package)
     except ImportError:
-        raise UsageError(f'{what} needs the package {package}: `pip install "priorbench[{extra}]"`.') from None
+        raise lacking(package, extra, what) from None
+
+
+def check_there(package: str, extra: str, what: str) -> None:
+    """The same UsageError, without importing what reads its settings as it is imported."""
+    if find_spec(package) is None:
+        raise lacking(package, extra, what)
+
+
+def lacking(package: str, extra: str, what: str) -> UsageError:
+    return UsageError(f'{what} needs the package {package}: `pip install "priorbench[{extra}]"`.')

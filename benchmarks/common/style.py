@@ -30,9 +30,6 @@ COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#7f7f7f")
 LINES = ("-", "--", "-.", ":")
 MARKERS = "osD^vP<X>*"
 
-DENSITY = "Greys"
-"""Colour map of densities: the darker, the higher."""
-
 PANEL = 2.6
 """Side of a panel in inches."""
 

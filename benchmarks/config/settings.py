@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -90,6 +90,12 @@ class PriorSettings(Settings):
     settings: dict[str, Any] = {}
     plugin: str | None = None
 
+    @property
+    def inner(self) -> tuple[Added, ...]:
+        """Third parties' priors that its settings name, as `two-level` has one on top."""
+        named = {*texts(self.settings)} & {*PRIORS.foreign()} - {self.name}
+        return tuple(Added(PRIORS.kind, name) for name in sorted(named))
+
 
 class RegulariserSettings(Settings):
     """A regulariser and the settings of its constructor, defaults filled in."""
@@ -154,7 +160,7 @@ class Run(Settings):
     control: str = ""
     """The control that stands in a model's place, where one does: nothing is trained then."""
     plugins: dict[str, str] = {}
-    """SHA-256 of the files of its plug-ins' regularisers and model parts, by kind and name."""
+    """SHA-256 of the files of its plug-ins' regularisers, model parts and priors within its prior, by kind and name."""
 
     @field_validator("control")
     @classmethod
@@ -200,7 +206,7 @@ class Run(Settings):
     def built(self) -> tuple[Added, ...]:
         """The parts that its training depends on beside the prior: none of the data themselves, which train nothing."""
         regularisers = (Added(REGULARISERS.kind, one.name) for one in self.regularisers)
-        return (*self.model.parts, *regularisers) if self.prior else ()
+        return (*self.model.parts, *regularisers, *self.prior.inner) if self.prior else ()
 
     def with_plugins(self, files: Mapping[Added, str]) -> Run:
         """The same run, whose hash depends on the files that its parts are of."""
@@ -211,6 +217,15 @@ class Run(Settings):
     def name(self) -> str:
         """The run's folder below the suite's."""
         return f"{slug(self.dataset)}-{slug(self.method)}-s{self.seed}-{self.hash8}"
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All texts in nested settings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | Sequence):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from texts(one)
 
 
 def protocol_of(run: Run, dataset: Dataset) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -59,11 +60,22 @@ def read(file: Path) -> Mapping[str, np.ndarray[Any, Any]]:
     if not file.is_file():
         raise DataError(f"Data set 'npz': there is no file {file}: give one as npz:FILE, made by numpy.savez.")
     try:
+        if not is_zipfile(file):
+            raise BadZipFile
         with np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (ValueError, OSError, EOFError, BadZipFile, AttributeError) as error:
-        reason = "it holds objects and not numbers" if "pickle" in str(error) else "it is no .npz file"
-        raise DataError(f"Data set 'npz': {file} cannot be read, as {reason}: make it by numpy.savez.") from None
+            found = {name: content[name] for name in content.files}
+    except (ValueError, OSError, EOFError, BadZipFile, AttributeError, zlib.error, MemoryError) as error:
+        raise DataError(f"Data set 'npz': {file} cannot be read, as {reason(error)}: make it by numpy.savez.") from None
+    if strange := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
+        raise DataError(f"Data set 'npz': '{cut(strange[0])}' of {file} is no array: make it by numpy.savez.")
+    return found
+
+
+def reason(error: Exception) -> str:
+    """Why numpy could not read a file."""
+    if isinstance(error, MemoryError):
+        return "there is no memory for what it says to hold"
+    return "it holds objects and not numbers" if "pickle" in str(error) else "it is no .npz file, or is damaged"
 
 
 def chosen(file: Path, content: Mapping[str, Any], names: tuple[str, ...], needed: bool = True) -> list[str]:
@@ -81,12 +93,16 @@ def chosen(file: Path, content: Mapping[str, Any], names: tuple[str, ...], neede
 def numbers(file: Path, name: str, array: np.ndarray[Any, Any]) -> Tensor:
     """Examples as a tensor: uint8, int32 or float32."""
     if array.ndim < 2 or not array.size:
-        raise DataError(f"Data set 'npz': '{name}' of {file} has the shape {array.shape}, and (N, ...) is needed.")
+        raise DataError(
+            f"Data set 'npz': '{name}' of {file} has the shape {array.shape}, and (N, ...) is needed, an example a row."
+        )
     if array.dtype.kind not in "buif":
         raise DataError(f"Data set 'npz': '{name}' of {file} holds {array.dtype}, and numbers are needed.")
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise DataError(f"Data set 'npz': '{name}' of {file} has numbers that are not finite: leave these out.")
+        if np.abs(array).max() > np.finfo(np.float32).max:
+            raise DataError(f"Data set 'npz': '{name}' of {file} has numbers beyond float32's 3.4e38: scale them.")
         return torch.from_numpy(array.astype(np.float32))
     if array.dtype != np.uint8 and array.dtype.kind != "b" and np.abs(array.astype(np.float64)).max() > LARGEST:
         raise DataError(f"Data set 'npz': '{name}' of {file} has whole numbers above {LARGEST:,}: scale them.")
@@ -97,6 +113,10 @@ def classes(file: Path, name: str, array: np.ndarray[Any, Any]) -> Tensor:
     """Classes as whole numbers, (N,)."""
     if array.ndim != 1 or array.dtype.kind not in "ui":
         raise DataError(f"Data set 'npz': '{name}' of {file} must be whole numbers of shape (N,).")
+    if array.size and (array.min() < 0 or array.max() > LARGEST):
+        raise DataError(
+            f"Data set 'npz': '{name}' of {file} has classes that are none of 0, 1, 2, ...: number them so."
+        )
     return torch.from_numpy(array.astype(np.int64))
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.cli import Selection, workspace_of
+from benchmarks.cli import Selection, check_folder, workspace_of
 from benchmarks.common.errors import UsageError, unknown
-from benchmarks.common.extras import needed
+from benchmarks.common.extras import check_there
 from benchmarks.common.started import program
 from benchmarks.config import suite
 from benchmarks.export.exported import Exported
@@ -21,20 +21,22 @@ def export(selection: Selection, to: str, out: Path | None, console: Console) ->
         raise unknown("tool", to, TARGETS)
     target = TARGETS[to]
     if target.package:
-        needed(target.package, to, f"Exporting to {to}")
-    runs = finished(selection)
+        check_there(target.package, to, f"Exporting to {to}")
+    check_folder("--out", out)
+    runs, others = finished(selection)
     where = out or selection.results / "export" / to
     where.mkdir(parents=True, exist_ok=True)
     told = target.write(runs, where)
-    console.print(f"{len(runs)} runs: {told}", highlight=False, markup=False, soft_wrap=True)
+    left = f" ({others} more are not finished)" if others else ""
+    console.print(f"{len(runs)} runs{left}: {told}", highlight=False, markup=False, soft_wrap=True)
 
 
-def finished(selection: Selection) -> list[Exported]:
-    """The runs that are done, those of the data alone left out."""
+def finished(selection: Selection) -> tuple[list[Exported], int]:
+    """(the runs that are done, how many are not), those of the data alone left out."""
     request, workspace = selection.request(), workspace_of(selection)
     every = [run for run in suite.expand(suite.read(selection.suite), request) if run.prior is not None]
     done = [Exported(run, workspace.record(run)) for run in every if workspace.done(run)]
     if not done:
         how = f"`{program('run')} --suite {selection.suite}` runs them"
         raise UsageError(f"None of the {len(every)} runs is finished in {selection.results}: {how}.")
-    return done
+    return done, len(every) - len(done)

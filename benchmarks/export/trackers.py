@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,31 @@ from PIL import Image
 
 from benchmarks.export.exported import Exported
 
+AT_HOME = {
+    "WANDB_MODE": "offline",
+    "WANDB_ERROR_REPORTING": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "DO_NOT_TRACK": "true",
+}
+"""What has these libraries send nothing, neither runs nor how they are used. They read it as they are imported."""
+
+ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+"""Where Trackio would send runs to, if it were told."""
+
+
+def library_of(name: str) -> Any:
+    """The tracker's library, which is told to send nothing before it is imported."""
+    os.environ.update(AT_HOME)
+    for variable in ELSEWHERE:
+        os.environ.pop(variable, None)
+    return import_module(name)
+
 
 def tensorboard(runs: Sequence[Exported], where: Path) -> str:
     """An event file a run, in a folder of its own that is made anew: scalars, images, and the settings as text."""
-    writing = import_module("torch.utils.tensorboard.writer")
-
+    writing = library_of("torch.utils.tensorboard.writer")
     for one in runs:
         folder = where / one.run.suite / one.name
         shutil.rmtree(folder, ignore_errors=True)
@@ -31,12 +54,12 @@ def tensorboard(runs: Sequence[Exported], where: Path) -> str:
             for path in one.pictures:
                 writer.add_image(path.stem, pixels(path), dataformats="HWC")
             writer.add_text("settings", table(one.settings))
-    return f"tensorboard --logdir {where}"
+    return f"tensorboard --logdir {shlex.quote(str(where))}"
 
 
 def mlflow(runs: Sequence[Exported], where: Path) -> str:
     """A database of MLflow's, an experiment a suite, with artifacts beside it; runs of the same name are replaced."""
-    library = import_module("mlflow")
+    library = library_of("mlflow")
     store = f"sqlite:///{(where / 'mlflow.db').resolve()}"
     client = library.MlflowClient(tracking_uri=store)
     for one in runs:
@@ -54,7 +77,7 @@ def mlflow(runs: Sequence[Exported], where: Path) -> str:
         for path in one.pictures:
             client.log_artifact(run.info.run_id, str(path))
         client.set_terminated(run.info.run_id)
-    return f"mlflow ui --backend-store-uri {store}"
+    return f"mlflow ui --backend-store-uri {shlex.quote(store)}"
 
 
 def experiment_of(client: Any, name: str, where: Path) -> str:
@@ -66,25 +89,35 @@ def experiment_of(client: Any, name: str, where: Path) -> str:
 
 
 def wandb(runs: Sequence[Exported], where: Path) -> str:
-    """Offline runs of Weights & Biases, which `wandb sync` sends on when and if you ask it to."""
-    os.environ["WANDB_MODE"] = "offline"
-    library = import_module("wandb")
+    """Offline runs of Weights & Biases, which `wandb sync` sends on when and if you ask it to; a run of the same name
+    is replaced, here and there."""
+    library = library_of("wandb")
+    settings = library.Settings(silent=True, x_disable_stats=True, disable_git=True, disable_code=True)
     for one in runs:
-        run = library.init(project=one.run.suite, name=one.name, dir=str(where), config=one.settings, mode="offline")
+        for old in where.glob(f"wandb/offline-run-*-{one.name}"):
+            shutil.rmtree(old)
+        about = {"project": one.run.suite, "name": one.name, "id": one.name, "config": one.settings}
+        run = library.init(**about, dir=str(where), mode="offline", settings=settings)
         logged(run, one, lambda path: library.Image(str(path)))
         run.finish()
-    return f"wandb sync {where}/wandb/offline-run-*"
+    return f"wandb sync {shlex.quote(str(where))}/wandb/offline-run-*"
 
 
 def trackio(runs: Sequence[Exported], where: Path) -> str:
-    """Runs of Trackio, in its own folder or the one that TRACKIO_DIR names; none is sent anywhere."""
-    os.environ.setdefault("TRACKIO_DIR", str(where.resolve()))
-    library = import_module("trackio")
+    """Runs of Trackio, in a folder of their own; those of the same name are replaced."""
+    os.environ["TRACKIO_DIR"] = str(where.resolve())
+    library = library_of("trackio")
     for one in runs:
-        run = library.init(project=one.run.suite, name=one.name, config=one.settings, embed=False)
-        logged(run, one, lambda path: library.Image(str(path)))
-        library.finish()
-    return f"trackio show, with TRACKIO_DIR={os.environ['TRACKIO_DIR']}"
+        with suppress(ValueError):  # there is no such project yet
+            for old in library.Api().runs(one.run.suite):
+                if old.name == one.name:
+                    old.delete()
+        about = {"project": one.run.suite, "name": one.name, "config": one.settings}
+        with redirect_stdout(io.StringIO()):  # of which run it begins and ends
+            run = library.init(**about, embed=False, auto_log_cpu=False, auto_log_gpu=False)
+            logged(run, one, lambda path: library.Image(str(path)))
+            library.finish()
+    return f"TRACKIO_DIR={shlex.quote(os.environ['TRACKIO_DIR'])} trackio show"
 
 
 def logged(run: Any, one: Exported, picture: Any) -> None:

@@ -29,13 +29,17 @@ def make(name: str, data: Path, folder: Path = SHIPPED) -> str:
 
 
 def main() -> None:
-    """All of NAMES."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    """All of NAMES; exit status 2 with a sentence where a data set's files are not there."""
+    about = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.features.ship", description=about)
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets (default: data)")
     where = parser.parse_args().data
     torch.set_num_threads(1)
-    for name in NAMES:
-        print(make(name, where))
+    try:
+        for name in NAMES:
+            print(make(name, where))
+    except datasets.DataError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

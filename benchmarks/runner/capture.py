@@ -168,12 +168,15 @@ def traces(both: nn.Module) -> dict[str, object]:
     return found
 
 
-def sketch(value: object) -> object:
-    """What tells whether a value is still the same: its text where that is short, and otherwise which object it is."""
-    if isinstance(value, Tensor):
-        return id(value)
-    text = repr(value) if isinstance(value, bool | int | float | str | tuple | list | dict | None) else ""
-    return text or id(value)
+def sketch(value: object, deep: int = 3) -> object:
+    """What tells whether a value is still the same: its text where it is a number or a text, what is in it of a
+    collection, so many levels down, and otherwise which object it is."""
+    if isinstance(value, bool | int | float | str | None):
+        return repr(value)
+    if isinstance(value, list | tuple | dict) and deep:
+        inner = (*value, *value.values()) if isinstance(value, dict) else value
+        return type(value), [sketch(one, deep - 1) for one in inner]
+    return id(value)
 
 
 def compare(expected: Result, found: Result) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
-from benchmarks.cli import STOPPED, check_least, named, parse, status
+from benchmarks.cli import STOPPED, check_folder, check_least, named, parse, status
 
 if TYPE_CHECKING:
     from benchmarks.config.settings import Run
@@ -66,6 +66,7 @@ def measure(settings: Settings) -> int:
     from benchmarks.speed.kept import keep
 
     check_least(settings, METHODS, "runs")
+    check_folder("--results", settings.results)
     with TemporaryDirectory(prefix="priorbench-") as folder:
         rows = steps(settings, Path(folder))
     for name, row in rows.items():

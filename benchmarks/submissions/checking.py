@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,15 +18,13 @@ from benchmarks.config.settings import Run
 from benchmarks.config.suite import Request
 from benchmarks.datasets import DataError
 from benchmarks.laws.examination import examinations, tried
-from benchmarks.runner import campaign
+from benchmarks.runner import apart, campaign
 from benchmarks.runner.executors import Resources
 from benchmarks.submissions import comparing, faults, form, shown
 from benchmarks.submissions.form import Claim
 from benchmarks.submissions.found import Checked, content
 from benchmarks.tables import ledger
 from benchmarks.tables.ledger import Ledger
-from priors.plugins import forgotten
-from priors.registry import unchanged
 
 FEW = 5
 """Seeds that are made anew unless it is asked otherwise. On another machine, of twenty normal estimates, one edited
@@ -34,6 +34,9 @@ five; a claim that was moved as a whole at 12 and at 4 (simulated)."""
 DIGITS = "digits"
 """The data set that needs no files: what is made anew where a claim has it, unless it is asked otherwise."""
 
+SILENCE = 600.0
+"""Seconds between two lines while a source is imported and tried by the laws, the slowest of which takes a tenth."""
+
 
 def check(asked: Selection, path: Path, workers: int, console: Console) -> int:
     """Checks the submissions of a path, and writes what was found beside each; 1 where one does not hold."""
@@ -42,8 +45,7 @@ def check(asked: Selection, path: Path, workers: int, console: Console) -> int:
         shown.line(console, f"There is no submission in {path}.")
     results = []
     for file in found:
-        with unchanged(), forgotten():
-            checked = looked_at(asked, file, workers, console)
+        checked = looked_at(asked, file, workers, console)
         shown.show(console, checked)
         target = file.with_name(f"{file.stem}{form.CHECKED}")
         form.write(content(checked, file), target)
@@ -53,29 +55,38 @@ def check(asked: Selection, path: Path, workers: int, console: Console) -> int:
 
 
 def looked_at(asked: Selection, file: Path, workers: int, console: Console) -> Checked:
-    """One submission. Its source is imported once its form has no fault."""
-    claim, wrong = form.parsed(file.read_text(encoding="utf-8", errors="replace"), file.name)
+    """One submission. Its source is imported once its form has no fault, and in a process of its own."""
+    claim, wrong = form.parsed(file.read_text(encoding="utf-8-sig", errors="replace"), file.name)
     wrong = wrong if claim is None else list(faults.of_files(claim, file))
     if claim is None or wrong:
         return Checked.faulty(file.stem, wrong)
-    source = file.with_name(claim.plugin.file)
+    with TemporaryDirectory(prefix="priorbench-submission-") as folder:
+        where = replace(asked, plugin=(file.with_name(claim.plugin.file),), results=Path(folder))
+        try:
+            return apart.done(partial(tried_anew, claim, file, where, workers), console, SILENCE)
+        except apart.Ended as reason:
+            return Checked.faulty(claim.name, [f"{claim.plugin.file} cannot be tried: {reason}"])
+
+
+def tried_anew(claim: Claim, file: Path, where: Selection, workers: int, console: Console, ease: apart.Ease) -> Checked:
+    """A claim without fault of form. where: its source, and an empty folder for its runs."""
     try:
-        plugins = load_plugins((source,))
+        plugins = load_plugins(where.plugin)
     except Mistake as error:
         return Checked.faulty(claim.name, [str(error)])
     wrong = [*faults.of_parts(claim, plugins), *faults.of_runs(claim, file, plugins)]
     if wrong:
         return Checked.faulty(claim.name, wrong)
-    laws = examined(claim, asked.data, console)
-    chosen = suite.read(asked.suite or faults.suite_of(claim, file))
-    runs = shared(suite.expand(chosen, request_of(asked, claim, plugins)), claim)
+    chosen = suite.read(where.suite or faults.suite_of(claim, file))
+    runs = shared(suite.expand(chosen, request_of(where, claim, plugins)), claim)
     if not runs:
         raise UsageError(
             f"Of what is asked for, {chosen.name} has no run that the claim of '{claim.name}' has: the claim is of "
             f"{claim.suite.name}, of {', '.join(faults.request_of(claim, plugins).datasets)} and of seeds "
             f"{claim.seeds[0]} to {claim.seeds[-1]}, with its own settings."
         )
-    made, failed, left_out = remade(runs, asked, source, workers, console)
+    laws = examined(claim, where.data, console)
+    made, failed, left_out = remade(runs, where, workers, console, ease)
     rows = comparing.rows(claim.entries(), made, failed)
     return Checked(claim.name, (), laws, chosen.name, sorted({run.seed for run in runs}), made, rows, left_out)
 
@@ -110,23 +121,19 @@ def shared(runs: Sequence[Run], claim: Claim) -> list[Run]:
 
 
 def remade(
-    runs: Sequence[Run], asked: Selection, source: Path, workers: int, console: Console
+    runs: Sequence[Run], where: Selection, workers: int, console: Console, ease: apart.Ease
 ) -> tuple[Ledger, dict[str, str], str]:
     """(the runs made anew, why others failed by their names, what is wrong with data that are not here)."""
-    with TemporaryDirectory(prefix="priorbench-submission-") as folder:
-        where = Selection(
-            suite=asked.suite,
-            plugin=(source,),
-            results=Path(folder),
-            **{key: getattr(asked, key) for key in ("data", "device", "download", "any_checksum")},
-        )
-        workspace = workspace_of(where)
-        try:
-            wanted, problems = campaign.prepare(runs, workspace, skip=True)
-        except DataError as error:
-            return {}, {}, str(error)
-        except Mistake as error:  # what cannot be built fails in every run
-            return {}, {run.name: str(error) for run in runs}, ""
-        outcomes = campaign.carry_out(wanted, workspace, console, resources=Resources(workers))
-        failed = {one.run.name: one.note for one in outcomes if one.status == "failed"}
-        return ledger.entries(wanted, workspace, {}), failed, "; ".join(problems)
+    workspace = workspace_of(where)
+    if where.download:
+        ease()
+    try:
+        wanted, problems = campaign.prepare(runs, workspace, skip=True)
+    except DataError as error:
+        return {}, {}, str(error)
+    except Mistake as error:  # what cannot be built fails in every run
+        return {}, {run.name: str(error) for run in runs}, ""
+    ease()
+    outcomes = campaign.carry_out(wanted, workspace, console, resources=Resources(workers))
+    failed = {one.run.name: one.note for one in outcomes if one.status == "failed"}
+    return ledger.entries(wanted, workspace, {}), failed, "; ".join(problems)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,7 +43,9 @@ def write(asked: Selection, out: Path | None) -> Path:
     text = content(name, priors, plugin, chosen.name, Path(asked.suite).name if own else "")
     text |= ledger.packed(ledger.entries(runs, workspace, {}))
     folder = out or asked.results / "submissions" / name
-    put(text, folder, name, plugin, Path(asked.suite) if own else None)
+    sources = {folder / f"{name}.py": plugin} | ({folder / Path(asked.suite).name: Path(asked.suite)} if own else {})
+    check_place(folder, name, priors, sources)
+    put(text, folder, name, sources)
     return folder
 
 
@@ -158,10 +160,25 @@ def content(name: str, priors: dict[str, str], plugin: Path, suite_name: str, su
     }
 
 
-def put(text: dict[str, Any], folder: Path, name: str, plugin: Path, own_suite: Path | None) -> None:
+def check_place(folder: Path, name: str, priors: Collection[str], sources: Mapping[Path, Path]) -> None:
+    """UsageError where the folder has another's claim, or files of these names that are of no claim."""
+    for path in form.claims_in(folder):
+        if path.stem != name or form.priors_of(path) not in ({*priors}, set()):
+            raise UsageError(
+                f"{path} is there, another claim, and a folder has one: name the submission otherwise with --name, or "
+                "another folder with --out."
+            )
+    if not (folder / f"{name}{form.CLAIM}").is_file():
+        for target, source in sources.items():
+            if target.exists() and target.read_bytes() != source.read_bytes():
+                raise UsageError(
+                    f"{target} is there and of no submission: move it away, or name another folder with --out."
+                )
+
+
+def put(text: dict[str, Any], folder: Path, name: str, sources: Mapping[Path, Path]) -> None:
     """Claim, source and, where it is the author's own, suite. What was found of an earlier claim goes."""
     folder.mkdir(parents=True, exist_ok=True)
-    sources = {folder / f"{name}.py": plugin} | ({folder / own_suite.name: own_suite} if own_suite else {})
     for target, source in sources.items():
         if target.resolve() != source.resolve():
             shutil.copyfile(source, target)

@@ -90,7 +90,15 @@ def of_run(name: str, own: Run, entry: Entry, claim: Claim, asked: Mapping[str, 
         yield f"{name}: {differing(own, asked)}."
     elif entry.evaluation != own.evaluation:
         yield f"{name}: the hash of its evaluation is not that of its settings."
-    elif entry.training.get("status") == "ok":
+    else:
+        yield from of_metrics(name, own, entry)
+
+
+def of_metrics(name: str, own: Run, entry: Entry) -> Iterator[str]:
+    """Are a run's metrics those that the suite asks for?"""
+    for metric in sorted({*entry.metrics} - {*own.metrics}):
+        yield f"{name}: the metric {metric} is none that the suite asks for."
+    if entry.training.get("status") == "ok":
         for metric in sorted({*own.metrics} - {*entry.metrics}):
             if not METRICS[metric].inception:
                 yield f"{name}: the metric {metric}, which the suite asks for, is left out."

@@ -164,6 +164,8 @@ def found_at(path: Path) -> list[Path]:
     """The claims that a path means: a file, a folder that holds one, or a folder of such folders. UsageError for what
     is none of these."""
     if path.is_file():
+        if not is_claim(path):
+            raise UsageError(f"{path} is no claim: --check takes a submission's folder or its NAME.json.")
         return [path]
     if not path.is_dir():
         raise UsageError(f"{path} does not exist: --check takes a submission's folder or its JSON.")
@@ -174,7 +176,21 @@ def found_at(path: Path) -> list[Path]:
 
 
 def claims_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{CLAIM}") if not path.name.endswith(CHECKED))
+    """The claims in a folder, without what was found of them."""
+    return sorted(filter(is_claim, folder.glob(f"*{CLAIM}")))
+
+
+def is_claim(path: Path) -> bool:
+    """By its name."""
+    return path.is_file() and path.name.endswith(CLAIM) and not path.name.endswith(CHECKED)
+
+
+def priors_of(path: Path) -> set[str]:
+    """The names of the priors that a file claims; none where it is no claim."""
+    try:
+        return {*json.loads(path.read_bytes())["plugin"]["priors"]}
+    except (ValueError, KeyError, TypeError):
+        return set()
 
 
 def one_of(folder: Path, claims: list[Path]) -> Path:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +84,11 @@ def test_classes_come_along(tmp_path: Path):
         ({"x": np.array([["a"] * 3] * 20)}, "numbers are needed"),
         ({"x": np.full((20, 2), np.nan)}, "not finite"),
         ({"x": np.full((20, 2), 2**40)}, "whole numbers above"),
+        ({"x": np.full((20, 2), 1e39)}, "numbers beyond float32's"),
         ({"train": counts(), "test": counts(9, 5)}, "differ in shape or type"),
         ({"x": counts(), "labels": np.arange(3)}, "other numbers of classes"),
+        ({"x": counts(), "labels": np.full(50, -1)}, "none of 0, 1, 2"),
+        ({"x": counts(), "labels": np.full(50, 2**63, np.uint64)}, "none of 0, 1, 2"),
         ({"x": counts(), "labels": np.zeros(50)}, "must be whole numbers"),
         ({"x": np.array([None] * 20, dtype=object)}, "holds objects and not numbers"),
     ],
@@ -95,9 +101,29 @@ def test_mistakes_are_told_in_one_sentence(arrays: dict[str, Any], words: str, t
 def test_what_is_no_such_file(tmp_path: Path):
     with pytest.raises(DataError, match="there is no file"):
         datasets.load(f"npz:{tmp_path / 'none.npz'}", tmp_path)
-    (tmp_path / "own.npz").write_bytes(b"nonsense")
-    with pytest.raises(DataError, match="cannot be read"):
+    np.savez_compressed(tmp_path / "whole.npz", x=counts())
+    whole, one = (tmp_path / "whole.npz").read_bytes(), io.BytesIO()
+    np.save(one, counts())
+    damaged = whole[:100] + bytes(20) + whole[120:]
+    for content in (b"nonsense", pickle.dumps([1]), one.getvalue(), whole[:-100], damaged, archived(HUGE)):
+        (tmp_path / "own.npz").write_bytes(content)
+        with pytest.raises(DataError, match="cannot be read"):
+            datasets.load(f"npz:{tmp_path / 'own.npz'}", tmp_path)
+    (tmp_path / "own.npz").write_bytes(archived(b"nonsense"))
+    with pytest.raises(DataError, match="is no array"):
         datasets.load(f"npz:{tmp_path / 'own.npz'}", tmp_path)
+
+
+HUGE = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000, 4), }"
+"""The head of an array that no machine has the memory for."""
+
+
+def archived(member: bytes) -> bytes:
+    """An archive with these bytes in the place of the array x."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        archive.writestr("x.npy", member.ljust(127) + b"\n")
+    return whole.getvalue()
 
 
 @pytest.mark.long

@@ -36,6 +36,22 @@ def test_what_it_writes_keeps_every_law_as_the_command_that_it_prints_says(bench
     assert "my-law keeps all 23 laws that apply to it." in tried.out
 
 
+@pytest.mark.long
+def test_a_law_that_ends_its_process_ends_no_command(bench: Workbench):
+    """One that exits with 0 would pass for one that keeps every law."""
+    bench.ask(main, "--new", "mine")
+    text = (
+        (bench.folder / "mine.py")
+        .read_text()
+        .replace("def log_prob(self, z):", "def log_prob(self, z):\n        exits()")
+    )
+    bench.write("mine.py", f"{text}\n\ndef exits():\n    import os\n\n    os._exit(0)\n")
+    answer = bench.ask(main, "--plugin", "mine.py")
+    assert answer.status == 1
+    assert "pass sample-form" in answer.out
+    assert answer.err == "error: No verdict on what is tried: it ended the process that tried it, with exit status 0.\n"
+
+
 def test_nothing_is_overwritten(bench: Workbench):
     bench.write("mine.py", "# hours of work\n")
     refused(bench.ask(main, "--new", "mine"), "mine.py is there already and stays as it is")

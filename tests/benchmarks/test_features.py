@@ -24,7 +24,7 @@ from benchmarks.features import Features, Network, cached, features_of, inceptio
 from benchmarks.features.base import read
 from benchmarks.features.classifier import SHIPPED, Classifier, classifier, train
 from benchmarks.features.inception import WeightsError
-from benchmarks.features.ship import NAMES, make
+from benchmarks.features.ship import NAMES, main, make
 
 
 def one_sentence(error: pytest.ExceptionInfo[ValueError], *parts: str) -> bool:
@@ -279,6 +279,16 @@ def test_the_digits_classifier_comes_with_the_project(tmp_path: Path) -> None:
     note = make("digits", tmp_path, tmp_path)
     assert not [*tmp_path.iterdir()]
     assert note.startswith("a classifier trained on digits, test accuracy 0.99")
+
+
+def test_what_the_shipped_ones_lack_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("benchmarks.features.ship.NAMES", ("mnist",))
+    monkeypatch.setattr("sys.argv", ["ship", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "error: Data set 'mnist' needs" in capsys.readouterr().err
 
 
 @pytest.mark.long

@@ -105,7 +105,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
 @pytest.mark.long
 def test_there_is_a_page_for_every_prior_suite_and_leaderboard(pages: dict[str, Page]):
     found, _ = tables(COMMITTED)
-    wanted = {"index.html"} | {links.board(one.dataset, one.protocol) for one in boards(found)}
+    wanted = {"index.html", links.SUBMISSIONS} | {links.board(one.dataset, one.protocol) for one in boards(found)}
     wanted |= {links.prior(name) for name in PRIORS} | {links.suite(name) for name in catalogue.suites()}
     assert {*pages} == wanted
     titles = [re.findall(r"<title>(.*?)</title>", page.source)[0] for page in pages.values()]
@@ -343,6 +343,9 @@ def test_what_is_no_table_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["--site", str(tmp_path / "site"), "--results", str(tmp_path)]) == 2
     assert "There are no tables in" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert main(["--site", str(tmp_path / "site"), "--results", str(tmp_path)]) == 2
+    assert "other.csv is no table of a suite" in capsys.readouterr().err
     (write(tmp_path / "tables", "quickstart", row()) / "other.csv").write_text("a,b\n1,2\n")
     site(tmp_path, tmp_path / "tables")
     assert "other.csv is no table of a suite: it has no column 'suite'; it is left out." in capsys.readouterr().out
@@ -494,11 +497,32 @@ def test_claims_stand_beside_what_was_measured(tmp_path: Path):
     assert "22.900" not in page.text
 
 
-def test_what_is_no_claim_is_left_out(tmp_path: Path):
+def test_what_is_no_claim_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = tmp_path / "tables"
     write(folder, "quickstart", row(), row("vampprior", 1.0))
     write_json(folder / "submissions" / "mine" / "mine.json", {"name": "mine"})
     assert not (site(tmp_path, folder) / links.SUBMISSIONS).exists()
+    assert f"{Path('mine') / 'mine.json'} is no claim; it is left out: `" in capsys.readouterr().out
+
+
+def test_two_claims_of_one_name_have_a_place_each(tmp_path: Path):
+    folder = tmp_path / "tables"
+    write(folder, "quickstart", row(), row("vampprior", 1.0))
+    for one in ("mine", "theirs"):
+        write_json(folder / "submissions" / one / "mine.json", CLAIM)
+    target = site(tmp_path, folder)
+    told = (target / "index.html").read_text(encoding="utf-8")
+    for one in ("mine", "theirs"):
+        assert f'href="{links.SUBMISSIONS}#{one}"' in told
+        assert f'<section id="{one}"' in (target / links.SUBMISSIONS).read_text(encoding="utf-8")
+
+
+def test_a_check_that_cannot_be_read_takes_no_claim_away(tmp_path: Path):
+    folder = tmp_path / "tables"
+    write(folder, "quickstart", row(), row("vampprior", 1.0))
+    claim = write_json(folder / "submissions" / "mine" / "mine.json", CLAIM)
+    write_json(claim.with_name("mine.checked.json"), [])
+    assert "mine: its check cannot be read" in Page(site(tmp_path, folder) / links.SUBMISSIONS).text
 
 
 def write_json(path: Path, content: Any) -> Path:

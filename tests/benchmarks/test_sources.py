@@ -113,6 +113,33 @@ def test_what_a_plugin_imports_beside_it_counts(bench: Bench, monkeypatch: pytes
     assert "2 already done" in answer.out
 
 
+ON_TOP = (
+    TINY.replace('"vampprior"]', '"pair"]')
+    + """
+[method.pair]
+use = "two-level"
+model = { posterior = "two-level", latent_dim = 4 }
+prior.two-level = { top = "learned", widths = [4] }
+"""
+)
+
+
+def test_a_plugin_within_another_prior_counts(bench: Bench):
+    """What two-level has on top is as much of its run as two-level: with the file changed it is another run, with what
+    the file imports beside it an older one. Runs without it stay the same."""
+    bench.suite(ON_TOP)
+    plugin = write(bench.folder / "mine.py", LEARNED)
+    command = ("--plugin", str(plugin))
+    assert bench(*command).status == 0
+    pair, others = bench.runs("pair"), bench.runs("gaussian")
+    made = [Record(folder).read("made.json")["by"][0] for folder in (*pair, *others)]
+    assert ["plugin" in one for one in made] == [True, False]
+    write(plugin, LEARNED + "\n# another text\n")
+    assert bench(*command).status == 0
+    assert {*pair} < {*bench.runs("pair")}
+    assert bench.runs("gaussian") == others
+
+
 OWN_METRIC = """
 from benchmarks.metrics.base import metric
 

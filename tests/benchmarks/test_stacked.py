@@ -287,6 +287,20 @@ class Plain(nn.Module):
         self.weight = nn.Parameter(torch.randn(3))
         self.register_buffer("average", torch.zeros(()))
         self.number = 1.0
+        self.kept = {"last": [1.0, 2.0]}
+        self.also = [self.weight]  # trained, and the same object
+
+
+@pytest.mark.parametrize("change", [lambda kept: kept.update(last=[]), lambda kept: kept["last"].__setitem__(0, 3.0)])
+def test_numbers_within_what_stays_the_same_object_are_noticed(change: Callable[[dict[str, Any]], None]):
+    stack = Stack([Plain(), Plain()])
+    stack.gather()
+    with torch.no_grad():
+        stack.parameters[0].add_(1.0)
+    stack.gather()
+    change(stack.members[0].kept)
+    with pytest.raises(Unstackable, match="keeps numbers beside"):
+        stack.gather()
 
 
 def test_numbers_beside_parameters_and_buffers_are_noticed():

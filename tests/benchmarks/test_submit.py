@@ -7,6 +7,8 @@ import math
 import re
 import shlex
 import shutil
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +18,12 @@ import pytest
 
 from benchmarks import run, submit
 from benchmarks.common.errors import UsageError
+from benchmarks.common.files import digest_of
+from benchmarks.common.screen import Screen
 from benchmarks.laws import beginning
+from benchmarks.runner import apart
 from benchmarks.runner.executors import EXECUTORS, serial
-from benchmarks.submissions import checking, comparing, form, found
+from benchmarks.submissions import checking, comparing, faults, form, found
 from benchmarks.tables.ledger import Entry
 from priors.plugins import forgotten
 from priors.registry import unchanged
@@ -161,10 +166,20 @@ def test_a_folder_of_submissions_is_checked_one_by_one(bench: Bench):
     assert json.loads(with_fault.with_name("mylaw.checked.json").read_text())["verdict"] == "not valid"
 
 
-def test_the_projects_own_submissions_have_a_place():
-    """`tox -e submissions` checks what is there."""
-    for file in form.found_at(Path(__file__).parents[2] / "results" / "submissions"):
-        assert form.parsed(file.read_text(encoding="utf-8"), file.name)[1] == []
+def test_the_projects_own_submissions_stand():
+    """`tox -e submissions` makes their numbers anew. What was found of each is of the claim that is there."""
+    for file in form.found_at(ROOT / "results" / "submissions"):
+        claim, wrong = form.parsed(file.read_text(encoding="utf-8"), file.name)
+        assert claim is not None, wrong
+        assert not list(faults.of_files(claim, file))
+        checked = json.loads(file.with_name(f"{file.stem}{form.CHECKED}").read_text(encoding="utf-8"))
+        assert checked["claim"] == digest_of(file)
+        assert checked["verdict"] in (comparing.AGREES, comparing.NOT_REMADE)
+
+
+def test_the_example_is_the_law_that_the_pages_make(tmp_path: Path):
+    file = beginning.begin("student", tmp_path)
+    assert digest_of(ROOT / "results" / "submissions" / "example" / "example.py") == digest_of(file)
 
 
 def test_a_prior_that_breaks_a_law_does_not_pass(bench: Bench):
@@ -176,6 +191,57 @@ def test_a_prior_that_breaks_a_law_does_not_pass(bench: Bench):
     assert bench.check("--method", "mylaw", "--seeds", "0").status == 1
     assert bench.checked["verdict"] == "breaks laws"
     assert bench.checked["laws"]["mylaw"]["broken"] == ["mass"]
+
+
+# What a source does to its process
+
+
+def forged(bench: Bench, source: str) -> None:
+    """The claim, of another source."""
+    path = write(bench.results / CLAIM / "mylaw.py", source)
+    bench.forge(lambda content: content["plugin"].update(sha256=digest_of(path)))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("import os\nos._exit(0)\n", "it ended the process that tried it, with exit status 0."),
+        ("import os\nos.kill(os.getpid(), 9)\n", "it ended the process that tried it, by SIGKILL."),
+        ("import os\nos.closerange(3, 99)\nos._exit(0)\n", "it ended the process that tried it, "),
+        ("import sys\nsys.exit(0)\n", "mylaw.py fails to import: SystemExit: 0."),
+        ("import time\ntime.sleep(600)\n", "it came to no end within 0.5 seconds of the last line."),
+        ("print('mylaw: agrees', flush=True)\n1 / 0\n", "fails to import: ZeroDivisionError: division by zero."),
+    ],
+)
+def test_a_source_ends_and_speaks_for_itself_alone(
+    bench: Bench, source: str, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checking, "SILENCE", 0.5 if "sleep" in source else 60.0)
+    forged(bench, source)
+    answer = bench.check()
+    assert answer.status == 1
+    assert bench.checked["verdict"] == "not valid"
+    (fault,) = bench.checked["faults"]
+    assert fault.endswith(words) or words in fault
+    assert "agrees" not in answer.out
+
+
+def test_what_is_raised_apart_is_raised_here(capsys: pytest.CaptureFixture[str]):
+    def mistaken(console: Screen, ease: apart.Ease) -> None:
+        console.print("a line")
+        raise UsageError("a mistake")
+
+    def silent(console: Screen, ease: apart.Ease) -> int:
+        ease()
+        time.sleep(0.5)
+        return 7
+
+    with pytest.raises(UsageError, match="a mistake"):
+        apart.done(mistaken, Screen(), 60.0)
+    assert capsys.readouterr().out == "a line\n"
+    assert apart.done(silent, Screen(), 0.1) == 7
+    with pytest.raises(apart.Ended, match=r"SystemExit: 3"):
+        apart.done(lambda console, ease: sys.exit(3), Screen(), 60.0)
 
 
 # What is wrong with a claim
@@ -204,6 +270,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "trial": (lambda c: c["settings"][0].update(trial=["training.epochs=9"]), "it is a trial (training.epochs=9)"),
     "epochs": (lambda c: c["settings"][0]["training"].update(epochs=9), "its settings are those of onehot-mylaw-s0"),
     "metric": (lambda c: first(c)["metrics"].pop("nll"), "the metric nll, which the suite asks for, is left out"),
+    "more": (lambda c: first(c)["metrics"].update(best={}), "the metric best is none that the suite asks for"),
     "evaluation": (lambda c: first(c).update(evaluation="0" * 8), "the hash of its evaluation is not that"),
     "asked": (
         lambda c: c["settings"][0].update(metrics=["active_units"]),
@@ -274,14 +341,43 @@ def test_what_cannot_be_claimed_is_told(bench: Bench, flags: tuple[str, ...], wo
     ("flags", "words"),
     [
         ((), "Name the suite"),
+        (("--check", "results/submissions/mylaw/mylaw.py"), "mylaw.py is no claim"),
+        (("--check", "results/submissions/mylaw/mylaw.checked.json"), "mylaw.checked.json is no claim"),
         (("--check", "nowhere"), "nowhere does not exist"),
         (("--check", ".", "--set", "training.epochs=1"), "--set has no say with --check"),
     ],
 )
-def test_wrong_usage_is_told(bench: Bench, flags: tuple[str, ...], words: str):
+def test_wrong_usage_is_told(bench: Bench, flags: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(bench.folder)
+    (bench.results / CLAIM / "mylaw.checked.json").write_text("{}")
     answer = bench.ask(own(submit.main), *flags)
     assert (answer.status, answer.err.count("\n")) == (2, 1), answer
     assert words in answer.err
+
+
+def test_no_file_of_anothers_is_written_over(bench: Bench):
+    """A claim of one's own is, as it is made anew after every change."""
+    assert bench.submit().status == 0
+    before = {path.name: path.read_bytes() for path in (bench.results / CLAIM).iterdir()}
+    bench.forge(lambda content: content["plugin"].update(priors={"another": "Another."}))
+    for flags in ((), ("--name", "better", "--out", str(bench.results / CLAIM))):
+        answer = bench.submit(*flags)
+        assert answer.status == 2
+        assert "mylaw.json is there, another claim, and a folder has one" in answer.err
+    own = bench.write("place/mylaw.py", "print('of mine')")
+    answer = bench.submit("--out", str(own.parent))
+    assert answer.status == 2
+    assert "mylaw.py is there and of no submission: move it away" in answer.err
+    assert own.read_text() == "print('of mine')"
+    answer = bench.submit("--out", str(own))
+    assert answer.status == 2
+    assert "there is a file of that name; name a folder." in answer.err
+    assert (bench.results / CLAIM / "mylaw.py").read_bytes() == before["mylaw.py"]
+
+
+def test_the_command_that_checks_may_be_copied(bench: Bench):
+    answer = bench.submit("--out", str(bench.folder / "a folder"))
+    assert shlex.split(answer.out.split("`")[1])[-2:] == ["--check", str(bench.folder / "a folder")]
 
 
 def test_a_plugin_that_changed_since_is_refused_with_the_command_that_runs_it(bench: Bench):

@@ -16,7 +16,7 @@ from benchmarks.metrics.base import QUESTIONS
 from benchmarks.report import glossary, page
 from benchmarks.report.site import links, priors, protocols, suites, written
 from benchmarks.report.site.boards import Board, boards
-from benchmarks.report.site.claims import submissions
+from benchmarks.report.site.claims import Submission, submissions
 from benchmarks.report.site.figures import Figures
 from benchmarks.report.site.given import Given, tables
 from benchmarks.report.site.ranking import GROUPS
@@ -33,10 +33,11 @@ def build(results: Path, target: Path, console: Console) -> int:
     """Writes the site, and prints where; exit status 0."""
     found, left_out = tables(results)
     written.check(target)
-    files = pages(found, results)
+    claims, no_claims = submissions(results)
+    files = pages(found, claims, results)
     changed = written.write(target, files)
     told = f"{count(files, '.html')} pages of {len(found)} tables, {changed} files new or changed"
-    for line in (*left_out, f"site: {target / INDEX}, {told}"):
+    for line in (*left_out, *no_claims, f"site: {target / INDEX}, {told}"):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -46,11 +47,11 @@ def count(files: dict[str, bytes], ending: str) -> int:
     return sum(name.endswith(ending) for name in files)
 
 
-def pages(found: Sequence[Given], results: Path) -> dict[str, bytes]:
+def pages(found: Sequence[Given], claims: Sequence[Submission], results: Path) -> dict[str, bytes]:
     """Every file by its name in the folder."""
     known, figures = suites.known(), Figures(results)
     ranked = boards(found)
-    common = shared(found, ranked) | {"submissions": submissions(results)}
+    common = shared(found, ranked) | {"submissions": claims}
     texts = dict(texts_of(found, ranked, known, figures, common))
     files = {name: text.encode() for name, text in texts.items()}
     return files | {links.table(one.name): one.path.read_bytes() for one in found} | figures.files

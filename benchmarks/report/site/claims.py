@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.files import digest_of
+from benchmarks.common.started import program
 from benchmarks.submissions.comparing import DIFFERS, Summary
 from benchmarks.submissions.form import CHECKED, claims_in
 from benchmarks.submissions.shown import number
 
-UNCHECKED, CHANGED = "not checked yet", "changed since it was checked"
+UNCHECKED, CHANGED, UNREADABLE = "not checked yet", "changed since it was checked", "its check cannot be read"
+"""Why a claim has no verdict."""
+
+WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What reading a file raises that is not as it was written."""
 
 
 @dataclass(frozen=True)
@@ -29,49 +35,63 @@ class Row:
 
 @dataclass(frozen=True)
 class Submission:
-    """A prior that somebody has submitted. verdict: of the check, or why there is none."""
+    """A prior that somebody has submitted. folder: its own, as two may have one name. verdict: of the check, or why
+    there is none."""
 
+    folder: str
     name: str
     summary: str
     suite: str
     claimed_on: str
-    checked_on: str
-    verdict: str
-    faults: tuple[str, ...]
-    left_out: str
-    rows: tuple[Row, ...]
+    verdict: str = UNCHECKED
+    checked_on: str = ""
+    faults: tuple[str, ...] = ()
+    left_out: str = ""
+    rows: tuple[Row, ...] = ()
 
 
-def submissions(results: Path) -> list[Submission]:
-    """Those in the folder `submissions` of the results, or beside the folder of tables. A file that cannot be read as a
-    claim is left out: `submit --check` says what is wrong with it."""
+def submissions(results: Path) -> tuple[list[Submission], list[str]]:
+    """(those in the folder `submissions` of the results, or beside the folder of tables, why others are left out)."""
     folders = (results / "submissions", results.resolve().parent / "submissions")
     folder = next((one for one in folders if one.is_dir()), folders[0])
-    found = []
+    found, left_out = [], []
     for path in (claim for one in sorted(folder.glob("*/")) for claim in claims_in(one)):
         try:
             found.append(submission(path))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return found
+        except WRONG:
+            how = f"`{program('submit')} --check {shlex.quote(str(path))}` says what is wrong with it"
+            left_out.append(f"{path} is no claim; it is left out: {how}.")
+    return found, left_out
 
 
 def submission(path: Path) -> Submission:
     """A claim with what was found of it."""
     claim = json.loads(path.read_bytes())
-    beside = path.with_name(f"{path.stem}{CHECKED}")
-    checked = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    stands = checked.get("claim") == digest_of(path)
-    return Submission(
+    alone = Submission(
+        folder=path.parent.name,
         name=str(claim["name"]),
         summary=str(claim["summary"]),
         suite=str(claim["suite"]["name"]),
         claimed_on=str(claim["date"])[:10],
-        checked_on=str(checked.get("date", ""))[:10],
-        verdict=str(checked["verdict"]) if stands else CHANGED if checked else UNCHECKED,
-        faults=tuple(map(str, checked.get("faults", ()))) if stands else (),
-        left_out=str(checked.get("left_out", "")) if stands else "",
-        rows=tuple(sorted(map(row, checked.get("estimates", ())), key=agreeing)) if stands else (),
+    )
+    beside = path.with_name(f"{path.stem}{CHECKED}")
+    try:
+        return of_check(alone, json.loads(beside.read_bytes()), digest_of(path)) if beside.is_file() else alone
+    except WRONG:
+        return replace(alone, verdict=UNREADABLE)
+
+
+def of_check(one: Submission, checked: Mapping[str, Any], sha256: str) -> Submission:
+    """The same with what was found, where that is of the claim with this SHA-256."""
+    dated = replace(one, verdict=CHANGED, checked_on=str(checked["date"])[:10])
+    if checked["claim"] != sha256:
+        return dated
+    return replace(
+        dated,
+        verdict=str(checked["verdict"]),
+        faults=tuple(map(str, checked.get("faults", ()))),
+        left_out=str(checked.get("left_out", "")),
+        rows=tuple(sorted(map(row, checked.get("estimates", ())), key=agreeing)),
     )
 
 

@@ -89,7 +89,8 @@ def tables(folder: Path) -> tuple[list[Given], list[str]]:
         else:
             found.append(_given(path, frame, lacking))
     if not found:
-        raise UsageError(f"There are no tables in {folder}: name a folder of tables with --results.")
+        none = f"There are no tables in {folder}: name a folder of tables with --results."
+        raise UsageError(" ".join((none, *left_out)))
     return found, left_out
 
 

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
+from benchmarks.runner.capture import sketch
 from benchmarks.runner.ensemble.refusal import Unstackable
 
 SLOW = (_ConvNd, _BatchNorm)
@@ -124,27 +125,21 @@ OWN = ("training", "_parameters", "_buffers", "_modules")
 """Of a module's attributes those that the stack knows of, or that do not matter."""
 
 
-def traits(module: nn.Module) -> list[Any]:
-    """All else that a module's computation may depend on, each value with what tells that it was changed in place."""
-    found: list[Any] = []
+def traits(module: nn.Module) -> list[tuple[str, object, object]]:
+    """All else that a module's computation may depend on: its name, what tells whether it was changed, and the value,
+    so that no other object comes to stand in its place."""
+    found: list[tuple[str, object, object]] = []
     for one in module.modules():
         for key, value in vars(one).items():
             if key not in OWN:
-                size = value._version if isinstance(value, Tensor) else len(value) if isinstance(value, list) else 0
-                found.append((key, value, size))
+                mark = (id(value), value._version) if isinstance(value, Tensor) else sketch(value)
+                found.append((key, mark, value))
     return found
 
 
-def same(now: Sequence[Any], before: Sequence[Any]) -> bool:
+def same(now: Sequence[tuple[str, object, object]], before: Sequence[tuple[str, object, object]]) -> bool:
     """Are these traits those?"""
-    if len(now) != len(before):
-        return False
-    pairs = zip(now, before, strict=True)
-    return all(one[::2] == two[::2] and (one[1] is two[1] or _equal(one[1], two[1])) for one, two in pairs)
-
-
-def _equal(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and isinstance(a, (int, float, str, tuple)) and a == b
+    return [one[:2] for one in now] == [one[:2] for one in before]
 
 
 def join(stacked: Optimizer, own: Sequence[Tensor], members: Sequence[Optimizer]) -> None:
