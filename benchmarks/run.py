@@ -5,6 +5,7 @@ What does the work is imported by the functions that do it: neither `--help` nor
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from benchmarks.cli import (
 )
 from benchmarks.common.errors import UsageError, unknown
 from benchmarks.common.screen import Screen
+from benchmarks.common.started import program
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ def run_suite(command: Command, console: Console) -> int:
     warn(console, front.former(filled.frame))
     everything = "" if command.all else f" ({len(told)} rows; --all prints them)"
     console.print(f"table: {target}.csv{everything}", highlight=False, soft_wrap=True)
+    if any(run.control for run in runs):
+        words = ("table", "--suite", target.name, "--results", str(target.parent), "--verdict")
+        console.print(f"what each metric saw: {program('run')} {shlex.join(words)}", highlight=False, soft_wrap=True)
     return 0 if filled.well else 1
 
 

@@ -146,7 +146,8 @@ def summary(kept: Sequence[Kept], cell: Cell) -> Row:
     """Mean, standard deviation and standard error over seeds, and the error within a run."""
     estimates = [one.estimate for one in kept]
     row = mean_row(estimates, cell)
-    row |= {"by seed": {one.seed: one.estimate.value for one in kept}, "compared": not cell.run.trial}
+    model = cell.run.prior is not None  # real images in a model's place are no rival
+    row |= {"by seed": {one.seed: one.estimate.value for one in kept}, "compared": model and not cell.run.trial}
     return row | {"images by seed": {one.seed: one.images for one in kept}}
 
 

@@ -172,4 +172,6 @@ def verdict(row: Mapping[str, Any]) -> tuple[str, str]:
 def _why_unranked(row: Mapping[str, Any], certainty: str) -> str:
     if text(row["trial"]):
         return "a trial"
+    if text(row["model"]) == "none":
+        return "no model, but images in its place"
     return f"the only {certainty}" if certainty in CERTAINTIES else "held against no other"

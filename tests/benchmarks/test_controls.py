@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +131,9 @@ def test_a_suite_of_controls(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     asked = (*bench.about("tiny.toml"), "--executor", "serial", "--all")
     answer = bench.ask(run.main, *asked)
     assert answer.status == 0, answer.err
+    assert f"run table --suite tiny --results {bench.results} --verdict" in answer.out
     table = (bench.results / "tiny.csv").read_text()
+    assert {one["standing"] for one in csv.DictReader(io.StringIO(table))} == {""}  # images are no rivals
     assert "pms_generated_train" in table
     assert "nothing decodes a code" in table
     kept = json.loads((bench.results / "tiny.runs.json").read_text())

@@ -92,6 +92,11 @@ def test_costs_have_one_column_and_a_share_is_marked():
     assert "+ a share of the seconds of the seeds that were trained together" in file.getvalue()
 
 
+def test_images_in_a_models_place_are_not_ranked():
+    (one,) = headlines(read("metric-controls"))
+    assert {one.verdict(method) for method in one.methods} == {("not ranked", "no model, but images in its place")}
+
+
 def test_data_sets_without_an_estimate_have_none():
     frame = read("table1")
     assert [one.dataset for one in headlines(frame)] == ["digits"]

@@ -264,6 +264,11 @@ def test_tables_of_one_protocol_share_a_board_and_others_do_not(tmp_path: Path):
     ]
 
 
+def test_images_in_a_models_place_have_no_place(tmp_path: Path):
+    folder = write(tmp_path, "quickstart", row("copies", 0.25, prior="none", model="none"), row())
+    assert groups(one_board(folder)) == {"exact": ["gaussian"]}
+
+
 def test_a_verdict_against_what_is_not_ranked_says_so(tmp_path: Path):
     best = row("dp", 1.0, standing_label="best", alarm="unreliable", remark="k-hat")
     view = one_board(write(tmp_path, "quickstart", best, row("b", 2.0, standing_label="worse"))).views[0]

@@ -108,7 +108,9 @@ def boards(tables: Sequence[Given]) -> list[Board]:
 
 
 def _ours(table: Given) -> list[Row]:
-    return records(table.frame[~table.frame["status"].isin(("published", "former"))])
+    """Rows of our own models: neither papers' nor former ones, nor those of real images in a model's place."""
+    frame = table.frame[~table.frame["status"].isin(("published", "former"))]
+    return records(frame[frame["model"].ne("none")])
 
 
 def _board(dataset: str, protocol: str, tables: Sequence[Given]) -> Board | None:
