@@ -7,7 +7,7 @@ independent draws for the posteriors at hand; they leave out the choice of the N
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -153,16 +153,6 @@ class SymmetricKL:
 def divergence(log_from: Tensor, log_to: Tensor) -> Measured:
     """KL(f||g) = E_f[ln f(z) - ln g(z)] from log-densities at draws z ~ f, (n,) each; infinite where some g(z) is 0."""
     return mean(log_from.double() - log_to.double())
-
-
-def symmetric_kl(
-    draws: Tensor, codes: Tensor, log_p: Callable[[Tensor], Tensor], log_q: Callable[[Tensor], Tensor]
-) -> SymmetricKL:
-    """sKL = E_p[ln p(z) - ln q(z)] + E_q[ln q(z) - ln p(z)].
-
-    draws: z ~ p, (n, D). codes: z ~ q, (m, D). log_p, log_q: normalised log-densities, (n, D) -> (n,).
-    """
-    return SymmetricKL(divergence(log_p(draws), log_q(draws)), divergence(log_q(codes), log_p(codes)))
 
 
 class NearestKL(NamedTuple):

@@ -164,7 +164,8 @@ def labels(a: Seeds, b: Seeds) -> Iterator[str]:
     ours = next(iter(b.values()))
     for name in ("protocol", "unit", "direction"):
         if wrong := {str(one[name]) for one in a.values()} - {str(ours[name])}:
-            yield f"{name} {min(wrong)} is claimed, and here it is {ours[name]}"
+            remedy = ": run the suite as it is now, and claim that" if name == "protocol" else ""
+            yield f"{name} {min(wrong)} is claimed, and here it is {ours[name]}{remedy}"
 
 
 def alike(a: Kept, b: Kept) -> bool:
