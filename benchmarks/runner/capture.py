@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.hub import tqdm  # type: ignore[attr-defined]
 
 from benchmarks.runner.turns import Result, Turn
 from priors.base import Batch
@@ -120,8 +122,16 @@ def compiled(graph: Flat, given: list[Tensor]) -> Flat:
 def joined(graph: Callable[..., Any]) -> Callable[..., Any]:
     """By `torch.compile`, whose cache serves every later process on this machine. Draws stay torch's own."""
     torch._inductor.config.compile_threads = 1  # it would start a process a core for what one does in seconds
+    hold_bars()
     options: dict[str, Any] = {"fallback_random": True, "cpp.threads": 1}
     return torch.compile(graph, dynamic=False, options=options)
+
+
+def hold_bars() -> None:
+    """Gives the compiler's progress bars a lock of threads. Their own is one of processes, a semaphore of the system:
+    Python warns of it where a worker ends."""
+    if lock := getattr(tqdm, "set_lock", None):  # torch has a bar of its own where tqdm is not installed
+        lock(threading.RLock())
 
 
 def recorded(graph: Flat, given: list[Tensor]) -> Flat:

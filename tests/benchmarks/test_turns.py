@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -164,6 +165,15 @@ def test_convolutions_are_left_as_they_are_on_a_cpu() -> None:
     turn = Turns(player, "float32", layer, "on", 1)
     turn(Batch(torch.randn(2, 1, 5, 5)))
     assert "convolutions" in turn.how
+
+
+def test_the_compilers_bars_leave_no_semaphore_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tqdm is installed, its lock is one of threads alone."""
+    tqdm = pytest.importorskip("tqdm").tqdm
+    monkeypatch.setattr(torch, "compile", lambda graph, **_: graph)
+    monkeypatch.setattr(tqdm, "_lock", tqdm.get_lock())
+    capture.joined(len)
+    assert isinstance(tqdm.get_lock(), type(threading.RLock()))
 
 
 @pytest.mark.long
