@@ -23,7 +23,7 @@ import tyro
 from benchmarks.common import flags
 from benchmarks.common.errors import Mistake, UsageError, cut
 from benchmarks.common.escape import in_line
-from benchmarks.common.files import digest_of
+from benchmarks.common.files import digest_of, try_writing
 from benchmarks.common.names import check_flag
 from benchmarks.common.settings import digest
 from benchmarks.common.started import as_started, program
@@ -287,10 +287,7 @@ def check_folder(flag: str, path: Path | None) -> None:
 def check_writable(folder: Path) -> None:
     """Raises UsageError where nothing can be written below the folder."""
     try:
-        (folder / "runs").mkdir(parents=True, exist_ok=True)
-        probe = folder / "runs" / f".write-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try_writing(folder / "runs")
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(f"Results cannot be written to {folder}: {reason}; choose another with --results.") from None

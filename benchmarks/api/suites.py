@@ -63,8 +63,9 @@ def run_suite(
 
     Finished runs are never done again, by whichever of this and the command they were. A run that fails has a row that
     says why, and raises nothing. Damaged or older records are told by a warning. executor "local" gives each run a
-    process of its own, in notebooks and scripts too. What the caller's process has registered (a prior in a notebook)
-    those do not know: give it as a plug-in, or take "serial", which computes all in this process, in turn.
+    process of its own, which does not know what the caller's has registered (a prior in a notebook): give that as a
+    plug-in, or take "serial", which computes all in this process, in turn.
+
     >>> from tempfile import TemporaryDirectory
     >>> small = {"training.epochs": 1, "protocol.samples": [10], "protocol.images": 10}
     >>> with TemporaryDirectory() as folder:

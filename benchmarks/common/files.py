@@ -26,6 +26,14 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def try_writing(folder: Path) -> None:
+    """Makes the folder where there is none; OSError where nothing can be written into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".write-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object], durable: bool = True) -> None:
     """The file under its name once all of it is written; a reader never meets half of it, whoever is killed when.
 

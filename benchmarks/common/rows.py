@@ -6,6 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+NO_MODEL = "none"
+"""Stands for the prior and the model in rows of real images, which are in a model's place."""
+
 Row = dict[str, Any]
 
 

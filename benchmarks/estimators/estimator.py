@@ -12,6 +12,9 @@ Certainty = Literal["exact", "estimate", "bound", "unreliable"]
 
 CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
 
+SHARE = "shared"
+"""Variant of a run's costs that are its share of those of several, which were trained together."""
+
 BASE = re.compile(r"(?P<kind>[^=<>]*?\w)(?P<at>[=<>].*)?(?:(?<=\w)-(?P<draws>\d+(?:x\d+)*)(?:-(?P<of>[a-z][a-z-]*))?)?")
 
 

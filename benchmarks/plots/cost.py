@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.common import style
+from benchmarks.estimators.estimator import SHARE
 from benchmarks.plots.base import Drawing, Results, label, mean_and_error, plot
 from priors.base import Unsupported
 
@@ -39,7 +40,7 @@ def cost(results: Results) -> Iterator[Drawing]:
 
 def caption(results: Results) -> str:
     devices = {results.record(run).read("env.json")["device"] for run in results.runs}
-    shared = "wall-clock+shared" in set(results.estimates["estimator"])
+    shared = f"wall-clock+{SHARE}" in set(results.estimates["estimator"])
     share = " Of seeds that were trained together each has an equal share." if shared else ""
     return (
         f"Quality against the seconds of training on {results.datasets[0]} (wall clock, {', '.join(sorted(devices))}), "

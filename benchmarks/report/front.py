@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.report.pictures import embedded
 from benchmarks.tables import front
 from benchmarks.tables.headline import Answer, Cell, Headline, headlines
 from benchmarks.tables.ledger import Ledger
@@ -58,5 +58,5 @@ def draws(dataset: str, method: str, ledger: Ledger, results: Path) -> str:
     for _, name, entry in sorted(runs, key=lambda run: run[:2]):
         path = results / "runs" / str(entry.settings["suite"]) / name / "samples.png"
         if path.is_file():
-            return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+            return embedded(path)
     return ""

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks.estimators.estimate import Estimate
-from benchmarks.estimators.estimator import Estimator
+from benchmarks.estimators.estimator import SHARE, Estimator
 from benchmarks.runner.machine import peak_memory
 from benchmarks.runner.train import Progress
 from priors.base import parameter_count
@@ -19,7 +19,7 @@ def cost(both: nn.Module, progress: Progress, device: torch.device) -> list[Esti
     host's alone where an accelerator computes. Of a training that was computed together with others, "shared": its
     seconds are an equal share of theirs, and the memory is that of all.
     """
-    how = "shared" if progress.shared else ""
+    how = SHARE if progress.shared else ""
     memory = Estimator("process" if device.type == "cpu" else "device", variant=how)
     clock = Estimator("wall-clock", variant=how)
     return [

@@ -147,9 +147,12 @@ class Record:
 
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         """JSON with sorted keys and a seal."""
+        self.put(name, lambda file: file.write(self.text(name, content).encode()))
+
+    def text(self, name: str, content: Mapping[str, Any]) -> str:
+        """What `write` writes."""
         text = json.dumps(content, indent=1, sort_keys=True).removesuffix("\n}")
-        sealed = f'{text}{SEAL}{self.seal(name, text)}"\n}}\n'
-        self.put(name, lambda file: file.write(sealed.encode()))
+        return f'{text}{SEAL}{self.seal(name, text)}"\n}}\n'
 
     def read(self, name: str) -> Any:
         """The JSON file's content, or None where there is none; Damaged where it is not what `write` wrote."""

@@ -143,10 +143,5 @@ def copied(run: Run, first: Record, record: Record) -> None:
 
 def write(record: Record, name: str, content: Mapping[str, object]) -> None:
     """As `Record.write`, without waiting for the disk."""
-    import json
-
-    from benchmarks.runner.record import SEAL
-
     record.folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(content, indent=1, sort_keys=True).removesuffix("\n}")
-    (record.folder / name).write_text(f'{text}{SEAL}{record.seal(name, text)}"\n}}\n', encoding="utf-8")
+    (record.folder / name).write_text(record.text(name, content), encoding="utf-8")

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from benchmarks.common.rows import records
+from benchmarks.common.rows import NO_MODEL, records
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Suite
 from benchmarks.estimators.estimate import Estimate, Remark
@@ -97,7 +97,7 @@ def estimate_rows(cell: Cell, suite: Suite) -> Iterable[Row]:
 def head(cell: Cell) -> Row:
     """What a row is of."""
     run = cell.run
-    prior, model = (run.prior.name, run.model.type) if run.prior else ("none", "none")
+    prior, model = (run.prior.name, run.model.type) if run.prior else (NO_MODEL, NO_MODEL)
     return {"suite": run.suite, "dataset": run.dataset, "method": run.method, "prior": prior, "model": model}
 
 

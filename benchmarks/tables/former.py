@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from benchmarks.common.rows import NO_MODEL
 from benchmarks.config.settings import Run
 from benchmarks.config.suite import Suite
 from benchmarks.estimators.estimate import Estimate
@@ -47,5 +48,5 @@ def _rows(suite: Suite, group: Sequence[Entry]) -> Iterable[dict[str, Any]]:
 
 def _head(suite: Suite, entry: Entry) -> dict[str, Any]:
     prior, model = entry.settings["prior"], entry.settings["model"]
-    names = {"prior": prior["name"] if prior else "none", "model": model["type"] if prior else "none"}
+    names = {"prior": prior["name"] if prior else NO_MODEL, "model": model["type"] if prior else NO_MODEL}
     return {"suite": suite.name, "dataset": entry.dataset, "method": entry.method, "protocol": entry.protocol, **names}

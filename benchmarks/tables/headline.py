@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.common.rows import Row, records
-from benchmarks.estimators.estimator import Estimator
+from benchmarks.common.rows import NO_MODEL, Row, records
+from benchmarks.estimators.estimator import SHARE, Estimator
 from benchmarks.metrics.base import QUESTIONS
 from benchmarks.tables.answering import answering
 from benchmarks.tables.console import ARROWS, alarm, how, mark, value
@@ -130,14 +130,14 @@ def answer(question: str, meaning: str, metric: str, base: Estimator, rows: Sequ
 
 def alone(base: Estimator) -> Estimator:
     """The estimator of a cost that is no share."""
-    return replace(base, variant="") if base.variant == "shared" else base
+    return replace(base, variant="") if base.variant == SHARE else base
 
 
 def _cell(row: Row) -> Cell:
     if row["status"] != "ok":
         return Cell(UNRANKED[row["status"]])
     marks = mark(row) + (ALARM if alarm(row) and mark(row) != UNRELIABLE else "")
-    marks += SHARED if how(row).variant == "shared" else ""
+    marks += SHARED if how(row).variant == SHARE else ""
     return Cell(*_shown(row), marks, CERTAINTIES.get(how(row).certainty, ""))
 
 
@@ -172,6 +172,6 @@ def verdict(row: Mapping[str, Any]) -> tuple[str, str]:
 def _why_unranked(row: Mapping[str, Any], certainty: str) -> str:
     if text(row["trial"]):
         return "a trial"
-    if text(row["model"]) == "none":
+    if text(row["model"]) == NO_MODEL:
         return "no model, but images in its place"
     return f"the only {certainty}" if certainty in CERTAINTIES else "held against no other"

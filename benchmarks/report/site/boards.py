@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.common.rows import Row, records
+from benchmarks.common.rows import NO_MODEL, Row, records
 from benchmarks.estimators.estimator import Estimator
 from benchmarks.metrics.base import QUESTIONS
 from benchmarks.report.site.given import Given
@@ -110,7 +110,7 @@ def boards(tables: Sequence[Given]) -> list[Board]:
 def _ours(table: Given) -> list[Row]:
     """Rows of our own models: neither papers' nor former ones, nor those of real images in a model's place."""
     frame = table.frame[~table.frame["status"].isin(("published", "former"))]
-    return records(frame[frame["model"].ne("none")])
+    return records(frame[frame["model"].ne(NO_MODEL)])
 
 
 def _board(dataset: str, protocol: str, tables: Sequence[Given]) -> Board | None:
@@ -201,7 +201,7 @@ def _lines(
             notes.of(reason),
             tuple(one.cells.get(key, Cell("")) for one in answers),
             tuple(one.exact(key) for one in answers),
-            next((one.exact(key) for one in answers if one.metric == COST[0] and one.exact(key)), ""),
+            next((one.exact(key) for one in answers if one.metric == COST[0]), ""),
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.common.errors import UsageError
+from benchmarks.common.files import digest_of
 from benchmarks.common.names import COST
 from benchmarks.report import rows
 from benchmarks.report.content import costs_of
@@ -55,7 +55,7 @@ class Given:
     @property
     def digest(self) -> str:
         """SHA-256 of the file."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return digest_of(self.path)
 
     @property
     def made(self) -> dict[str, str]:

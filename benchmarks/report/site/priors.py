@@ -40,13 +40,9 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Method:
+class Method(provenance.Method):
     """A method that has the prior. laid_over: what the suite that defines it has otherwise. suites: that name it."""
 
-    name: str
-    title: str
-    source: str
-    laid_over: tuple[str, ...]
     suites: tuple[str, ...]
 
 
@@ -102,7 +98,7 @@ def of_methods(prior: str, suites: dict[str, Suite]) -> Iterator[Method]:
             yield Method(name, methods.definition(name).title, methods.definition(name).source, (), tuple(users))
         elif users:
             known = provenance.entry(suites[users[0]], name)
-            yield Method(name, known.title, known.source, known.laid_over, tuple(users))
+            yield Method(**vars(known), suites=tuple(users))
 
 
 def used(one: Suite, method: str) -> str | None:

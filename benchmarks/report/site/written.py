@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from benchmarks.common.errors import UsageError
-from benchmarks.common.files import settle, write_atomically
+from benchmarks.common.files import digest_of, settle, try_writing, write_atomically
 
 MANIFEST = "site.json"
 """Names every file of the site with its SHA-256, so that the next build knows which are its own."""
@@ -18,10 +17,7 @@ MANIFEST = "site.json"
 def check(folder: Path) -> None:
     """Raises UsageError where nothing can be written into the folder, which is made where there is none."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        try_writing(folder)
     except OSError as error:
         reason = "it is a file" if folder.is_file() else error.strerror or str(error)
         raise UsageError(
@@ -75,7 +71,7 @@ def read(folder: Path) -> dict[str, str]:
 
 def remove(path: Path, digest: str) -> None:
     """Takes a file of an earlier build away, unless somebody has changed it, and its folder where that is empty."""
-    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+    if path.is_file() and digest_of(path) == digest:
         path.unlink()
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
