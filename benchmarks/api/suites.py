@@ -61,10 +61,9 @@ def run_suite(
     parts. retries: of a run whose process the system ended. stack, compile: train seeds together, join a step's
     operations ("auto", "on", "off"). progress: show it.
 
-    Finished runs are never done again, by whichever of this and the command they were. A run that fails has a row that
-    says why, and raises nothing. Damaged or older records are told by a warning. executor "local" gives each run a
-    process of its own, which does not know what the caller's has registered (a prior in a notebook): give that as a
-    plug-in, or take "serial", which computes all in this process, in turn.
+    Finished runs are never done again, by this or the command. A run that fails has a row that says why, and raises
+    nothing. Damaged or older records are told by a warning. executor "local" gives each run a process, which knows no
+    prior that a notebook has registered: give that as a plug-in, or take "serial", all in this process, in turn.
 
     >>> from tempfile import TemporaryDirectory
     >>> small = {"training.epochs": 1, "protocol.samples": [10], "protocol.images": 10}
